@@ -73,6 +73,13 @@ describe('two columns for a phone number', () => {
     expect(await findPhones(listId)).toEqual(['2065550142 Ana'])
   })
 
+  test('are one if the other is the number for the bill', async () => {
+    const listId = await makeList()
+    const shop = 'Billing Phone,Phone,First\n2065550142,2065550141,Ana\n'
+    expect(await importFile(listId, shop)).toMatchObject({ added: 1, ignored_columns: ['Billing Phone'] })
+    expect(await findPhones(listId)).toEqual(['2065550141 Ana'])
+  })
+
   test('of a line of NDJSON: the only one that is filled counts', async () => {
     const listId = await makeList()
     const lines = [

@@ -31,6 +31,15 @@ const stated: [cells: Partial<ConsentCells>, expected: string | undefined][] = [
   [{ unsubscribedAt: '2025-03-04' }, `unsubscribed ${march}`],
   [{ unsubscribedAt: '0000-00-00' }, undefined],
   [{ unsubscribedAt: '-' }, undefined],
+  [{ unsubscribedAt: '0001-01-01 00:00:00' }, undefined],
+  [{ unsubscribedAt: '1/0/1900' }, undefined],
+  [{ unsubscribedAt: '1970-01-01T00:00:00Z' }, undefined],
+  [{ unsubscribedAt: '1/1/1970 0:00' }, undefined],
+  [{ unsubscribedAt: '1/1/2001' }, 'unsubscribed 2001-01-01T00:00:00.000Z'],
+  [{ unsubscribedAt: '\u2714\ufe0f' }, 'unsubscribed'],
+  [{ status: 'Gold', unsubscribedAt: '2025-03-04' }, `unsubscribed ${march}`],
+  [{ status: 'Opted out (STOP)' }, 'unsubscribed'],
+  [{ status: 'Gold', optedIn: 'STOP' }, 'unsubscribed'],
   [{ unsubscribedAt: 'some day' }, 'unsubscribed'],
   [{ status: 'Subscribed', unsubscribedAt: '2025-03-04', consentedAt: '2025-03-05T00:00:00.000Z' }, undefined],
   [{ status: 'Subscribed', unsubscribedAt: '2025-03-04', consentedAt: null }, `unsubscribed ${march}`],
@@ -41,6 +50,12 @@ const stated: [cells: Partial<ConsentCells>, expected: string | undefined][] = [
   [{ optedOut: '' }, undefined],
   [{ optedOut: '2025-03-04' }, 'unsubscribed'],
   [{ optedOut: 'perhaps' }, 'unknown_consent_state'],
+  [{ optedOut: '\u2713' }, 'unsubscribed'],
+  [{ optedOut: '\u2717' }, 'unknown_consent_state'],
+  [{ optedOut: '?' }, 'unknown_consent_state'],
+  [{ optedOut: '\u2013' }, undefined],
+  [{ optedOut: 'Opted in' }, undefined],
+  [{ optedOut: '1.0' }, 'unsubscribed'],
   [{ status: 'Subscribed', optedOut: '1' }, 'unsubscribed'],
   [{ optedOut: 'no\n1' }, 'unsubscribed'],
   [{ optedOut: 'no\n' }, undefined],
@@ -51,6 +66,10 @@ const stated: [cells: Partial<ConsentCells>, expected: string | undefined][] = [
   [{ optedIn: '' }, 'not_opted_in'],
   [{ optedIn: 'STOP' }, 'unsubscribed'],
   [{ optedIn: 'email only' }, 'unknown_consent_state'],
+  [{ optedIn: '\u2713' }, undefined],
+  [{ optedIn: '\u2717' }, 'not_opted_in'],
+  [{ optedIn: '-' }, 'not_opted_in'],
+  [{ optedIn: '1900-01-01' }, 'not_opted_in'],
   [{ cleanedAt: '2025-03-04' }, `cleaned ${march}`],
 ]
 
@@ -172,6 +191,14 @@ test('skips a number that did not opt in, and a state that is not understood, wi
     [4, ''],
     [5, 'maybe'],
   ])
+})
+
+test('a line of NDJSON without a key about consent is a blank cell', async () => {
+  const file = ['{"phone":"2065550141"}', '{"phone":"2065550142","sms_opt_in":true}', '{"phone":"2065550143"}'].join(
+    '\n',
+  )
+  const view = await importFile(await makeList(), file, { type: 'application/x-ndjson' })
+  expect(view).toMatchObject({ added: 1, skip_reasons: { not_opted_in: 2 } })
 })
 
 test('reads the states of NDJSON', async () => {

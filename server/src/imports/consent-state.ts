@@ -35,12 +35,21 @@ const wordOf = new Map<string, Word>(
   ),
 )
 
+// marks in a table, which have no letters
+const checkMark = /^[\u2713\u2714\u2705\u2611\u221a\u{1f5f8}\u{1f5f9}]\ufe0f?$/u
+const crossMark = /^[\u2717\u2718\u274c\u274e\u2715\u2716\u00d7]\ufe0f?$/u
+const dash = /^[\s\p{Pd}\u2212._/]*$/u
+// what programs write for a date that is missing; there were no programs of texts in these years
+const missingDate =
+  /^(?:(?:0000|0001|1753|1899|1900|1970-01-01)(?!\d)|(?:0?0|0?1|12)\/(?:0?0|0?1|30)\/(?:0+|0001|1899|1900|1970)\b)/
+
 // "Unsubscribed (keyword)" and "Opted out by the carrier" are opt-outs, too
 const optOutStart = /^(?:unsubscribed|opted?out|donot(?:call|contact|text))/
 
 /** Returns what a text states; a number may be one of a float column, such as 1.0. */
 function wordIn(text: string): Word | undefined {
   const plain = words(text.replace(/\.0+$/, ''))
+  if (plain === '') return checkMark.test(text) ? 'in' : undefined
   return wordOf.get(plain) ?? (optOutStart.test(plain) ? 'out' : undefined)
 }
 
@@ -76,7 +85,7 @@ export function readConsent(cells: ConsentCells): StatedConsent {
 
 /** Reads a cell of the column opted_in, which may also be the date of the consent. */
 function readOptedIn(text: string): StatedConsent {
-  if (text === '') return { skip: 'not_opted_in', value: '' }
+  if (dash.test(text) || crossMark.test(text) || missingDate.test(text)) return { skip: 'not_opted_in', value: text }
   const word = wordIn(text)
   if (word === 'in' || (word === undefined && readTime(text))) return undefined
   if (word === 'none') return { skip: 'not_opted_in', value: text }
@@ -93,7 +102,7 @@ const statusColumn = columns.indexOf('status')
 export function statesConsent(text: string, { index, onlyOptOuts }: StatedColumn): boolean {
   if (onlyOptOuts) return isOptOutWord(text)
   if (dates.has(index) || wordIn(text) !== undefined) return true
-  return index !== statusColumn && (readTime(text) !== undefined || /^\d{5}(?:\.\d+)?$/.test(text))
+  return index !== statusColumn && (readTime(text) !== undefined || /^(?:\d{5}(?:\.\d+)?|\d{10}|\d{13})$/.test(text))
 }
 
 /** Returns whether a text is a word for an opt-out. */
@@ -125,8 +134,9 @@ const optedInAgain = new Set(
 function singleFlag(text: string): boolean | undefined {
   const plain = words(text.replace(/\.0+$/, ''))
   const word = wordIn(text)
-  if (plain === '' || word === 'none' || /^0000/.test(plain) || optedInAgain.has(plain)) return false
-  return word === 'out' || word === 'cleaned' || affirmative.has(plain) || readTime(text) !== undefined || undefined
+  if (dash.test(text) || word === 'none' || missingDate.test(text) || optedInAgain.has(plain)) return false
+  if (word === 'out' || word === 'cleaned' || affirmative.has(plain) || checkMark.test(text)) return true
+  return readTime(text) !== undefined || undefined
 }
 
 function readTime(text: string | undefined): string | undefined {

@@ -3,8 +3,8 @@ import { CsvError, parse } from 'csv-parse'
 import { errors } from '../errors.ts'
 import { ColumnFinder, type ColumnMapping, type FieldColumn } from './columns.ts'
 import { cellsOf, leftOutOf, plainText, swallowsRow } from './csv-rows.ts'
-import type { DaySerials } from './day-serials.ts'
-import { detectDelimiter, splitRows, statedDelimiter } from './delimiters.ts'
+import type { DateCounts } from './date-counts.ts'
+import { detectDelimiter, findWideHeader, headerRows, splitRows, statedDelimiter } from './delimiters.ts'
 import { type Header, HeaderSearch, isPhone } from './header.ts'
 import type { StagedRows } from './staged-rows.ts'
 
@@ -19,7 +19,7 @@ export type ReaderOptions = {
   columns?: ColumnMapping | undefined
   /** The beginning of the file, from which the delimiter is detected; without it, the delimiter is a comma. */
   sample?: string
-  serials?: DaySerials
+  dateCounts?: DateCounts
 }
 
 /** Converts the bytes of a file in UTF-8 to blocks for COPY; fails at the first error that concerns the whole file. */
@@ -35,8 +35,11 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
   const { customFields = [], sample = '' } = options
   const finder = new ColumnFinder(customFields, options.columns)
   const isKnown = (name: string) => finder.find(name) !== 'unknown' && name.trim() !== ''
-  const delimiter = detectDelimiter(sample, isKnown, (name) => isPhone(finder.find(name)))
-  const search = new HeaderSearch({ finder, unknownColumns: options.unknownColumns, fields: customFields })
+  const isPhoneName = (name: string) => isPhone(finder.find(name))
+  const delimiter = detectDelimiter(sample, isKnown, isPhoneName)
+  const firstRows = splitRows(sample, delimiter, headerRows)
+  const isWide = findWideHeader(firstRows, isPhoneName) >= 0
+  const search = new HeaderSearch({ finder, isWide, unknownColumns: options.unknownColumns, fields: customFields })
   let header: Header | undefined
   // csv-parse counts a CRLF inside a quoted field as two lines; this is the number of lines that it counted too many
   let excessLines = 0
@@ -71,7 +74,7 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
         if (first === 1 && statedDelimiter.test(fields.join(''))) return null
         if (isBlank(fields, 0)) return null
         header = search.add(first, fields.map(plainText))
-        if (header && options.serials) observe(header, splitRows(sample, delimiter, Infinity), options.serials)
+        if (header && options.dateCounts) observe(header, splitRows(sample, delimiter, Infinity), options.dateCounts)
         return null
       }
       const { indexes } = header
@@ -112,13 +115,13 @@ function isBlank(fields: string[], from: number): boolean {
 const openQuote = 'a quote that opens in this row is not closed'
 
 /** Notes the numbers in the first rows below the header, so that only a column of nothing but day counts is one of dates. */
-function observe({ indexes }: Header, sampleRows: string[][], serials: DaySerials) {
+function observe({ indexes }: Header, sampleRows: string[][], dateCounts: DateCounts) {
   const phone = indexes.indexOf(0)
   const from = sampleRows.findIndex((row) => indexes.length <= row.length && !/\d/.test(row[phone] ?? '')) + 1
   // the last row may be incomplete
   for (const row of sampleRows.slice(from, -1)) {
     for (const [at, index] of indexes.entries()) {
-      if (index !== undefined && index > 0) serials.observe(index, (row[at] ?? '').trim())
+      if (index !== undefined && index > 0) dateCounts.observe(index, (row[at] ?? '').trim())
     }
   }
 }

@@ -17,18 +17,27 @@ export function detectDelimiter(
 ): string {
   const stated = /^\s*"?sep=([^\r\n])"?[\r\n]/i.exec(sample)?.[1]
   if (stated !== undefined) return stated
-  let best = { delimiter: ',', row: headerRows, known: -1, columns: 0 }
+  let best = { delimiter: ',', row: Infinity, known: -1, columns: 0 }
   for (const delimiter of candidates) {
     const rows = splitRows(sample, delimiter, headerRows)
-    const at = rows.findIndex((names) => names.some(isPhone))
+    const wide = findWideHeader(rows, isPhone)
+    const at = wide < 0 ? rows.findIndex((names) => names.some(isPhone)) : wide
     const names = rows[Math.max(at, 0)] ?? []
-    const row = at < 0 ? headerRows : at
+    // a row with a single name is only a header if no delimiter makes one of several
+    const row = wide >= 0 ? wide : headerRows + (at < 0 ? headerRows : at)
     const found = { delimiter, row, known: names.filter(isKnown).length, columns: names.length }
     const difference = best.row - found.row || found.known - best.known || found.columns - best.columns
     if (difference > 0) best = found
   }
   return best.delimiter
 }
+
+/** Returns the index of the first row that has a column for the phone number among others, or -1. */
+export function findWideHeader(rows: string[][], isPhone: (name: string) => boolean): number {
+  return rows.findIndex((names) => names.filter(isFilled).length > 1 && names.some(isPhone))
+}
+
+const isFilled = (text: string) => text.trim() !== ''
 
 /** Splits the first rows of a sample that are not blank; the last of them may be incomplete. */
 export function splitRows(sample: string, delimiter: string, limit: number): string[][] {
@@ -38,7 +47,7 @@ export function splitRows(sample: string, delimiter: string, limit: number): str
   let inQuotes = false
   const endRow = () => {
     row.push(cell)
-    if (row.some((text) => text.trim() !== '')) rows.push(row)
+    if (row.some(isFilled)) rows.push(row)
     row = []
     cell = ''
   }

@@ -12,6 +12,7 @@ const titled: [name: string, file: string][] = [
   ['names and values', 'Report:,Members\nRun on,2026-11-02 10:00\nphone,first_name,zip\n2065550141,Ana,\n'],
   ['semicolons', 'Contacts, exported 11/02/2026\r\n\r\nAnrede;Phone;First Name\r\nx;2065550141;Ana\r\n'],
   ['a title and a single column', 'Our members\nphone\n2065550141\n'],
+  ['a title that is a name of a column', 'Phone numbers\n\nphone;first_name\n2065550141;Ana\n'],
   ['a title after sep=', '"sep=;"\nOur members\nphone;first_name\n2065550141;Ana\n'],
 ]
 
@@ -31,6 +32,7 @@ test('counts the lines of the titles', async () => {
 
 const notHeaders: [name: string, file: string, line: number, expected: string][] = [
   ['people above the header', '2065550141,Ana\nphone,first_name\n2065550142,Bob\n', 1, 'not a header'],
+  ['a person above a wider header', '2065550141,Ana\nphone,first_name,zip\n2065550142,Bob,\n', 1, 'not a header'],
   ['people below a title', 'Our members\n2065550141,Ana\n', 1, '"Our members"'],
   [
     'a header without a phone number',

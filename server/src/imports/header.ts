@@ -27,6 +27,8 @@ export type Header = {
 
 export type HeaderOptions = {
   finder: ColumnFinder
+  /** Whether the header has several columns, so that a row with a single cell is a title. */
+  isWide: boolean
   unknownColumns: 'reject' | 'ignore'
   fields: readonly FieldColumn[]
 }
@@ -48,7 +50,8 @@ export class HeaderSearch {
   /** Returns the header if the row is one, or undefined if it is a title; throws a 422 if it can be neither. */
   add(line: number, cells: string[]): Header | undefined {
     const row = { line, cells, filled: cells.filter((cell) => cell.trim() !== '').length }
-    const isHeader = cells.some((cell) => isPhone(this.#options.finder.find(cell)))
+    const { finder, isWide } = this.#options
+    const isHeader = cells.some((cell) => isPhone(finder.find(cell))) && (row.filled > 1 || !isWide)
     if (isHeader && this.#titles.every(({ filled }) => filled < row.filled || filled === 1)) {
       for (const title of this.#titles) rejectTitle(title)
       return readHeader(line, cells, this.#options)
@@ -83,7 +86,7 @@ const isNumber = (cell: string) => parsePhoneNumber(cell) !== undefined
 const hasDigits = (cell: string) => /\d{7}/.test(cell)
 
 const negative =
-  /unsub|opt(?:ed)?outs?|donot(?:call|contact|text|message|sms)|dontt?(?:call|contact|text)|^dnc|dnc$|dnclist|suppress|blacklist|blocklist|stoplist|stopped|cleaned|bounced|revoked|invalid|withoutconsent|noconsent|(?:non|not|never)subscri|unreachable|landlines?$/
+  /unsub|opt(?:ed)?outs?|donot(?:call|contact|text|message|sms)|dontt?(?:call|contact|text)|^dnc|dnc$|dnclist|suppress|blacklist|blocklist|stoplist|stopped|cleaned|bounced|revoked|invalid|withoutconsent|noconsent|(?:non|not|never)subscri|unreachable|landlines?$|removed|deleted|archived|inactive|^stops?$|^blocked/
 
 /** Throws a 422 if a title states that the people below it must not be texted. */
 function rejectTitle({ line, cells }: Row) {

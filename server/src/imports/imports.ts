@@ -10,7 +10,7 @@ import { getList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
 import type { ColumnMapping } from './columns.ts'
 import { type Reader, readCsv } from './csv-reader.ts'
-import { DaySerials } from './day-serials.ts'
+import { DateCounts } from './date-counts.ts'
 import {
   countImports,
   findImport,
@@ -72,11 +72,11 @@ export async function receiveImport(rt: Runtime, upload: Upload, timeoutMs = upl
     const { id } = await insertImport(tx, { ...upload, now: rt.clock.now() })
     await createRowsTable(tx, id)
     const customFields = await listCustomFields(tx, listId)
-    const serials = new DaySerials(rt.clock.now())
-    const rows = new StagedRows({ fields: customFields, serials }, rejectsUnreadable)
+    const dateCounts = new DateCounts(rt.clock.now())
+    const rows = new StagedRows({ fields: customFields, dateCounts }, rejectsUnreadable)
     const { sample, bytes } = await openFile(readWithTimeout(upload, timeoutMs), upload)
     const isJson = upload.format === 'ndjson' || /^\s*\{\s*"/.test(sample)
-    const reader = (isJson ? readNdjson : readCsv)(rows, { unknownColumns, customFields, columns, sample, serials })
+    const reader = (isJson ? readNdjson : readCsv)(rows, { unknownColumns, customFields, columns, sample, dateCounts })
     await stage(tx, id, bytes, reader, rows)
     const ignoredColumns = reader.ignoredColumns()
     await indexRows(tx, id)

@@ -1,7 +1,7 @@
 import { Transform } from 'node:stream'
 import { errors } from '../errors.ts'
 import { columns, storedColumns } from './column-names.ts'
-import { ColumnFinder, columnNames, rejectUnknown, repeatedColumn, several } from './columns.ts'
+import { ColumnFinder, columnNames, type Meaning, rejectUnknown, repeatedColumn, several } from './columns.ts'
 import { joinFlags, statesConsent } from './consent-state.ts'
 import { longestLine, type Reader, type ReaderOptions } from './csv-reader.ts'
 import { parseEntries } from './json-lines.ts'
@@ -18,6 +18,8 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
   const finder = new ColumnFinder(customFields, options.columns)
   const names = columnNames(customFields)
   const ignored = new Set<string>()
+  // a line without this key says as little about the consent as a blank cell does
+  let hasOptedIn = hasKey(options.sample ?? '', (name) => isOptedIn(finder.find(name)))
   let line = 0
   let isEmpty = true
   let partialLine: Buffer = Buffer.alloc(0)
@@ -73,6 +75,8 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
       if (consent && text.trim() !== '' && statesConsent(text.trim(), consent)) add(consent.index, 0, name, text)
       add(index, rank, name, text)
     }
+    if (cells[optedIn] !== undefined) hasOptedIn = true
+    else if (hasOptedIn) cells[optedIn] = ''
     return cells
   }
 
@@ -114,6 +118,15 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
     },
     faultOf: (error) => error,
   }
+}
+
+const optedIn = columns.indexOf('opted_in')
+const isOptedIn = (meaning: Meaning) =>
+  typeof meaning === 'object' && (meaning.index === optedIn || meaning.consent?.index === optedIn)
+
+/** Returns whether one of the first lines has a key that `isWanted` accepts. */
+function hasKey(sample: string, isWanted: (name: string) => boolean): boolean {
+  return sample.split(/[\r\n]+/).some((text) => parseEntries(text.trim())?.some(([name]) => isWanted(name)))
 }
 
 function tooLong(line: number) {

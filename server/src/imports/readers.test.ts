@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { AppError } from '../errors.ts'
 import { readCsv } from './csv-reader.ts'
-import { DaySerials } from './day-serials.ts'
+import { DateCounts } from './date-counts.ts'
 import { readNdjson } from './ndjson-reader.ts'
 import { openFile } from './open-file.ts'
 import { StagedRows } from './staged-rows.ts'
@@ -126,14 +126,14 @@ const piece = fc.constantFrom(...pieces, Buffer.from([0x8e]), Buffer.from([0xe9]
 const mark = fc.constantFrom(',', ',', ';', '\t', '|', '"', '\n', '\n', '\r\n', '\r').map((text) => Buffer.from(text))
 
 test('reads any file or rejects it with a reason, and counts each row once', async () => {
-  const rules = { fields: [], serials: new DaySerials(new Date('2026-11-02T10:00:00Z')) }
+  const rules = { fields: [], dateCounts: new DateCounts(new Date('2026-11-02T10:00:00Z')) }
   const readFile = async (file: Buffer, reader: typeof readCsv, unknownColumns: 'reject' | 'ignore') => {
     const rows = new StagedRows(rules)
     async function* body() {
       yield file
     }
     const { sample, bytes } = await openFile(body())
-    const { stream, ignoredColumns, faultOf } = reader(rows, { unknownColumns, sample, serials: rules.serials })
+    const { stream, ignoredColumns, faultOf } = reader(rows, { unknownColumns, sample, dateCounts: rules.dateCounts })
     let staged = ''
     try {
       await pipeline(Readable.from(bytes, { objectMode: false }), stream, async (blocks: AsyncIterable<string>) => {

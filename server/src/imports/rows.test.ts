@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest'
 import { columns, storedColumns } from './column-names.ts'
-import { DaySerials } from './day-serials.ts'
+import { DateCounts } from './date-counts.ts'
 import { checkRow } from './rows.ts'
 
-const serials = new DaySerials(new Date('2026-11-02T10:00:00Z'))
+const dateCounts = new DateCounts(new Date('2026-11-02T10:00:00Z'))
 
 function check(column: string, text: string) {
   const cells = columns
     .slice(0, storedColumns)
     .map((name) => (name === 'phone_number' ? '2062000101' : name === column ? text : ''))
-  const row = checkRow(cells, { fields: [], serials })
+  const row = checkRow(cells, { fields: [], dateCounts })
   if ('skip' in row) return row.skip
   return row.unreadable[0]?.reason ?? row.values[columns.indexOf(column as 'email') - 1]
 }
@@ -29,6 +29,7 @@ test.each([
   ['zip_code', "'02134", '02134'],
   ['zip_code', '98101-12', 'bad_zip_code'],
   ['zip_code', '981.01', 'bad_zip_code'],
+  ['zip_code', '98,101', 'bad_zip_code'],
   ['birthdate', '19800229', '19800229'],
   ['birthdate', '1980-02-29', '19800229'],
   ['birthdate', '2/29/1980', '19800229'],
@@ -79,6 +80,9 @@ test.each([
   ['consented_at', '2024-05-01 10:00:00 UTC', '2024-05-01T10:00:00.000Z'],
   ['consented_at', '45236', '2023-11-06T00:00:00.000Z'],
   ['consented_at', '45236.4166666667', '2023-11-06T10:00:00.000Z'],
+  ['consented_at', '1700000000', '2023-11-14T22:13:20.000Z'],
+  ['consented_at', '1700000000000', '2023-11-14T22:13:20.000Z'],
+  ['consented_at', '2065550141', 'bad_consented_at'],
   ['consented_at', '29280', 'bad_consented_at'],
   ['consented_at', '98101', 'bad_consented_at'],
   ['consented_at', '5/1/2024 13:07 PM', 'bad_consented_at'],

@@ -5,7 +5,7 @@ import { readBirthdate, readGender, readZipCode } from '../subscribers/profile-v
 import { type Column, columns, storedColumns } from './column-names.ts'
 import type { FieldColumn } from './columns.ts'
 import { isOptOutWord, isUnreadableDate, readConsent } from './consent-state.ts'
-import type { DaySerials } from './day-serials.ts'
+import type { DateCounts } from './date-counts.ts'
 
 // Validates one row of a file and converts its values to their stored form. A row without a phone number is skipped; an
 // optional value that cannot be read is left out, with a warning. The other rows of the file are applied.
@@ -27,7 +27,7 @@ export type RowRules = {
   /** The custom fields of the list. */
   fields: readonly FieldColumn[]
   /** Without it, a day count of Excel is not a date. */
-  serials?: DaySerials | undefined
+  dateCounts?: DateCounts | undefined
 }
 
 const upTo =
@@ -71,7 +71,7 @@ const none: readonly Unreadable[] = []
  * the stored columns without the phone number, the custom values as JSON or null, and the state of an opted-out or cleaned
  * number with its date; `isStated` is whether there is such a state.
  */
-export function checkRow(cells: Cells, { fields, serials }: RowRules): CheckedRow {
+export function checkRow(cells: Cells, { fields, dateCounts }: RowRules): CheckedRow {
   const phone = parsePhoneNumber(cells[0]?.trim())
   if (phone === undefined) return { skip: 'bad_phone', value: cells[0] ?? '' }
   let unreadable: Unreadable[] | undefined
@@ -84,7 +84,7 @@ export function checkRow(cells: Cells, { fields, serials }: RowRules): CheckedRo
   for (const { column, check, fault } of valueChecks) {
     const text = cells[++index]?.trim()
     let value = text ? (isStorable(text) ? check(text) : undefined) : null
-    if (value === undefined && text) value = dateOf(serials?.read(index, text), column)
+    if (value === undefined && text) value = dateOf(dateCounts?.read(index, text), column)
     if (value === undefined) {
       leaveOut(column, text && isStorable(text) ? fault : `bad_${column}`, text ?? '')
       value = null
@@ -95,7 +95,7 @@ export function checkRow(cells: Cells, { fields, serials }: RowRules): CheckedRo
   for (const [at, field] of fields.entries()) {
     const text = cells[columns.length + at]?.trim()
     if (!text) continue
-    const read = isStorable(text) ? readField(field, text, columns.length + at, serials) : { error: 'type' as const }
+    const read = isStorable(text) ? readField(field, text, columns.length + at, dateCounts) : { error: 'type' as const }
     if ('error' in read) {
       leaveOut(field.key, `${customFaults[read.error]}: ${field.key}`, text)
       continue
@@ -106,7 +106,7 @@ export function checkRow(cells: Cells, { fields, serials }: RowRules): CheckedRo
   }
   values.push(custom ? JSON.stringify(custom) : null)
   const stated =
-    cells.length > storedColumns ? readStated(cells, values[consentedAt] ?? null, serials, leaveOut) : undefined
+    cells.length > storedColumns ? readStated(cells, values[consentedAt] ?? null, dateCounts, leaveOut) : undefined
   if (stated && 'skip' in stated) return stated
   values.push(stated?.state ?? null, stated?.at ?? null)
   return { phone, values, unreadable: unreadable ?? none, isStated: stated !== undefined }
@@ -116,12 +116,12 @@ export function checkRow(cells: Cells, { fields, serials }: RowRules): CheckedRo
 function readStated(
   cells: Cells,
   consent: string | null,
-  serials: DaySerials | undefined,
+  dateCounts: DateCounts | undefined,
   leaveOut: (column: string, reason: string, value: string) => void,
 ) {
   const textOf = (index: number) => {
     const text = cells[index]?.trim()
-    return text && serials ? serials.inDates(index, text) : text
+    return text && dateCounts ? dateCounts.inDates(index, text) : text
   }
   const texts = {
     status: textOf(status),
@@ -145,10 +145,10 @@ function dateOf(instant: string | undefined, column: StoredColumn): string | und
   return column === 'birthdate' ? instant?.slice(0, 10).replaceAll('-', '') : instant
 }
 
-function readField(field: FieldColumn, text: string, index: number, serials: DaySerials | undefined): ValueResult {
+function readField(field: FieldColumn, text: string, index: number, dateCounts: DateCounts | undefined): ValueResult {
   const read = readValue(field, text)
   if (!('error' in read) || field.contentType !== 'datetime' || read.error !== 'type') return read
-  const instant = serials?.read(index, text)
+  const instant = dateCounts?.read(index, text)
   return instant === undefined ? read : { value: instant }
 }
 

@@ -21,7 +21,7 @@ export function readZipCode(text: string): string | undefined {
   if (digits !== undefined) return digits
   const canadian = /^([a-z]\d[a-z])-?(\d[a-z]\d)$/i.exec(compact)
   if (canadian) return `${canadian[1]}${canadian[2]}`
-  return compact.length <= 6 && !compact.includes('.') ? compact : undefined
+  return compact.length <= 6 && !/[.,]/.test(compact) ? compact : undefined
 }
 
 const genders: Readonly<Record<string, 'Male' | 'Female'>> = {
