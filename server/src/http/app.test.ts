@@ -151,14 +151,11 @@ describe('a form', () => {
   })
 
   test('may have an empty field for a number that it does not set', async () => {
-    const field = 'custom_field[label]=Size&custom_field[key]=size&custom_field[content_type]=number'
-    const path = `/lists/${list.id}/custom_fields`
-    expect(await call('POST', path, form, `${field}&custom_field[max_length]=`)).toMatchObject({
-      status: 422,
-      body: { details: { 'custom_field.max_length': [expect.any(String)] } },
+    const body = 'list[name]=Pantry&list[resend_block_hours]='
+    expect(await call('PUT', `/lists/${list.id}`, form, body)).toMatchObject({
+      status: 200,
+      body: { list: { name: 'Pantry', resend_block_hours: 48 } },
     })
-    const message = 'message[content]=Hello&message[draft]=1&message[max_parts]='
-    expect(await call('POST', `/lists/${list.id}/messages`, form, message)).toMatchObject({ status: 200 })
   })
 
   test('an object with indexes in JSON is no array', async () => {
@@ -317,7 +314,7 @@ describe('the server', () => {
     expect(await raw(`${head}\r\n${auth}\r\n\r\n${body}`)).toContain('Start date is not a date')
   })
 
-  test.each(['Content-Length: 3000000', 'Transfer-Encoding: chunked'])(
+  test.each(['Content-Length: 20000000', 'Transfer-Encoding: chunked'])(
     'a body that is too large gets its 413 even if the client reads only after it has sent everything: %s',
     async (framing) => {
       const socket = connect(server.port, '127.0.0.1')
@@ -325,7 +322,7 @@ describe('the server', () => {
       socket.write(`${head}\r\n${framing}\r\n\r\n`)
       socket.pause()
       const isChunked = framing.endsWith('chunked')
-      for (let sent = 0; sent < 3_000_000; sent += 100_000) {
+      for (let sent = 0; sent < 20_000_000; sent += 100_000) {
         const bytes = 'x'.repeat(100_000)
         const chunk = isChunked ? `${bytes.length.toString(16)}\r\n${bytes}\r\n` : bytes
         await new Promise<void>((resolve, reject) =>
