@@ -26,6 +26,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getCurrentAccount',
         summary: 'Get the account of the key in use',
+        description: 'The simplest request that checks a key.',
         tags: ['Accounts'],
         response: { 200: AccountResponse, ...commonErrors },
       },

@@ -91,6 +91,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'updateApiKey',
         summary: 'Update the name or the rate limit of an API key',
+        description: 'Only the keys in the request change. The scope of a key cannot be changed.',
         ...common,
         params,
         body: ApiKeyUpdateBody,
@@ -139,6 +140,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'enableApiKey',
         summary: 'Enable a disabled API key',
+        description: 'The key can be used again immediately. An enabled key does not change.',
         ...common,
         params,
         response: {

@@ -20,17 +20,20 @@ const ScopeName = Type.Unsafe<'full' | 'read' | 'send'>({
 })
 
 export const ApiKeyCreateBody = Type.Object({
-  api_key: Type.Object({
-    name: Name,
-    scope: Type.Optional(ScopeName),
-    rate_limit: Type.Optional(RateLimitText),
-  }),
+  api_key: Type.Object(
+    {
+      name: Name,
+      scope: Type.Optional(ScopeName),
+      rate_limit: Type.Optional(RateLimitText),
+    },
+    { title: 'ApiKeyCreation' },
+  ),
 })
 
 export const ApiKeyUpdateBody = Type.Object({
   api_key: Type.Object(
     { name: Type.Optional(Name), rate_limit: Type.Optional(RateLimitText) },
-    { description: 'Absent fields do not change.' },
+    { title: 'ApiKeyChange', description: 'Absent fields do not change.' },
   ),
 })
 
@@ -53,7 +56,7 @@ export const ApiKeySchema = Type.Object(fields, { title: 'ApiKey' })
 
 export const NewApiKeySchema = Type.Object(
   { ...fields, key: TextOrNull({ description: 'The key itself; shown in this response only.' }) },
-  { title: 'NewApiKey' },
+  { title: 'CreatedApiKey' },
 )
 
 export const ApiKeyPage = pageSchema('api_keys', ApiKeySchema)

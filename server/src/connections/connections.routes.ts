@@ -98,6 +98,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getConnection',
         summary: 'Get a connection and the state of its binds',
+        description: 'The settings without secrets, and the state of each bind as the gateways last reported it.',
         ...common,
         params,
         response: { 200: ConnectionResponse, 404: notFound, ...commonErrors },

@@ -8,10 +8,16 @@ import type { ProbeResult } from './probe.ts'
 import { fields, presentSettings, settable, Word } from './settings.schema.ts'
 
 export const ConnectionUpdateBody = Type.Object({
-  connection: Type.Object(fields.properties, { description: 'Only the keys in the request change.' }),
+  connection: Type.Object(fields.properties, {
+    title: 'ConnectionChange',
+    description: 'Only the keys in the request change.',
+  }),
 })
 export const ConnectionCreateBody = Type.Object({
-  connection: Type.Object({ ...fields.properties, name: settable.name, host: settable.host }),
+  connection: Type.Object(
+    { ...fields.properties, name: settable.name, host: settable.host },
+    { title: 'ConnectionCreation' },
+  ),
 })
 
 const Bind = Type.Object(
@@ -61,15 +67,18 @@ export const ConnectionUpdated = Type.Object({
 export const ConnectionRemoved = Type.Object({ status: Type.Literal('Connection destroyed') })
 export const ConnectionPage = pageSchema('connections', ConnectionSchema)
 
-const TestStep = Type.Object({
-  step: Word(['resolve', 'connect', 'tls', 'bind', 'enquire_link', 'unbind'], 'Step of the test.'),
-  bind: Word(
-    ['transceiver', 'transmitter', 'receiver'],
-    'Type of the bind; the binds of a pair are tested one after the other.',
-  ),
-  ok: Type.Boolean(),
-  ms: Type.Integer({ description: 'Duration of the step in milliseconds.' }),
-})
+const TestStep = Type.Object(
+  {
+    step: Word(['resolve', 'connect', 'tls', 'bind', 'enquire_link', 'unbind'], 'Step of the test.'),
+    bind: Word(
+      ['transceiver', 'transmitter', 'receiver'],
+      'Type of the bind; the binds of a pair are tested one after the other.',
+    ),
+    ok: Type.Boolean(),
+    ms: Type.Integer({ description: 'Duration of the step in milliseconds.' }),
+  },
+  { title: 'ConnectionTestStep' },
+)
 
 export const ConnectionTested = Type.Object({
   status: Type.Literal('OK'),
@@ -80,7 +89,7 @@ export const ConnectionTested = Type.Object({
       error: TextOrNull({ description: 'Cause of the failure, and settings to check; null if the test passed.' }),
       steps: Type.Array(TestStep, { description: 'All steps up to the first failure.' }),
     },
-    { title: 'ConnectionTest' },
+    { title: 'ConnectionTestResult' },
   ),
 })
 

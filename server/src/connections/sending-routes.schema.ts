@@ -23,23 +23,26 @@ const sendingRoute = {
 }
 
 export const SendingSettingsBody = Type.Object({
-  shortcode: Type.Object({
-    mps: Type.Optional(Mps),
-    routes: Type.Optional(
-      Type.Array(
-        Type.Object({
-          connection_id: sendingRoute.connection_id,
-          tier: Type.Optional(sendingRoute.tier),
-          weight: Type.Optional(sendingRoute.weight),
-        }),
-        {
-          maxItems: 100,
-          description:
-            'Replaces all sending routes of the short code; an empty array means the connections that serve all short codes.',
-        },
+  shortcode: Type.Object(
+    {
+      mps: Type.Optional(Mps),
+      routes: Type.Optional(
+        Type.Array(
+          Type.Object({
+            connection_id: sendingRoute.connection_id,
+            tier: Type.Optional(sendingRoute.tier),
+            weight: Type.Optional(sendingRoute.weight),
+          }),
+          {
+            maxItems: 100,
+            description:
+              'Replaces all sending routes of the short code; an empty array means the connections that serve all short codes.',
+          },
+        ),
       ),
-    ),
-  }),
+    },
+    { title: 'SendingSettingsChange' },
+  ),
 })
 
 export const SendingSettingsResponse = Type.Object({

@@ -100,6 +100,7 @@ export const settable = {
       status: Type.Optional(Type.Record(Type.String(), Type.Unsafe<MappedStatus>({ type: 'string' }))),
     },
     {
+      title: 'ErrorMap',
       description:
         'Status of the codes and words of this SMSC: delivered, soft, hard, blocked, opted_out or not_final, by the err or the state word of a receipt and by command_status.',
       examples: [{ receipt: { 4470: 'blocked' }, status: { '0x45': 'soft' } }],

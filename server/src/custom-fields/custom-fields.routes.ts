@@ -29,6 +29,7 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listCustomFields',
         summary: 'List the custom fields of a list',
+        description: 'All custom fields, in the order of their creation.',
         tags,
         params,
         response: { 200: CustomFieldsResponse, 404: notFound, ...commonErrors },

@@ -1,44 +1,49 @@
 import { type Static, Type } from 'typebox'
 import { AppError, errors } from '../errors.ts'
-import { Flag, formatTimeWithMs, isSet, TextOrNull, Time } from '../http/schema.ts'
+import { accepted, Flag, formatTimeWithMs, isSet, TextOrNull, Time } from '../http/schema.ts'
 import type { CustomField, NewCustomField } from './custom-fields.queries.ts'
 import { type ContentType, type CustomValue, type ValueRules, valueOrDefault } from './values.ts'
 
 const contentTypes: readonly string[] = ['text', 'datetime', 'number'] satisfies ContentType[]
 
-const MaxLength = Type.Unsafe<number | string | null>({
+const MaxLength = accepted<number | string | null>({
   type: ['integer', 'string', 'null'],
+  documented: 'integer',
   description: 'Maximum length of a value, 1 to 9999 characters. Required.',
   examples: [50],
 })
 
 export const CustomFieldCreateBody = Type.Object({
-  custom_field: Type.Object({
-    label: Type.String({ maxLength: 255, pattern: '\\S', description: 'Name for people; unique in the list.' }),
-    key: Type.String({
-      maxLength: 63,
-      pattern: '^[a-z0-9_]+$',
-      description:
-        'The merge tag, which names the value in a subscriber. Unique in the list; must not be a standard key of subscribers.',
-    }),
-    content_type: Type.String({ maxLength: 50, description: '`text`, `datetime` or `number`.', examples: ['text'] }),
-    max_length: Type.Optional(MaxLength),
-    pattern: Type.Optional(
-      TextOrNull({
-        maxLength: 255,
+  custom_field: Type.Object(
+    {
+      label: Type.String({ maxLength: 255, pattern: '\\S', description: 'Name for people; unique in the list.' }),
+      key: Type.String({
+        maxLength: 63,
+        pattern: '^[a-z0-9_]+$',
         description:
-          'Regular expression in RE2 syntax. It may match anywhere in a value; anchor it to match the whole value.',
+          'The merge tag, which names the value in a subscriber. Unique in the list; must not be a standard key of subscribers.',
       }),
-    ),
-    should_validate_regex_via_api: Type.Optional(Flag('Whether to reject values without a match of the pattern.')),
-    default_value: Type.Optional(
-      Type.Unsafe<string | number | null>({
-        type: ['string', 'number', 'null'],
-        maxLength: 9_999,
-        description: 'Value of subscribers without their own. Must have the type and match the pattern.',
-      }),
-    ),
-  }),
+      content_type: Type.String({ maxLength: 50, description: '`text`, `datetime` or `number`.', examples: ['text'] }),
+      max_length: Type.Optional(MaxLength),
+      pattern: Type.Optional(
+        TextOrNull({
+          maxLength: 255,
+          description:
+            'Regular expression in RE2 syntax. It may match anywhere in a value; anchor it to match the whole value.',
+        }),
+      ),
+      should_validate_regex_via_api: Type.Optional(Flag('Whether to reject values without a match of the pattern.')),
+      default_value: Type.Optional(
+        accepted<string | number | null>({
+          type: ['string', 'number', 'null'],
+          documented: ['string', 'null'],
+          maxLength: 9_999,
+          description: 'Value of subscribers without their own. Must have the type and match the pattern.',
+        }),
+      ),
+    },
+    { title: 'CustomFieldCreation' },
+  ),
 })
 
 export const CustomFieldDeleteBody = Type.Object({ key: Type.String({ maxLength: 255 }) })

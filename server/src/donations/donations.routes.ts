@@ -83,6 +83,7 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'createSubscriberDonation',
         summary: 'Record a donation of a subscriber',
+        description: 'The id of the donation on its platform is unique within the list.',
         tags,
         params: subscriberParams,
         body: DonationBody,
@@ -105,6 +106,8 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'createMessageDonation',
         summary: 'Record a donation that a message prompted',
+        description:
+          'The id of the donation on its platform is unique within the list. The message must have been sent.',
         tags,
         params: messageParams,
         body: DonationBody,

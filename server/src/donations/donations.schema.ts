@@ -1,20 +1,27 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
-import { formatTimeWithMs, Id, TextOrNull, Time, timeFault } from '../http/schema.ts'
+import { accepted, formatTimeWithMs, Id, TextOrNull, Time, timeFault } from '../http/schema.ts'
 import { parseInstant } from '../lib/dates.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { Donation, Gift } from './donations.queries.ts'
 
 const maxText = 191
 const Platform = (description: string) =>
-  Type.Unsafe<string | number>({ type: ['string', 'integer'], maxLength: maxText, pattern: '\\S', description })
+  accepted<string | number>({
+    type: ['string', 'integer'],
+    documented: 'string',
+    maxLength: maxText,
+    pattern: '\\S',
+    description,
+  })
 const Utm = Type.Optional(TextOrNull({ maxLength: maxText }))
 
 export const DonationBody = Type.Object(
   {
-    amount: Type.Unsafe<string | number>({
+    amount: accepted<string | number>({
       type: ['string', 'number'],
+      documented: 'string',
       maxLength: 20,
       description: 'US dollars, up to 999999.99.',
       examples: ['25.50'],

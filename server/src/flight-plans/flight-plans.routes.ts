@@ -104,6 +104,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...common,
         operationId: 'getFlightPlan',
         summary: 'Get a flight plan, with its result when it is done',
+        description: 'A plan is complete when its `status` is `done` or `failed`; a pending one has no `result`.',
         params: Type.Object({ list_id: ListIdParam, flight_plan_id: FlightPlanIdParam }),
         response: {
           200: FlightPlanResponse,

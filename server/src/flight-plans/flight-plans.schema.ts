@@ -8,7 +8,10 @@ import type { FlightPlan } from './flight-plans.queries.ts'
 const { content, max_parts, audience, send_at } = MessageCreateBody.properties.message.properties
 
 export const FlightPlanBody = Type.Object({
-  message: Type.Object({ content, max_parts, audience, send_at }, { additionalProperties: false }),
+  message: Type.Object(
+    { content, max_parts, audience, send_at },
+    { title: 'PlannedMessage', additionalProperties: false },
+  ),
 })
 
 const Dollars = (description: string) => Type.Number({ description })
@@ -17,90 +20,95 @@ const CarrierOrNull = Type.Unsafe<number | null>({
   description: 'Id of the carrier; null if it is unknown.',
 })
 
-const Result = Type.Object({
-  audience: Type.Integer({ description: 'Number of subscribers who match the audience filters.' }),
-  suppressed: Type.Object(
-    {
-      opted_out: Type.Integer({ description: 'Number of members who opted out while the plan was computed.' }),
-      stopped: Type.Integer({
-        description:
-          'Number of members who sent STOP to the short code and are on the list nevertheless, for example by a move.',
-      }),
-      too_long: Type.Integer({ description: 'Number of members whose text would be too long.' }),
-      blank: Type.Integer({ description: 'Number of members whose text would be blank.' }),
-      no_window: Type.Integer({ description: 'Number of members who may not be texted in any hour of the week.' }),
-      too_late: Type.Integer({ description: 'Number of members whose sending window opens only after `deliver_by`.' }),
-    },
-    { description: 'Members of the audience who would not be sent a text, by reason.' },
-  ),
-  recipients: Type.Integer({ description: 'Number of recipients.' }),
-  parts: Type.Object({
-    sum: Type.Integer(),
-    minimum: Type.Integer(),
-    maximum: Type.Integer(),
-    histogram: Type.Array(Type.Object({ parts: Type.Integer(), recipients: Type.Integer() })),
-  }),
-  cost: Type.Object(
-    {
-      total: Dollars('Total cost in US dollars.'),
-      by_carrier: Type.Array(
-        Type.Object({
-          carrier: CarrierOrNull,
-          carrier_name: TextOrNull(),
-          recipients: Type.Integer(),
-          parts: Type.Integer(),
-          price: Dollars('Price of one part.'),
-          cost: Dollars('Cost of all parts.'),
+const Result = Type.Object(
+  {
+    audience: Type.Integer({ description: 'Number of subscribers who match the audience filters.' }),
+    suppressed: Type.Object(
+      {
+        opted_out: Type.Integer({ description: 'Number of members who opted out while the plan was computed.' }),
+        stopped: Type.Integer({
+          description:
+            'Number of members who sent STOP to the short code and are on the list nevertheless, for example by a move.',
         }),
-      ),
-    },
-    { description: 'At the rates of the day on which the message is to be sent.' },
-  ),
-  duration: Type.Object({
-    minutes: Type.Unsafe<number | null>({
-      type: ['number', 'null'],
-      description: 'Duration in minutes; null if no connection can send the message.',
+        too_long: Type.Integer({ description: 'Number of members whose text would be too long.' }),
+        blank: Type.Integer({ description: 'Number of members whose text would be blank.' }),
+        no_window: Type.Integer({ description: 'Number of members who may not be texted in any hour of the week.' }),
+        too_late: Type.Integer({
+          description: 'Number of members whose sending window opens only after `deliver_by`.',
+        }),
+      },
+      { description: 'Members of the audience who would not be sent a text, by reason.' },
+    ),
+    recipients: Type.Integer({ description: 'Number of recipients.' }),
+    parts: Type.Object({
+      sum: Type.Integer(),
+      minimum: Type.Integer(),
+      maximum: Type.Integer(),
+      histogram: Type.Array(Type.Object({ parts: Type.Integer(), recipients: Type.Integer() })),
     }),
-    per_second: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'Parts per second.' }),
-    limited_by: Type.String({
-      description:
-        'The limiting factor: short_code, connections or carrier:383 (caps), window, software, or no_connection.',
-    }),
-    assumptions: Type.Array(Type.String()),
-  }),
-  quiet_hours: Type.Object(
-    {
-      now: Type.Integer({ description: 'Recipients who may not be texted now.' }),
-      at_send_at: Type.Integer({
-        description: 'Recipients who may not be texted at `send_at`; without `send_at`, now.',
-      }),
-      last_opens_at: { ...TimeOrNull, description: 'The latest time at which the window of a recipient opens.' },
-    },
-    { description: 'Recipients in quiet hours; all 0 if the message does not observe them.' },
-  ),
-  ucs2: Type.Object(
-    {
-      recipients: Type.Integer({
-        description:
-          'Recipients whose text has characters that GSM-7 lacks, so that a part has 70 instead of 160 characters.',
-      }),
-      saved_parts: Type.Integer({ description: 'Number of parts that replacing those characters would save.' }),
-      saved_cost: Dollars('Cost that this would save, at the average price of a part.'),
-      characters: Type.Array(
-        Type.Object({
-          character: Type.String(),
-          in_text: Type.Boolean({
-            description: 'Whether the character is in the content itself or only in the values of merge tags.',
+    cost: Type.Object(
+      {
+        total: Dollars('Total cost in US dollars.'),
+        by_carrier: Type.Array(
+          Type.Object({
+            carrier: CarrierOrNull,
+            carrier_name: TextOrNull(),
+            recipients: Type.Integer(),
+            parts: Type.Integer(),
+            price: Dollars('Price of one part.'),
+            cost: Dollars('Cost of all parts.'),
           }),
-          recipients: Type.Integer(),
-          replacement: Type.String({ description: 'GSM-7 replacement; empty if the character would be removed.' }),
+        ),
+      },
+      { description: 'At the rates of the day on which the message is to be sent.' },
+    ),
+    duration: Type.Object({
+      minutes: Type.Unsafe<number | null>({
+        type: ['number', 'null'],
+        description: 'Duration in minutes; null if no connection can send the message.',
+      }),
+      per_second: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'Parts per second.' }),
+      limited_by: Type.String({
+        description:
+          'The limiting factor: short_code, connections or carrier:383 (caps), window, software, or no_connection.',
+      }),
+      assumptions: Type.Array(Type.String()),
+    }),
+    quiet_hours: Type.Object(
+      {
+        now: Type.Integer({ description: 'Recipients who may not be texted now.' }),
+        at_send_at: Type.Integer({
+          description: 'Recipients who may not be texted at `send_at`; without `send_at`, now.',
         }),
-        { description: 'At most 50 characters, the most frequent first.' },
-      ),
-    },
-    { description: 'Cost of characters that require UCS-2.' },
-  ),
-})
+        last_opens_at: { ...TimeOrNull, description: 'The latest time at which the window of a recipient opens.' },
+      },
+      { description: 'Recipients in quiet hours; all 0 if the message does not observe them.' },
+    ),
+    ucs2: Type.Object(
+      {
+        recipients: Type.Integer({
+          description:
+            'Recipients whose text has characters that GSM-7 lacks, so that a part has 70 instead of 160 characters.',
+        }),
+        saved_parts: Type.Integer({ description: 'Number of parts that replacing those characters would save.' }),
+        saved_cost: Dollars('Cost that this would save, at the average price of a part.'),
+        characters: Type.Array(
+          Type.Object({
+            character: Type.String(),
+            in_text: Type.Boolean({
+              description: 'Whether the character is in the content itself or only in the values of merge tags.',
+            }),
+            recipients: Type.Integer(),
+            replacement: Type.String({ description: 'GSM-7 replacement; empty if the character would be removed.' }),
+          }),
+          { description: 'At most 50 characters, the most frequent first.' },
+        ),
+      },
+      { description: 'Cost of characters that require UCS-2.' },
+    ),
+  },
+  { title: 'FlightPlanResult' },
+)
 
 /** The id of a flight plan in a path. */
 export const FlightPlanIdParam = idParam('Id of the flight plan.', errors.flightPlanNotFound)

@@ -52,6 +52,7 @@ import { healthRoutes } from './health.ts'
 import { useIdempotency } from './idempotency.ts'
 import { useLeniency } from './leniency.ts'
 import { useOpenApi } from './openapi.ts'
+import { usePatch } from './patch.ts'
 import { useRateLimit } from './rate-limit.ts'
 import { useAccept, useNotFound } from './routing-errors.ts'
 
@@ -113,6 +114,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   useAuth(app, recordingCallerFinder(app, rt))
   useRateLimit(app, rt.config.rateLimit)
   useIdempotency(app, rt.db, scope)
+  usePatch(app)
   await app.register(accountRoutes)
   await app.register(apiKeyRoutes)
   await app.register(shortCodeRoutes)
@@ -162,12 +164,8 @@ export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Pro
   }
 }
 
-/**
- * Rewrites the path that the vendor's account resource had before 2021 (only this resource was below /api), and PATCH to
- * PUT, because every PUT changes only the keys in the request.
- */
-function rewriteRequest(req: { url?: string; method?: string }): string {
-  if (req.method === 'PATCH') req.method = 'PUT'
+/** Rewrites the path that the vendor's account resource had before 2021 (only this resource was below /api). */
+function rewriteRequest(req: { url?: string }): string {
   return (req.url ?? '/').replace(/^\/+api\/+accounts\/+me(?=\/*(?:\?|$))/, '/api/v2/accounts/me')
 }
 

@@ -4,20 +4,23 @@ import { Type } from 'typebox'
 import type { Runtime } from '../runtime.ts'
 import { type LiveRole, listLiveRoles } from '../system/heartbeats.queries.ts'
 
-const Health = Type.Object({ status: Type.Literal('ok') })
+const Health = Type.Object({ status: Type.Literal('ok') }, { title: 'Health' })
 
-const Readiness = Type.Object({
-  status: Type.Union([Type.Literal('ready'), Type.Literal('not_ready')]),
-  mode: Type.Union([Type.Literal('sandbox'), Type.Literal('production')]),
-  problems: Type.Array(Type.String(), {
-    description: 'Reasons why no text can be sent, for people; empty when ready.',
-  }),
-  checks: Type.Object({
-    database: Type.Boolean(),
-    worker: Type.Boolean(),
-    gateway: Type.Boolean({ description: 'Whether a gateway is bound to a carrier.' }),
-  }),
-})
+const Readiness = Type.Object(
+  {
+    status: Type.Union([Type.Literal('ready'), Type.Literal('not_ready')]),
+    mode: Type.Union([Type.Literal('sandbox'), Type.Literal('production')]),
+    problems: Type.Array(Type.String(), {
+      description: 'Reasons why no text can be sent, for people; empty when ready.',
+    }),
+    checks: Type.Object({
+      database: Type.Boolean(),
+      worker: Type.Boolean(),
+      gateway: Type.Boolean({ description: 'Whether a gateway is bound to a carrier.' }),
+    }),
+  },
+  { title: 'Readiness' },
+)
 
 const databaseTimeoutMs = 2_000
 
@@ -31,6 +34,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getHealth',
         summary: 'Report whether the API process is alive',
+        description: 'For supervisors and balancers: the response does not depend on the database or other processes.',
         ...common,
         response: { 200: Health },
       },
@@ -44,6 +48,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getReadiness',
         summary: 'Report whether texts can be sent',
+        description: 'Checks the database, the worker and the binds of the gateways; a 503 lists what is missing.',
         ...common,
         response: { 200: Readiness, 503: Readiness },
       },

@@ -28,14 +28,13 @@ export function addExamples<Document extends { paths: Json }>(document: Document
 
 const upload = {
   required: true,
+  description:
+    'A file: CSV with a header row (`text/csv`) or one JSON object per line (`application/x-ndjson`). Of an ' +
+    '`application/octet-stream`, which generated clients send, and of `application/gzip`, the format is detected.',
   content: {
-    'text/csv': {
-      schema: { type: 'string', description: 'UTF-8, with a header row.' },
+    'application/octet-stream': {
+      schema: { type: 'string', format: 'binary', description: 'The file.' },
       example: 'phone_number,first_name,tags\n2065550144,Marisol,"vip, local"\n',
-    },
-    'application/x-ndjson': {
-      schema: { type: 'string', description: 'UTF-8, one JSON object per line.' },
-      example: '{"phone_number":"2065550144","first_name":"Marisol","tags":["vip","local"]}\n',
     },
   },
 }

@@ -1,7 +1,9 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { sharedResponses, withSharedErrors } from './openapi-errors.ts'
 import { addExamples, describeUpload } from './openapi-examples.ts'
+import { ComponentSchemas, describeParameter, type Json, pascal } from './openapi-schemas.ts'
 
 const description = `Lists, subscribers and broadcasts by text message, compatible with the momoGood Messaging API v2
 (formerly the Tatango v2 API). Additions to that API are marked \`x-extension\` and do not affect its clients.
@@ -35,10 +37,17 @@ const tags = [
 /** Documents the routes that are registered later, at /openapi.json and as a page at /docs. */
 export async function useOpenApi(app: FastifyInstance) {
   await app.register(swagger, {
+    convertConstToEnum: false,
     openapi: {
       openapi: '3.1.0',
       servers: [{ url: app.rt.config.http.publicUrl }],
-      info: { title: 'Carillon API', version: '2.0.0', description, license: { name: 'Apache-2.0' } },
+      info: {
+        title: 'Carillon API',
+        version: '2.0.0',
+        description,
+        contact: { name: 'The operator of this installation', url: app.rt.config.http.publicUrl },
+        license: { name: 'Apache License 2.0', identifier: 'Apache-2.0' },
+      },
       tags,
       security: [{ basicAuth: [] }],
       components: {
@@ -75,14 +84,19 @@ export function openApiOf(app: FastifyInstance): Document {
   let document = documents.get(app)
   if (!document) {
     const generated = structuredClone(app.swagger()) as unknown as Document
-    document = addExamples(describeUpload(nameComponents(addIdempotencyKey(generated))))
+    document = addExamples(describe(describeUpload(addIdempotencyKey(generated))))
     documents.set(app, document)
   }
   return document
 }
 
-type Document = Record<string, unknown> & { paths: Json; components: { schemas?: Record<string, Json> } }
-type Json = { [key: string]: unknown }
+type Operation = {
+  operationId: string
+  parameters?: (Json & { schema: Json })[]
+  requestBody?: { content: Record<string, Json> }
+  responses: Record<string, { description?: string; content?: Record<string, Json> }>
+}
+type Document = Json & { paths: Record<string, Record<string, Operation>>; components: Json }
 
 const idempotencyKey = {
   name: 'Idempotency-Key',
@@ -97,27 +111,40 @@ const idempotencyKey = {
 
 /** Adds the header to every POST below /api/v2, so that no route has to declare it. */
 function addIdempotencyKey(document: Document): Document {
-  for (const [path, methods] of Object.entries(document.paths)) {
-    const { post } = methods as { post?: { parameters?: object[] } }
+  for (const [path, { post }] of Object.entries(document.paths)) {
     if (post && path.startsWith('/api/v2/')) post.parameters = [...(post.parameters ?? []), idempotencyKey]
   }
   return document
 }
 
-/** Moves each schema with a title to the components, so that generated clients have names for them. */
-function nameComponents(document: Document): Document {
-  const schemas: Record<string, Json> = {}
-  const walk = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(walk)
-    if (typeof value !== 'object' || value === null) return value
-    const walked = Object.fromEntries(Object.entries(value).map(([key, part]) => [key, walk(part)]))
-    if (walked.description === 'Default Response') walked.description = 'Done.'
-    const { title, ...schema } = walked
-    if (typeof title !== 'string' || typeof walked.type !== 'string') return walked
-    schemas[title] ??= schema
-    return { $ref: `#/components/schemas/${title}` }
+/** Describes all schemas, names them after their operations, and adds the errors that operations share. */
+function describe(document: Document): Document {
+  const schemas = new ComponentSchemas()
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const [method, operation] of Object.entries(methods)) {
+      // a PATCH has the schemas of its PUT
+      const { operationId } = method === 'patch' && methods.put ? methods.put : operation
+      describeOperation(schemas, operation, pascal(operationId))
+      operation.responses = withSharedErrors(path, method, operation)
+    }
   }
-  const paths = walk(document.paths) as Json
-  const named = Object.fromEntries(Object.entries(schemas).sort(([a], [b]) => a.localeCompare(b)))
-  return { ...document, paths, components: { ...document.components, schemas: named } }
+  return { ...document, components: { ...document.components, schemas: schemas.toJson(), responses: sharedResponses } }
+}
+
+function describeOperation(schemas: ComponentSchemas, operation: Operation, name: string) {
+  for (const parameter of operation.parameters ?? []) parameter.schema = describeParameter(parameter.schema)
+  for (const media of Object.values(operation.requestBody?.content ?? {})) {
+    media.schema = withoutNotes(schemas.describe(media.schema as Json, `${name}Body`))
+  }
+  for (const response of Object.values(operation.responses)) {
+    if (response.description === 'Default Response') response.description = 'Success.'
+    for (const media of Object.values(response.content ?? {})) {
+      media.schema = withoutNotes(schemas.describe(media.schema as Json, `${name}Response`))
+    }
+  }
+}
+
+/** Returns a reference without its description, which the body or the response has. */
+function withoutNotes(schema: Json): Json {
+  return schema.$ref === undefined ? schema : { $ref: schema.$ref }
 }

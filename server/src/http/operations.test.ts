@@ -140,7 +140,10 @@ test('the table of operations is complete', () => {
         !path.includes('{transactional_message_id}'),
     )
     .flatMap(([path, methods]) =>
-      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.slice('/api/v2'.length)}`),
+      Object.keys(methods)
+        // tested with its PUT
+        .filter((method) => method !== 'patch')
+        .map((method) => `${method.toUpperCase()} ${path.slice('/api/v2'.length)}`),
     )
   const tested = operations.map(([method, path]) =>
     `${method} ${path}`

@@ -42,16 +42,19 @@ function wholeNumber(given: unknown): number | undefined {
   return /^0*[1-9][0-9]*$/.test(text) ? Number(text) : undefined
 }
 
-/** Returns the schema of a paged collection with its records under `key`. */
+/** Returns the schema of a paged collection with its records under `key`; its name is that of the record and `Page`. */
 export function pageSchema<K extends string, T extends TSchema>(key: K, record: T) {
-  return Type.Object({
-    status: Type.Literal('OK'),
-    per_page: Type.Integer(),
-    count: Type.Integer({ description: 'Number of records over all pages.' }),
-    page: Type.Integer(),
-    pages_count: Type.Integer({ description: 'Number of pages; 0 when there are no records.' }),
-    ...({ [key]: Type.Array(record) } as { [P in K]: ReturnType<typeof Type.Array<T>> }),
-  })
+  return Type.Object(
+    {
+      status: Type.Literal('OK'),
+      per_page: Type.Integer(),
+      count: Type.Integer({ description: 'Number of records over all pages.' }),
+      page: Type.Integer(),
+      pages_count: Type.Integer({ description: 'Number of pages; 0 when there are no records.' }),
+      ...({ [key]: Type.Array(record) } as { [P in K]: ReturnType<typeof Type.Array<T>> }),
+    },
+    'title' in record ? { title: `${record.title}Page` } : {},
+  )
 }
 
 /** Returns the response to a request for a page: the envelope, then the presented records under `key`. */

@@ -8,9 +8,7 @@ export function useNotFound(app: FastifyInstance) {
   app.addHook('onRoute', ({ path, method }) => {
     if (path.includes('*')) return
     const known = methodsByPath.get(path) ?? { pattern: patternOf(path), methods: new Set() }
-    // PATCH is rewritten to PUT
-    for (const name of [method].flat())
-      for (const each of name === 'PUT' ? ['PUT', 'PATCH'] : [name]) known.methods.add(each)
+    for (const name of [method].flat()) known.methods.add(name)
     methodsByPath.set(path, known)
   })
   app.setNotFoundHandler((req, reply) => {

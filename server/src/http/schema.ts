@@ -10,12 +10,21 @@ export function TextOrNull(options: { maxLength?: number; description?: string }
   return Type.Unsafe<string | null>({ type: ['string', 'null'], ...options })
 }
 
+/**
+ * A value that requests may send in several types, because clients of the vendor do. openapi.json has only the
+ * `documented` ones, which new clients should send. A value whose types differ in meaning is a plain schema with them.
+ * In other schemas, `documented` is the schema for the document, or false for a key that only former clients send.
+ */
+export function accepted<T>(schema: { type: string[]; documented: string | string[] } & Record<string, unknown>) {
+  return Type.Unsafe<T>(schema)
+}
+
 /** A boolean, or one of the forms in which PHP clients send a boolean. */
 export const Flag = (description: string) =>
-  Type.Unsafe<boolean | string | number | null>({
+  accepted<boolean | string | number | null>({
     type: ['boolean', 'string', 'integer', 'null'],
+    documented: 'boolean',
     enum: [true, false, 1, 0, 'true', 'false', '1', '0', '', null],
-    default: false,
     description,
   })
 
@@ -50,22 +59,12 @@ export const ErrorResponse = Type.Object(
   { title: 'ErrorResponse', description: 'The body of every response that is not a success.' },
 )
 
-/** The error responses that every operation has in addition to its own. */
-export const commonErrors = {
-  401: Type.Unsafe<Static<typeof ErrorResponse>>({ ...ErrorResponse, description: 'The API key is missing or wrong.' }),
-  403: Type.Unsafe<Static<typeof ErrorResponse>>({
-    ...ErrorResponse,
-    description: 'The API key is disabled, or its scope is too narrow.',
-  }),
-  429: Type.Unsafe<Static<typeof ErrorResponse>>({
-    ...ErrorResponse,
-    description: 'Too many calls; Retry-After is the number of seconds to wait.',
-  }),
-}
+/** The error responses that every operation has in addition to its own; openapi-errors.ts describes them. */
+export const commonErrors = { 401: ErrorResponse, 403: ErrorResponse, 429: ErrorResponse }
 
 /** Returns the schema of an error response, with its meaning for this operation. */
 export function errorResponse(description: string) {
-  return Type.Unsafe<Static<typeof ErrorResponse>>({ ...ErrorResponse, description })
+  return Type.Unsafe<Static<typeof ErrorResponse>>({ ...ErrorResponse, 'x-response-description': description })
 }
 
 export type Wire<T extends TSchema> = Static<T>

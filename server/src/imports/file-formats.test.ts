@@ -44,6 +44,7 @@ const readable: [name: string, file: string | Buffer, type?: string][] = [
   ['Windows-1252', Buffer.from(delimited(';'), 'latin1')],
   ['gzip', gzipSync(delimited(','))],
   ['gzip by its media type', gzipSync(delimited(';')), 'application/gzip'],
+  ['no media type of its own', delimited(';'), 'application/octet-stream'],
   ['gzip in two members', Buffer.concat([gzipSync(delimited(',').slice(0, 30)), gzipSync(delimited(',').slice(30))])],
   ['gzip of UTF-16', gzipSync(utf16(delimited('\t'), true))],
   ['the formulas of Excel', delimited(',').replace('2065550142', '="2065550142"').replace('Bob', '="Bob"')],
@@ -63,6 +64,7 @@ test.each([
   ['UTF-16', utf16(objects, true), 'application/x-ndjson'],
   ['Windows-1252', Buffer.from(objects, 'latin1'), 'application/x-ndjson'],
   ['the media type of CSV', objects, 'text/csv'],
+  ['no media type of its own', gzipSync(objects), 'application/octet-stream'],
 ])('reads NDJSON with %s', async (_name, file, type) => {
   const listId = await makeList()
   expect(await importFile(listId, file, { type })).toMatchObject({ added: 2, warning_count: 0 })

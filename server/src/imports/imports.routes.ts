@@ -21,7 +21,7 @@ import { getImport, getImportPage, receiveImport, type Upload } from './imports.
 import { UploadGate } from './upload-gate.ts'
 
 const tags = ['Imports']
-const accepted = 'text/csv, application/x-ndjson or application/gzip'
+const accepted = 'text/csv, application/x-ndjson, application/gzip or application/octet-stream'
 const maxConcurrentUploads = 4
 
 export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -33,6 +33,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listImports',
         summary: 'List the imports of a list, latest first',
+        description: 'The progress of each import; a single import also has its skipped rows.',
         'x-extension': true,
         tags,
         params: Type.Object({ list_id: ListIdParam }),
@@ -53,6 +54,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getImport',
         summary: 'Get the progress of an import, and its first 1,000 skipped rows and warnings',
+        description: 'An import is complete when its `status` is `done` or `failed`.',
         'x-extension': true,
         tags,
         params: Type.Object({ list_id: ListIdParam, import_id: ImportIdParam }),
@@ -101,7 +103,6 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
           'numbers that opted out or were cleaned stay so.',
         'x-extension': true,
         tags,
-        consumes: ['text/csv', 'application/x-ndjson', 'application/gzip'],
         params: Type.Object({ list_id: ListIdParam }),
         querystring: ImportQuery,
         response: {
@@ -157,6 +158,8 @@ const formats: Readonly<Record<string, Upload['format']>> = {
   'application/ndjson': 'ndjson',
   'application/gzip': 'csv',
   'application/x-gzip': 'csv',
+  // of clients that know nothing about their file, such as generated ones
+  'application/octet-stream': 'csv',
 }
 
 function formatOf(contentType: string | undefined): Pick<Upload, 'format' | 'charset'> {

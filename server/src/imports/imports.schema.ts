@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { formatTime, Time, TimeOrNull, type Wire } from '../http/schema.ts'
+import { accepted, formatTime, Time, TimeOrNull, type Wire } from '../http/schema.ts'
 import type { ColumnMapping } from './columns.ts'
 import type { Import } from './imports.queries.ts'
 
@@ -24,8 +24,9 @@ export const ImportQuery = Type.Object({
     }),
   ),
   columns: Type.Optional(
-    Type.Unsafe<string | Record<string, unknown>>({
+    accepted<string | Record<string, unknown>>({
       type: ['string', 'object'],
+      documented: 'string',
       maxLength: 10_000,
       additionalProperties: { type: 'string' },
       description:
@@ -89,18 +90,24 @@ export const ImportSchema = Type.Object(importKeys, { title: 'Import' })
 
 const Line = Type.Integer({ description: 'Line of the file, from 1.' })
 const Value = Type.String({ description: 'The value that is the reason, at most its first 100 characters.' })
-const Skip = Type.Object({ line: Line, reason: Type.String(), value: Value })
-const Warning = Type.Object({ line: Line, column: Type.String(), reason: Type.String(), value: Value })
+const Skip = Type.Object({ line: Line, reason: Type.String(), value: Value }, { title: 'ImportSkip' })
+const Warning = Type.Object(
+  { line: Line, column: Type.String(), reason: Type.String(), value: Value },
+  { title: 'ImportWarning' },
+)
 
 export const ImportQueuedResponse = Type.Object({ status: Type.Literal('Import queued'), import: ImportSchema })
 
 export const ImportResponse = Type.Object({
   status: Type.Literal('OK'),
-  import: Type.Object({
-    ...importKeys,
-    skips: Type.Array(Skip, { description: 'The first 1,000 rows that were skipped or kept opted out.' }),
-    warnings: Type.Array(Warning, { description: 'The first 1,000 values that were left out.' }),
-  }),
+  import: Type.Object(
+    {
+      ...importKeys,
+      skips: Type.Array(Skip, { description: 'The first 1,000 rows that were skipped or kept opted out.' }),
+      warnings: Type.Array(Warning, { description: 'The first 1,000 values that were left out.' }),
+    },
+    { title: 'ImportDetail' },
+  ),
 })
 
 export const ImportPage = pageSchema('imports', ImportSchema)

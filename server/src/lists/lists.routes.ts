@@ -30,6 +30,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listLists',
         summary: 'List the lists of the account',
+        description: 'In the order of their creation, with the number of subscribers in each state.',
         tags,
         querystring: PageQuery,
         response: { 200: ListPage, ...commonErrors },
@@ -48,6 +49,8 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'createList',
         summary: 'Create a list',
+        description:
+          'A list needs only a name. It sends from the first short code of the account, unless `short_code` names another one.',
         tags,
         body: ListCreateBody,
         response: {
@@ -70,6 +73,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getList',
         summary: 'Get a list',
+        description: 'All settings of the list, its keywords, and the number of subscribers in each state.',
         tags,
         params,
         response: { 200: ListResponse, 404: notFound, ...commonErrors },
@@ -87,6 +91,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'updateList',
         summary: 'Update a list',
+        description: 'Only the keys in the request change. Keywords and the opt-in type have their own operations.',
         tags,
         params,
         body: ListUpdateBody,

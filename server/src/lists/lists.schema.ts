@@ -93,25 +93,28 @@ const extensions = {
 }
 
 export const ListCreateBody = Type.Object({
-  list: Type.Object({
-    name: Name,
-    ...texts,
-    ...extensions,
-    keyword_names: Type.Optional(
-      Type.Unsafe<string[] | null>({
-        type: ['array', 'null'],
-        items: { type: 'string', maxLength: 100 },
-        maxItems: 100,
-        description: 'Words of 2 to 15 characters that opt a number in; unique on the short code.',
-      }),
-    ),
-  }),
+  list: Type.Object(
+    {
+      name: Name,
+      ...texts,
+      ...extensions,
+      keyword_names: Type.Optional(
+        Type.Unsafe<string[] | null>({
+          type: ['array', 'null'],
+          items: { type: 'string', maxLength: 100 },
+          maxItems: 100,
+          description: 'Words of 2 to 15 characters that opt a number in; unique on the short code.',
+        }),
+      ),
+    },
+    { title: 'ListCreation' },
+  ),
 })
 
 export const ListUpdateBody = Type.Object({
   list: Type.Object(
     { name: Type.Optional(Name), ...texts, ...extensions },
-    { description: 'Only the keys in the request change.' },
+    { title: 'ListChange', description: 'Only the keys in the request change.' },
   ),
 })
 

@@ -19,18 +19,21 @@ const SuccessAction = Type.Unsafe<Request['successAction']>({
 })
 const followUpHours = { minimum: 1, maximum: 720, description: 'Hours until the reminder.' }
 
-const OptInRequestInput = Type.Object({
-  collected_data: CollectedData,
-  request_message: Type.Optional(Text('The question.')),
-  retry_message: Type.Optional(Text('Sent after an invalid answer.')),
-  follow_up: Type.Optional(Flag('Whether a reminder is sent if there is no answer.')),
-  follow_up_hour: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'], ...followUpHours })),
-  no_response_message: Type.Optional(Text('The reminder.')),
-  success_action: Type.Optional(SuccessAction),
-  opt_in_message: Type.Optional(Text('Welcomes a number that was never on the list.')),
-  second_opt_in_message: Type.Optional(Text('Welcomes a number that was on the list before.')),
-  bypass_opt_in_response: Type.Optional(Flag('Whether to send no welcome text after this step.')),
-})
+const OptInRequestInput = Type.Object(
+  {
+    collected_data: CollectedData,
+    request_message: Type.Optional(Text('The question.')),
+    retry_message: Type.Optional(Text('Sent after an invalid answer.')),
+    follow_up: Type.Optional(Flag('Whether a reminder is sent if there is no answer.')),
+    follow_up_hour: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'], ...followUpHours })),
+    no_response_message: Type.Optional(Text('The reminder.')),
+    success_action: Type.Optional(SuccessAction),
+    opt_in_message: Type.Optional(Text('Welcomes a number that was never on the list.')),
+    second_opt_in_message: Type.Optional(Text('Welcomes a number that was on the list before.')),
+    bypass_opt_in_response: Type.Optional(Flag('Whether to send no welcome text after this step.')),
+  },
+  { title: 'OptInRequestInput' },
+)
 
 export const OptInSettingsBody = Type.Object({
   opt_in_type: Type.Unsafe<'single' | 'double'>({

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { TextOrNull } from '../http/schema.ts'
+import { accepted, TextOrNull } from '../http/schema.ts'
 import { AudienceOrNull } from './audience/audience.schema.ts'
 import { maxPhones, readPhones } from './audience/recipients.ts'
 import { SendAt, timingKeys } from './timing/timing.schema.ts'
@@ -26,26 +26,29 @@ const MaxParts = Type.Optional(
     ...extension,
   }),
 )
-const PhoneText = Type.Unsafe<string | number>({ type: ['string', 'integer'], maxLength: 40 })
+const PhoneText = accepted<string | number>({ type: ['string', 'integer'], documented: 'string', maxLength: 40 })
 
 export const MessageCreateBody = Type.Object({
-  message: Type.Object({
-    content: Content,
-    name: Name,
-    phone_number: Type.Optional(
-      Type.Unsafe<string | number>({ ...PhoneText, description: 'Sends to this number instead of to the list.' }),
-    ),
-    phone_numbers: Type.Optional(
-      Type.Array(PhoneText, { maxItems: maxPhones, description: 'Sends to these numbers instead of to the list.' }),
-    ),
-    max_parts: MaxParts,
-    audience: AudienceOrNull,
-    draft: Type.Optional(
-      Type.Boolean({ description: 'Stores the message as a draft instead of sending it.', ...extension }),
-    ),
-    send_at: SendAt,
-    ...timingKeys,
-  }),
+  message: Type.Object(
+    {
+      content: Content,
+      name: Name,
+      phone_number: Type.Optional(
+        Type.Unsafe<string | number>({ ...PhoneText, description: 'Sends to this number instead of to the list.' }),
+      ),
+      phone_numbers: Type.Optional(
+        Type.Array(PhoneText, { maxItems: maxPhones, description: 'Sends to these numbers instead of to the list.' }),
+      ),
+      max_parts: MaxParts,
+      audience: AudienceOrNull,
+      draft: Type.Optional(
+        Type.Boolean({ description: 'Stores the message as a draft instead of sending it.', ...extension }),
+      ),
+      send_at: SendAt,
+      ...timingKeys,
+    },
+    { title: 'MessageCreation' },
+  ),
 })
 
 export type MessageCreate = Static<typeof MessageCreateBody>['message']
@@ -83,7 +86,7 @@ export const MessageUpdateBody = Type.Object({
       ),
       ...timingKeys,
     },
-    { description: 'Only the keys in the request change.' },
+    { title: 'MessageChange', description: 'Only the keys in the request change.' },
   ),
 })
 

@@ -61,7 +61,7 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
           response: {
             200: MessagePage,
             404: listNotFound,
-            422: errorResponse('start_date or end_date is not a date (YYYYMMDD).'),
+            422: errorResponse('`start_date` or `end_date` is not a date (YYYYMMDD).'),
             ...commonErrors,
           },
         },
@@ -138,6 +138,7 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getMessage',
         summary: 'Get a message',
+        description: 'The content, the state and the counters of a message to the list or to single numbers.',
         tags,
         params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam }),
         response: { 200: MessageResponse, 404: errorResponse('No such message, or no such list.'), ...commonErrors },

@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageQuery, pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { formatTime, Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
+import { accepted, formatTime, Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { HoursObject, presentHours } from '../quiet-hours/hours.schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { AudienceSchema } from './audience/audience.schema.ts'
@@ -16,7 +16,11 @@ export const MessageCreatedResponse = Type.Object({
 })
 
 const Day = Type.Optional(
-  Type.Unsafe<string | number | null>({ type: ['string', 'integer', 'null'], description: 'A date: YYYYMMDD.' }),
+  accepted<string | number | null>({
+    type: ['string', 'integer', 'null'],
+    documented: 'string',
+    description: 'A date: YYYYMMDD.',
+  }),
 )
 
 /** The id of a message of a list in a path. */

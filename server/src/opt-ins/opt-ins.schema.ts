@@ -5,12 +5,15 @@ import { PhoneInput, SubscriberSchema } from '../subscribers/subscribers.schema.
 import type { AddResult } from './subscribe.ts'
 
 export const SubscriberAddBody = Type.Object({
-  subscriber: Type.Object({
-    phone_number: PhoneInput,
-    ...profileKeys,
-    bypass_opt_in_process: Type.Optional(Flag('Whether to subscribe the number without double opt-in.')),
-    bypass_opt_in_response: Type.Optional(Flag('Whether to send no welcome text.')),
-  }),
+  subscriber: Type.Object(
+    {
+      phone_number: PhoneInput,
+      ...profileKeys,
+      bypass_opt_in_process: Type.Optional(Flag('Whether to subscribe the number without double opt-in.')),
+      bypass_opt_in_response: Type.Optional(Flag('Whether to send no welcome text.')),
+    },
+    { title: 'SubscriberCreation' },
+  ),
 })
 
 export const SubscriberAddedResponse = Type.Object(

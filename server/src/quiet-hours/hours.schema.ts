@@ -6,19 +6,19 @@ import type { Hours } from './windows.ts'
 type WireHours = { from: string; to: string }
 
 const TimeOfDay = Type.String({ maxLength: 5, examples: ['09:00'] })
-const properties = { from: TimeOfDay, to: TimeOfDay }
+const WireHours = Type.Object({ from: TimeOfDay, to: TimeOfDay }, { title: 'Hours', additionalProperties: false })
 
 /** The wire schema of hours: `{"from": "09:00", "to": "20:00"}`. */
 export const HoursObject = (description: string) =>
   Type.Unsafe<WireHours>({
-    ...Type.Object(properties, { additionalProperties: false }),
+    ...WireHours,
     description,
     'x-extension': true,
   })
 
 export const HoursOrNull = (description: string) =>
   Type.Unsafe<WireHours | null>({
-    ...Type.Object(properties, { additionalProperties: false }),
+    ...WireHours,
     type: ['object', 'null'],
     description,
     'x-extension': true,

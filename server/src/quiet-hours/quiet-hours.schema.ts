@@ -31,7 +31,10 @@ export const QuietHoursBody = Type.Object({
       ),
       hours: Type.Optional(
         Type.Array(
-          Type.Object({ state: State, weekdays: Weekdays, from, to, source: Source }, { additionalProperties: false }),
+          Type.Object(
+            { state: State, weekdays: Weekdays, from, to, source: Source },
+            { title: 'OwnHours', additionalProperties: false },
+          ),
           {
             maxItems: 200,
             description:
@@ -42,7 +45,7 @@ export const QuietHoursBody = Type.Object({
         ),
       ),
     },
-    { description: 'Only the keys in the request change.' },
+    { title: 'QuietHoursChange', description: 'Only the keys in the request change.' },
   ),
 })
 
@@ -51,15 +54,18 @@ const QuietHours = Type.Object(
     broadcasts: Type.Boolean(),
     transactional: Type.Boolean(),
     hours: Type.Array(
-      Type.Object({
-        state: State,
-        weekdays: Weekdays,
-        from,
-        to,
-        source: Source,
-        as_of: Type.String({ format: 'date', description: 'Date on which the source was checked.' }),
-        own: Type.Boolean({ description: "True for the account's own hours, false for legal hours." }),
-      }),
+      Type.Object(
+        {
+          state: State,
+          weekdays: Weekdays,
+          from,
+          to,
+          source: Source,
+          as_of: Type.String({ format: 'date', description: 'Date on which the source was checked.' }),
+          own: Type.Boolean({ description: "True for the account's own hours, false for legal hours." }),
+        },
+        { title: 'StateHours' },
+      ),
     ),
   },
   { title: 'QuietHours' },

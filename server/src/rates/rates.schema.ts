@@ -3,7 +3,7 @@ import { carrierName } from '../carriers/carriers.ts'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { Id, TextOrNull } from '../http/schema.ts'
+import { accepted, Id, TextOrNull } from '../http/schema.ts'
 import type { NewRate, Rate } from './rates.queries.ts'
 import { readCarrier, readPrice, readSince } from './rates.ts'
 
@@ -16,8 +16,9 @@ const anyCarrier = 'The carrier of the recipients; null means any carrier.'
 export const RateBody = Type.Object({
   rate: Type.Object(
     {
-      price: Type.Unsafe<string | number>({
+      price: accepted<string | number>({
         type: ['string', 'number'],
+        documented: 'string',
         maxLength: 20,
         description: 'US dollars for one part, with at most six decimal digits.',
       }),
@@ -29,7 +30,7 @@ export const RateBody = Type.Object({
       ),
       source: Type.Optional(TextOrNull({ maxLength: 255, description: 'Source of the price, such as an invoice.' })),
     },
-    { additionalProperties: false },
+    { title: 'RateCreation', additionalProperties: false },
   ),
 })
 

@@ -6,31 +6,34 @@ import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { Explanation } from './explanation.ts'
 import type { Step } from './explanation-trail.ts'
 
-const StepSchema = Type.Object({
-  at: TimeOrNull,
-  event: Type.String({
-    examples: [
-      'consent',
-      'accepted',
-      'chosen',
-      'suppressed',
-      'waiting',
-      'attempt_failed',
-      'submitted',
-      'unconfirmed',
-      'receipt',
-    ],
-  }),
-  detail: Type.String({ description: 'Description of the step, in one sentence.' }),
-  until: Type.Optional(
-    Type.Unsafe<string | null>({ ...TimeOrNull, description: 'End of the sending window of the text.' }),
-  ),
-  part: Type.Optional(Type.Integer({ description: 'Number of the part, from 1.' })),
-  connection: Type.Optional(Type.String()),
-  command_status: Type.Optional(Type.String({ description: 'Name of the command_status of the submit_sm_resp.' })),
-  smsc_id: Type.Optional(Type.String({ description: 'Id of this part at the SMSC.' })),
-  response_ms: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'] })),
-})
+const StepSchema = Type.Object(
+  {
+    at: TimeOrNull,
+    event: Type.String({
+      examples: [
+        'consent',
+        'accepted',
+        'chosen',
+        'suppressed',
+        'waiting',
+        'attempt_failed',
+        'submitted',
+        'unconfirmed',
+        'receipt',
+      ],
+    }),
+    detail: Type.String({ description: 'Description of the step, in one sentence.' }),
+    until: Type.Optional(
+      Type.Unsafe<string | null>({ ...TimeOrNull, description: 'End of the sending window of the text.' }),
+    ),
+    part: Type.Optional(Type.Integer({ description: 'Number of the part, from 1.' })),
+    connection: Type.Optional(Type.String()),
+    command_status: Type.Optional(Type.String({ description: 'Name of the command_status of the submit_sm_resp.' })),
+    smsc_id: Type.Optional(Type.String({ description: 'Id of this part at the SMSC.' })),
+    response_ms: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'] })),
+  },
+  { title: 'ExplanationStep' },
+)
 
 /** The phone number of a recipient in a path. */
 export const RecipientPhoneParam = textParam(
@@ -40,32 +43,35 @@ export const RecipientPhoneParam = textParam(
 
 export const RecipientResponse = Type.Object({
   status: Type.Literal('OK'),
-  recipient: Type.Object({
-    message_id: Type.Integer(),
-    phone_number: Type.String(),
-    state: Type.String({
-      description: 'State of the text, or not_chosen.',
-      examples: [
-        'queued',
-        'submitting',
-        'sent',
-        'delivered',
-        'bounced',
-        'expired',
-        'suppressed',
-        'cancelled',
-        'unknown',
-      ],
-    }),
-    reason: TextOrNull(),
-    carrier_status: TextOrNull({
-      description: 'State and error of the receipt, or the command_status with which the SMSC rejected the text.',
-    }),
-    content: TextOrNull({ description: 'Content of the text to this recipient.' }),
-    part_count: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
-    summary: Type.String({ description: 'Result, in one sentence.' }),
-    trail: Type.Array(StepSchema, { description: 'All recorded steps, in chronological order.' }),
-  }),
+  recipient: Type.Object(
+    {
+      message_id: Type.Integer(),
+      phone_number: Type.String(),
+      state: Type.String({
+        description: 'State of the text, or not_chosen.',
+        examples: [
+          'queued',
+          'submitting',
+          'sent',
+          'delivered',
+          'bounced',
+          'expired',
+          'suppressed',
+          'cancelled',
+          'unknown',
+        ],
+      }),
+      reason: TextOrNull(),
+      carrier_status: TextOrNull({
+        description: 'State and error of the receipt, or the command_status with which the SMSC rejected the text.',
+      }),
+      content: TextOrNull({ description: 'Content of the text to this recipient.' }),
+      part_count: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
+      summary: Type.String({ description: 'Result, in one sentence.' }),
+      trail: Type.Array(StepSchema, { description: 'All recorded steps, in chronological order.' }),
+    },
+    { title: 'Explanation' },
+  ),
 })
 
 /** Returns an explanation as the API presents it, with times to the millisecond. */

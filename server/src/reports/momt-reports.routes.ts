@@ -45,6 +45,7 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getMomtReport',
         summary: 'Get a report of the message log',
+        description: 'A report is complete when `counts_calculated` is true.',
         tags,
         params: Type.Object({ momt_report_id: MomtReportIdParam }),
         response: { 200: MomtReportResponse, 404: errorResponse('No such report on this account.'), ...commonErrors },

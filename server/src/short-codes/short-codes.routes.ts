@@ -10,6 +10,7 @@ export const shortCodeRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listShortcodes',
         summary: 'List the short codes of the account',
+        description: 'All numbers from which lists of the account can send.',
         tags: ['Short codes'],
         response: { 200: ShortCodesResponse, ...commonErrors },
       },

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { type CustomValue, readValue, type ValueError, type ValueRules } from '../custom-fields/values.ts'
 import { errors } from '../errors.ts'
-import { TextOrNull } from '../http/schema.ts'
+import { accepted, TextOrNull } from '../http/schema.ts'
 import { readBirthdate, readGender, readZipCode } from './profile-values.ts'
 import type { Profile } from './subscribers.queries.ts'
 import { maxTags, readTags, TagsInput } from './tags.schema.ts'
@@ -12,8 +12,9 @@ export const profileKeys = {
   last_name: Type.Optional(TextOrNull({ maxLength: 50 })),
   email: Type.Optional(TextOrNull({ maxLength: 50 })),
   birthdate: Type.Optional(
-    Type.Unsafe<string | number | null>({
+    accepted<string | number | null>({
       type: ['string', 'integer', 'null'],
+      documented: ['string', 'null'],
       maxLength: 40,
       minimum: 10_000_101,
       maximum: 99_991_231,
@@ -21,8 +22,9 @@ export const profileKeys = {
     }),
   ),
   zip_code: Type.Optional(
-    Type.Unsafe<string | number | null>({
+    accepted<string | number | null>({
       type: ['string', 'integer', 'null'],
+      documented: ['string', 'null'],
       minimum: 0,
       maximum: 999_999,
       description: 'At most six characters; of a ZIP+4, the first five digits are stored.',

@@ -29,18 +29,21 @@ const phonePages = [
     state: 'subscribed',
     operationId: 'listSubscribedNumbers',
     summary: 'List subscribed numbers',
+    description: 'Phone numbers that get the messages of the list.',
   },
   {
     path: 'subscribers/unsubscribed',
     state: 'unsubscribed',
     operationId: 'listUnsubscribedNumbers',
     summary: 'List numbers that opted out',
+    description: 'Phone numbers that were subscribed and opted out.',
   },
   {
     path: 'subscribers/cleaned',
     state: 'cleaned',
     operationId: 'listCleanedNumbers',
     summary: 'List cleaned numbers',
+    description: 'Phone numbers that were taken off the list because their texts cannot be delivered.',
   },
 ] as const
 
@@ -48,20 +51,21 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
   const readSubscriber = subscriberReader(rt.db)
 
-  for (const { path, state, operationId, summary } of phonePages) {
+  for (const { path, state, operationId, summary, description } of phonePages) {
     app.get(
       `/lists/:list_id/${path}`,
       {
         schema: {
           operationId,
           summary,
+          description,
           tags,
           params: listParams,
           querystring: PhonesQuery,
           response: {
             200: PhonePage,
             404: errorResponse('No such list on this account.'),
-            422: errorResponse('cursor is neither 0 nor a next_cursor.'),
+            422: errorResponse('`cursor` is neither 0 nor a next_cursor.'),
             ...commonErrors,
           },
         },

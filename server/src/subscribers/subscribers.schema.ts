@@ -3,14 +3,15 @@ import { presentValues } from '../custom-fields/custom-fields.schema.ts'
 import { errors } from '../errors.ts'
 import { pageQuery, pageSchema } from '../http/pagination.ts'
 import { textParam } from '../http/path-params.ts'
-import { formatTime, TextOrNull, TimeOrNull } from '../http/schema.ts'
+import { accepted, formatTime, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { profileKeys } from './profile.schema.ts'
 import type { Subscriber } from './subscribers.queries.ts'
 
 /** A phone number in a body, with any punctuation and with or without a leading 1. */
-export const PhoneInput = Type.Unsafe<string | number>({
+export const PhoneInput = accepted<string | number>({
   type: ['string', 'integer'],
+  documented: 'string',
   maxLength: 40,
   description: 'Ten digits; punctuation and a leading 1 or +1 are ignored.',
   examples: ['2065550102'],
@@ -19,10 +20,12 @@ export const PhoneInput = Type.Unsafe<string | number>({
 export const SubscriberUpdateBody = Type.Object({
   subscriber: Type.Object(
     {
-      phone_number: Type.Optional(Type.Unknown({ description: 'Ignored; the path has the number.' })),
+      phone_number: Type.Optional(
+        Type.Unknown({ documented: false, description: 'Ignored; the path has the number.' }),
+      ),
       ...profileKeys,
     },
-    { description: 'Only the keys in the request change.' },
+    { title: 'SubscriberChange', description: 'Only the keys in the request change.' },
   ),
 })
 

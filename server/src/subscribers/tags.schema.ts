@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Flag, isSet } from '../http/schema.ts'
+import { accepted, Flag, isSet } from '../http/schema.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
 
 const longestTag = 255
@@ -11,8 +11,9 @@ const maxNumbers = 1_000
 
 /** Tags in a body: a comma-separated string or an array. */
 export function TagsInput(maxItems: number, description: string) {
-  return Type.Unsafe<string | string[] | null>({
+  return accepted<string | string[] | null>({
     type: ['string', 'array', 'null'],
+    documented: 'array',
     items: { type: 'string', maxLength: longestTag },
     maxItems,
     description: `Comma-separated, or an array. ${description}`,
@@ -33,9 +34,10 @@ export function readTags(given: string | string[] | null, field: string, limit: 
   return tags
 }
 
-const NumbersInput = Type.Unsafe<string | (string | number)[] | null>({
+const NumbersInput = accepted<string | (string | number)[] | null>({
   type: ['array', 'string', 'null'],
-  items: { type: ['string', 'integer'] },
+  documented: 'array',
+  items: { type: ['string', 'integer'], documented: 'string' },
   maxItems: maxNumbers,
   description: `An array of phone numbers, ${maxNumbers} at most; or a comma-separated string.`,
 })
@@ -51,9 +53,14 @@ export const AddTagsBody = Type.Object({
   phone_numbers: NumbersInput,
   tags: TagsInput(maxBulkTags, `At most ${maxBulkTags}.`),
 })
+/** The keys inside `bulk_tagging`, or without that envelope, as the former version had them. */
 export const BulkTaggingBody = Type.Object(
   { bulk_tagging: Type.Optional(Type.Object(bulkKeys)), ...bulkKeys },
-  { description: 'The keys inside `bulk_tagging`; the former version without that envelope is accepted, too.' },
+  {
+    documented: Type.Object({
+      bulk_tagging: Type.Object({ ...bulkKeys, phone_numbers: NumbersInput }, { title: 'BulkTagging' }),
+    }),
+  },
 )
 
 export const TagsRemovedResponse = Type.Object({

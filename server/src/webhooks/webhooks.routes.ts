@@ -74,6 +74,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getWebhook',
         summary: 'Get a webhook',
+        description: 'The URL of the webhook and the events for which it is called.',
         tags,
         params,
         response: { 200: WebhookResponse, 404: notFound, ...commonErrors },
@@ -98,6 +99,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId,
         summary,
+        description: 'Only the keys in the request change.',
         ...(method === 'POST' && { 'x-extension': true }),
         tags,
         params,
@@ -119,6 +121,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'deleteWebhook',
         summary: 'Delete a webhook',
+        description: 'The webhook is not called any more.',
         tags,
         params,
         response: { 200: WebhookDestroyedResponse, 404: notFound, ...commonErrors },

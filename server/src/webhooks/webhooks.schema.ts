@@ -14,13 +14,13 @@ const CallbackUrl = (description: string) => Type.String({ maxLength: 2_048, des
 
 const keys = {
   callback_url: Type.Optional(CallbackUrl('An http or https URL; a query string is allowed.')),
-  url: Type.Optional(CallbackUrl('Another name for callback_url.')),
+  url: Type.Optional(Type.Unsafe<string>({ ...CallbackUrl('Another name for callback_url.'), documented: false })),
   ...forEachEvent((event) => Type.Optional(Flag(`Whether this event is reported: ${webhookEvents[event]}`))),
 }
 
-export const WebhookCreateBody = Type.Object({ webhook: Type.Object(keys) })
+export const WebhookCreateBody = Type.Object({ webhook: Type.Object(keys, { title: 'WebhookCreation' }) })
 export const WebhookUpdateBody = Type.Object({
-  webhook: Type.Object(keys, { description: 'Only the keys in the request change.' }),
+  webhook: Type.Object(keys, { title: 'WebhookChange', description: 'Only the keys in the request change.' }),
 })
 
 /** Returns the keys in alphabetical order, as in the contract. */

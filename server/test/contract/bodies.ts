@@ -4,8 +4,9 @@ export const field = { label: 'Size', key: 'size', content_type: 'text', max_len
 export const donation = { amount: '25', donation_platform: 'GiveRiver', donation_platform_uid: 'gr-1' }
 const tagged = { phone_numbers: ['2065550143'], tags: ['vip'] }
 
-/** A valid body for each operation below /api/v2; null means none, and a string is an uploaded file. */
-export const bodies: Record<string, object | string | null> = {
+type Bodies = Record<string, object | string | null>
+
+const written: Bodies = {
   'GET /accounts/me': null,
   'GET /api_keys': null,
   'POST /api_keys': { api_key: { name: 'Mailer', scope: 'send', rate_limit: '1/60' } },
@@ -77,9 +78,9 @@ export const bodies: Record<string, object | string | null> = {
   'POST /lists/{list_id}/bulk_taggings': { bulk_tagging: tagged },
   'DELETE /lists/{list_id}/tags': { tags: ['local'] },
   'GET /lists/{list_id}/subscribers/{phone_number}': null,
-  'PUT /lists/{list_id}/subscribers/{phone_number}': { subscriber: { first_name: 'Marisol', tags: 'vip, local' } },
+  'PUT /lists/{list_id}/subscribers/{phone_number}': { subscriber: { first_name: 'Marisol', tags: ['vip', 'local'] } },
   'PUT /lists/{list_id}/subscribers/{phone_number}/async': {
-    subscriber: { first_name: 'Marisol', tags: 'vip, local' },
+    subscriber: { first_name: 'Marisol', tags: ['vip', 'local'] },
   },
   'DELETE /lists/{list_id}/subscribers/{phone_number}': null,
   'DELETE /lists/{list_id}/subscribers/{phone_number}/tags': { tags: ['local'] },
@@ -126,6 +127,15 @@ export const bodies: Record<string, object | string | null> = {
   'GET /lists/{list_id}/subscribers/{phone_number}/donations': null,
   'POST /lists/{list_id}/subscribers/{phone_number}/donations': donation,
   'POST /lists/{list_id}/messages/{message_id}/donations': donation,
+}
+
+/** A valid body for each operation below /api/v2; null means none, and a string is an uploaded file. */
+export const bodies: Bodies = { ...written, ...patches(written) }
+
+/** Returns the bodies of the PATCH operations, each of which exists beside a PUT. */
+function patches(all: Bodies): Bodies {
+  const puts = Object.entries(all).filter(([operation]) => operation.startsWith('PUT '))
+  return Object.fromEntries(puts.map(([operation, body]) => [operation.replace('PUT', 'PATCH'), body]))
 }
 
 /** Returns whether only operators may call the operation, with the ids of any account; other accounts get a 404. */

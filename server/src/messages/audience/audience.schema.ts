@@ -23,13 +23,14 @@ export const AudienceSchema = Type.Object(
               }),
             ),
           },
-          { additionalProperties: false },
+          { title: 'FieldCondition', additionalProperties: false },
         ),
         { maxItems: 20, description: 'Tests of stored values; the default of a field is not a stored value.' },
       ),
     ),
   },
   {
+    title: 'Audience',
     additionalProperties: false,
     description:
       'Sends only to subscribers who match all filters when the audience is written. Unknown keys are an error.',

@@ -78,6 +78,7 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...common,
         operationId: 'deleteMessage',
         summary: 'Delete a draft',
+        description: 'Other messages cannot be deleted; a scheduled message can be cancelled.',
         response: {
           200: Type.Object({ status: Type.Literal('Message destroyed') }),
           422: wrongStatus,
@@ -171,6 +172,8 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...common,
         operationId: 'copyMessage',
         summary: 'Copy a message into a new draft',
+        description:
+          'The draft has the content, name, audience and timing of the message, but no planned time and no deadline.',
         response: { 200: messageResponse('Message copied'), ...commonResponses },
       },
     },

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../../errors.ts'
-import { Flag, Id, isSet, TextOrNull, timeFault } from '../../http/schema.ts'
+import { accepted, Flag, Id, isSet, TextOrNull, timeFault } from '../../http/schema.ts'
 import { parseInstant } from '../../lib/dates.ts'
 import { isCallbackUrl } from '../../lib/guarded-fetch.ts'
 import { parsePhoneNumber } from '../../sms/phone-number.ts'
@@ -9,7 +9,9 @@ import { DeliverBy, isTooLate, lateFault } from '../timing/timing.schema.ts'
 const maxCharacters = 160
 
 const PhoneText = (description: string) =>
-  Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'integer'], maxLength: 40, description }))
+  Type.Optional(
+    accepted<string | number>({ type: ['string', 'integer'], documented: 'string', maxLength: 40, description }),
+  )
 
 const keys = {
   number: PhoneText('Ten digits. Required.'),
@@ -22,15 +24,27 @@ const keys = {
   ),
 }
 
-export const TransactionalBody = Type.Object({
-  transactional_message: Type.Optional(Type.Object(keys)),
-  transactional_messages: Type.Optional(
-    Type.Object(keys, {
-      description: 'Another name for transactional_message; the keys are also accepted without either.',
-    }),
+const { phone_number: _, ...currentKeys } = keys
+const documented = Type.Object({
+  transactional_message: Type.Object(
+    {
+      ...currentKeys,
+      number: Type.String({ maxLength: 40, description: 'Ten digits.' }),
+      content: Type.String({ pattern: '\\S', description: `At most ${maxCharacters} characters.` }),
+    },
+    { title: 'TransactionalMessageCreation' },
   ),
-  ...keys,
 })
+
+/** A message in one of two envelopes, or without one; new clients send the first envelope. */
+export const TransactionalBody = Type.Object(
+  {
+    transactional_message: Type.Optional(Type.Object(keys)),
+    transactional_messages: Type.Optional(Type.Object(keys)),
+    ...keys,
+  },
+  { documented },
+)
 
 export const TransactionalResponse = Type.Object({
   status: Type.Literal('Message successfully sent.'),
