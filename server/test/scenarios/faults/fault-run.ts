@@ -47,7 +47,7 @@ export type FaultRun = {
   /** The simulator's counters since the broadcast began. */
   counts(): Promise<SimulatorCounts>
   /** Number of log lines of a role with these words since the broadcast began. */
-  countLogLines(role: 'gateway' | 'worker' | 'api' | 'postmaster', words: string): number
+  countLogLines(role: (typeof roles)[number], words: string): number
   query<T extends pg.QueryResultRow>(sql: string): Promise<T[]>
   /** Waits until this share of the texts is accepted. */
   waitUntilAccepted(share: number): Promise<void>
@@ -198,7 +198,7 @@ export async function runFault(
   }
 }
 
-const roles = ['gateway', 'worker', 'api', 'postmaster'] as const
+const roles = ['gateway', 'worker', 'api', 'postmaster', 'supervisor'] as const
 
 const openConfirmations = `select from messages where status = 'sending'
                      union all select from inbound_messages where interpreted_at is null`
