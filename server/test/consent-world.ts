@@ -107,14 +107,15 @@ export class ConsentWorld {
   /** START, UNSTOP, YES or a keyword, mostly to a short code where the number is blocked. */
   async start() {
     const { code, phone } = this.#blockedOrAny()
-    await this.#text(code, phone, [this.#optInText()])
+    await this.#text(code, phone, [this.#optInText(code)])
   }
 
   /** Several texts that are stored before the first of them is interpreted. */
   async texts() {
     const length = 2 + Math.floor(this.#random() * 3)
-    const texts = Array.from({ length }, () => (this.#chance(0.5) ? { content: 'STOP' } : this.#optInText()))
-    await this.#text(this.#code(), this.#phone(), texts)
+    const code = this.#code()
+    const texts = Array.from({ length }, () => (this.#chance(0.5) ? { content: 'STOP' } : this.#optInText(code)))
+    await this.#text(code, this.#phone(), texts)
   }
 
   async leave() {
@@ -156,8 +157,8 @@ export class ConsentWorld {
   /** A file, with a STOP during its upload, before its slices, or not at all. */
   async file() {
     const listId = this.#list()
-    const numbers = phones.filter(() => this.#chance(0.7))
-    const when = this.#pick(['never', 'upload', 'slices'] as const)
+    const numbers = phones.filter(() => this.#chance(0.8))
+    const when = this.#pick(['never', 'never', 'upload', 'slices'] as const)
     const code = this.#code()
     const phone = this.#phone()
     const uploaded = Promise.withResolvers<void>()
@@ -279,10 +280,11 @@ export class ConsentWorld {
     return { code: this.#given.codes.find(({ id }) => id === blocked.codeId) as Code, phone: blocked.phone }
   }
 
-  #optInText(): Text {
+  #optInText(code: Code): Text {
     if (this.#chance(0.5)) return { content: this.#pick(['START', 'Unstop!', 'yes']) }
-    // also of lists that are deleted, or have moved to another short code
-    const [listId, content] = this.#pick([...this.#keywords])
+    const own = [...this.#keywords].filter(([listId]) => this.#model.codeOf(listId) === code.id)
+    // sometimes that of a list which is deleted, or sends from another short code
+    const [listId, content] = this.#pick(own.length > 0 && this.#chance(0.7) ? own : [...this.#keywords])
     return { content, listId }
   }
 
