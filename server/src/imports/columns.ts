@@ -18,8 +18,11 @@ export type Meaning =
   | 'unnamed'
   | 'unknown'
 
-/** A column about consent: its index, and whether only a word for an opt-out counts, as in a column `consent_note`. */
-export type StatedColumn = { index: number; onlyOptOuts: boolean }
+/**
+ * A column about consent, and which of its values count: all, those that are understood, because a `status` may be about
+ * another matter, or the words for an opt-out, as in a column `consent_note`.
+ */
+export type StatedColumn = { index: number; counts: 'all' | 'understood' | 'opt_outs' }
 
 /** Returns the names of all columns: of `columns`, then the keys of the custom fields. An index in a file refers to this array. */
 export function columnNames(fields: readonly FieldColumn[]): string[] {
@@ -65,7 +68,7 @@ export class ColumnFinder {
     const found = this.#findUnmapped(name, plain)
     if (typeof found !== 'object' || !this.#mappedColumns.has(found.index)) return found
     // the caller chose another column for the custom field, but not for the consent
-    if (found.consent?.onlyOptOuts) return 'unknown'
+    if (found.consent?.counts === 'opt_outs') return 'unknown'
     return found.consent ? { index: found.consent.index, rank: 0 } : 'ignored'
   }
 
@@ -127,17 +130,20 @@ export const several = columns.indexOf('opted_out')
 /** The names that pandas gives to columns without one. */
 const generatedName = /^unnamed: ?\d+(?:_level_\d+)?$/i
 
+/** Names of a status that may be one of anything. */
+const general: ReadonlySet<string> = new Set(['status', 'memberstatus', 'contactstatus'])
+
 /** Returns the column about consent that has this name, given as `words` returns it. */
 function consentColumnOf(plain: string): StatedColumn | undefined {
   const exact = columns.findIndex((column) => words(column) === plain)
   const alias = aliasOf(plain)
   const index = exact >= 0 || alias === undefined ? exact : columns.indexOf(alias.column)
-  return index < storedColumns ? undefined : { index, onlyOptOuts: false }
+  return index < storedColumns ? undefined : { index, counts: general.has(plain) ? 'understood' : 'all' }
 }
 
 /** Returns the column for the opt-outs in a custom field whose name is about consent, but no usual one. */
 function hiddenConsent(name: string): StatedColumn | undefined {
-  return looksLikeConsent(name) ? { index: several, onlyOptOuts: true } : undefined
+  return looksLikeConsent(name) ? { index: several, counts: 'opt_outs' } : undefined
 }
 
 /**

@@ -23,7 +23,7 @@ async function findValues(list: number, key: string) {
   return rows.map(({ phone, state, value }) => `${phone} ${state} ${value}`)
 }
 
-test.each(['status', 'sms_status'])('a custom field %s is filled, and its opt-outs count', async (key) => {
+test.each(['status', 'member_status'])('a custom field %s is filled, and its opt-outs count', async (key) => {
   const list = await makeListWithField(key)
   const file = [
     `phone,${key}`,
@@ -71,6 +71,16 @@ test.each([
     `2065550143 unsubscribed ${out}`,
     `2065550144 subscribed ${value}`,
   ])
+})
+
+test.each([
+  ['sms_status', 'Gold'],
+  ['unsubscribed', 'perhaps'],
+  ['opt_in', 'by mail'],
+])('a value of a custom field %s that is not understood skips its row: %s', async (key, value) => {
+  const list = await makeListWithField(key)
+  const view = await importFile(list, `phone,${key}\n2065550141,${value}\n`)
+  expect(view.skips).toEqual([{ line: 2, reason: 'unknown_consent_state', value }])
 })
 
 test('a custom field whose label is the name of a column about consent is both, too', async () => {

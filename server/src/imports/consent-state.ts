@@ -1,5 +1,5 @@
 import { readInstant } from '../lib/dates.ts'
-import { columns, words } from './column-names.ts'
+import { words } from './column-names.ts'
 import type { StatedColumn } from './columns.ts'
 
 // Reads the columns of a row that state whether the number may be texted. A row whose statement is not understood is
@@ -92,17 +92,13 @@ function readOptedIn(text: string): StatedConsent {
   return word === 'cleaned' ? { state: 'cleaned', at: null } : unknown(text)
 }
 
-const dates: ReadonlySet<number> = new Set([columns.indexOf('unsubscribed_at'), columns.indexOf('cleaned_at')])
-const statusColumn = columns.indexOf('status')
-
 /**
- * Returns whether a value of a custom field is a statement about consent, in the column that has the name of the field.
- * Other values of the field, such as Gold in a field `status`, state nothing.
+ * Returns whether a value of a custom field is a statement about consent, in the column that has the name of the field. Other
+ * values of the field, such as Gold in a field `status`, state nothing.
  */
-export function statesConsent(text: string, { index, onlyOptOuts }: StatedColumn): boolean {
-  if (onlyOptOuts) return isOptOutWord(text)
-  if (dates.has(index) || wordIn(text) !== undefined) return true
-  return index !== statusColumn && (readTime(text) !== undefined || /^(?:\d{5}(?:\.\d+)?|\d{10}|\d{13})$/.test(text))
+export function statesConsent(text: string, { counts }: StatedColumn): boolean {
+  if (counts === 'all') return true
+  return counts === 'understood' ? wordIn(text) !== undefined : isOptOutWord(text)
 }
 
 /** Returns whether a text is a word for an opt-out. */

@@ -5,7 +5,7 @@ import { ColumnFinder, type ColumnMapping, type FieldColumn } from './columns.ts
 import { cellsOf, leftOutOf, plainText, swallowsRow } from './csv-rows.ts'
 import type { DateCounts } from './date-counts.ts'
 import { detectDelimiter, findWideHeader, headerRows, splitRows, statedDelimiter } from './delimiters.ts'
-import { type Header, HeaderSearch, isPhone } from './header.ts'
+import { type Header, HeaderSearch, isOtherHeader, isPhone } from './header.ts'
 import type { StagedRows } from './staged-rows.ts'
 
 /** Maximum length of a line, in characters. No real row is longer, but after a missing quote the rest of the file is one row. */
@@ -41,6 +41,7 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
   const isWide = findWideHeader(firstRows, isPhoneName) >= 0
   const search = new HeaderSearch({ finder, isWide, unknownColumns: options.unknownColumns, fields: customFields })
   let header: Header | undefined
+  let phone = 0
   // csv-parse counts a CRLF inside a quoted field as two lines; this is the number of lines that it counted too many
   let excessLines = 0
   let line = 0
@@ -74,10 +75,14 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
         if (first === 1 && statedDelimiter.test(fields.join(''))) return null
         if (isBlank(fields, 0)) return null
         header = search.add(first, fields.map(plainText))
+        phone = header?.indexes.indexOf(0) ?? 0
         if (header && options.dateCounts) observe(header, splitRows(sample, delimiter, Infinity), options.dateCounts)
         return null
       }
       const { indexes } = header
+      if (beginsWithLetter(fields[phone]) && isOtherHeader(fields, header, finder)) {
+        throw errors.badImportFile(first, 'the line is a second header with other columns; each file has one')
+      }
       if (inside > 0 && swallowsRow(fields, delimiter, indexes)) throw errors.badImportFile(first, openQuote)
       if (fields.length > indexes.length && !isBlank(fields, indexes.length)) {
         rows.skip(first, 'too_many_cells', fields.slice(indexes.length).join(delimiter))
@@ -105,6 +110,12 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
     },
     faultOf: (error) => (error instanceof CsvError ? faultOf(error, line + 1) : error),
   }
+}
+
+const letterA = 'A'.charCodeAt(0)
+
+function beginsWithLetter(text: string | undefined): boolean {
+  return text !== undefined && text.charCodeAt(0) >= letterA
 }
 
 function isBlank(fields: string[], from: number): boolean {

@@ -16,6 +16,7 @@ import {
 import { headerRows } from './delimiters.ts'
 
 export type Header = {
+  names: readonly string[]
   /** For each column, up to the last one with a name, its index (see `columnNames`), or undefined for an ignored column. */
   indexes: (number | undefined)[]
   /** The columns of custom fields that may state the consent, too. */
@@ -127,11 +128,24 @@ function readHeader(line: number, given: string[], { finder, unknownColumns, fie
     indexes.some((index) => index !== undefined && dates.has(index)) ? describesOptOut : () => false,
   )
   return {
+    names,
     indexes,
     consent,
     unnamed: meanings.flatMap((meaning, at) => (meaning === 'unnamed' ? [at] : [])),
     ignored: given.filter((name, at) => name !== '' && indexes[at] === undefined).map(shorten),
   }
+}
+
+/**
+ * Returns whether a row is a header with other columns, as below a second table or where two files were joined. The rows
+ * below it would be read in the wrong columns.
+ */
+export function isOtherHeader(cells: readonly string[], { names }: Header, finder: ColumnFinder): boolean {
+  const filled = cells.filter((cell) => cell.trim() !== '')
+  if (filled.length * 2 < names.length || names.every((name, at) => name === cells[at])) return false
+  const found = filled.map((cell) => finder.find(cell)).filter((meaning) => typeof meaning === 'object')
+  const isLikely = found.length * 2 >= filled.length && new Set(found.map(({ index }) => index)).size > 1
+  return isLikely && found.some(isPhone)
 }
 
 function rejectRepeated(

@@ -35,6 +35,16 @@ const readable: [name: string, file: string | Buffer, counts: Counts, type?: str
     'phone,last_name,first_name\n2065550141,"call\n206-555-0199\nor wait",Ana\n',
     { added: 1 },
   ],
+  [
+    'the same header where two files were joined',
+    'phone,first_name\n2065550141,Ana\nphone,first_name\n2065550142,Bob\n',
+    { added: 2, skip_reasons: { bad_phone: 1 } },
+  ],
+  [
+    'types of phones in place of numbers',
+    'phone,type,first_name\n2065550141,Mobile,Ana\nMobile,Cell,Bob\n',
+    { added: 1, skip_reasons: { bad_phone: 1 } },
+  ],
   ['a NUL in a number', 'phone\n20655\x0050141\n2065550142\n', { added: 1, skip_reasons: { bad_phone: 1 } }],
   ['gzip in a file named .csv', gzipSync('phone\n2065550141\n'), { added: 1 }],
   ['a header in capitals and blanks', ' PHONE  NUMBER ,  FIRST NAME\n2065550141,Ana\n', { added: 1 }],
@@ -143,6 +153,11 @@ const rejected: [name: string, file: string | Buffer, expected: string, type?: s
     'a quote that takes in half a row',
     'first_name,phone,zip\nAna,2065550141,"98101\nBob,2065550142,"98101"\n',
     'Line 2: a quote that opens in this row is not closed',
+  ],
+  [
+    'a second table with other columns',
+    'phone,opted_out,first_name\n2065550141,no,Ana\nphone,first_name,opted_out\n2065550142,,yes\n',
+    'Line 3: the line is a second header with other columns',
   ],
   ['two different JSON keys', '{"phone":"2065550141","phone":"2065550142"}\n', 'two columns for phone_number', ndjson],
   [
