@@ -11,6 +11,7 @@ const headed = (header: string, text: string | Buffer) =>
 const reference = tlv('0204', Buffer.from([0, 7]))
 const carrier = tlv('1401', '310410')
 const network = tlv('0423', Buffer.from([3, 0, 0]))
+const receiptTlvs = tlv('001e', '6f1c44aa\0') + tlv('0427', Buffer.from([2]))
 const payload = (text: string | Buffer) => ({ text: '', after: tlv('0424', text) })
 
 export const stopLayouts: [layout: string, octets: Octets][] = [
@@ -51,6 +52,39 @@ export const stopLayouts: [layout: string, octets: Octets][] = [
   ['a reply path', { text: 'STOP', esmClass: 0x80 }],
   ['TLVs of the carrier and the network', { text: 'STOP', after: carrier + network }],
   ['an id of the SMSC', { text: 'STOP', after: tlv('001e', '6f1c44aa\0') }],
+  ['a header bit before a padded text', { text: 'STOP'.padEnd(160), esmClass: 0x40 }],
+  ['a header bit before a line break', { text: '\r\nSTOP'.padEnd(40), esmClass: 0x40 }],
+  ['a header with a 16-bit reference', { text: headed('060804000a0101', 'STOP'), esmClass: 0x40 }],
+  ['a header with a language table', { text: headed('0800030a0101240101', 'STOP'), esmClass: 0x40 }],
+  ['a header with an element more than it says', { text: headed('0600030a010100', 'STOP'), esmClass: 0x40 }],
+  ['a header of ports without its bit', { text: headed('0605040b8423f0', 'STOP') }],
+  ['a header that is longer than the text', { text: headed('40', 'STOP'), esmClass: 0x40 }],
+  ['sar fields of no part', { text: 'STOP', after: `020c00020009020e000100020f000100` }],
+  ['sar fields of one part with number 2', { text: 'STOP', after: `020c00020009020e000101020f000102` }],
+  ['a NUL and a payload', { text: '\0', after: tlv('0424', 'STOP') }],
+  ['blanks and a payload in UCS-2', { text: '  ', after: tlv('0424', ucs2('STOP')), dataCoding: 8 }],
+  ['UTF-8 with a byte order mark', { text: '\ufeffSTOP' }],
+  ['little-endian UCS-2 with a byte order mark', { text: littleEndian('\ufeffSTOP'), dataCoding: 8 }],
+  ['little-endian UCS-2 with a byte order mark as Latin-1', { text: littleEndian('\ufeffSTOP'), dataCoding: 3 }],
+  ['UCS-2 with half a character', { text: Buffer.concat([ucs2('STOP'), Buffer.alloc(1)]), dataCoding: 8 }],
+  ['UCS-2 without its first octet', { text: ucs2('STOP').subarray(1), dataCoding: 8 }],
+  ['full-width letters', { text: ucs2('ＳＴＯＰ'), dataCoding: 8 }],
+  ['full-width letters in UTF-8', { text: 'ＳＴＯＰ' }],
+  ['an emoji in UTF-8', { text: 'Stop 🛑🙏' }],
+  ['an emoji in UTF-8 as UCS-2', { text: '🛑 STOP', dataCoding: 8 }],
+  ['typographic quotation marks in UTF-8', { text: '“Stop”' }],
+  ['Spanish in UCS-2', { text: ucs2('¡Alto!'), dataCoding: 8 }],
+  ['French in UCS-2 as the default alphabet', { text: ucs2('Arrêt') }],
+  ['packed septets of eight characters', { text: Buffer.from('53ea130a0a3299', 'hex') }],
+  ['a signature', { text: 'STOP\n-- \nJo Pine' }],
+  ['the signature of a handset in UCS-2', { text: ucs2('Stop.\r\n\r\nSent from my phone'), dataCoding: 8 }],
+  ['8-bit binary with a NUL', { text: 'STOP\0', dataCoding: 4 }],
+  ['message class 1 of another scheme', { text: 'stop', dataCoding: 0x11 }],
+  ['the esm_class and the TLVs of a receipt', { text: 'STOP', esmClass: 0x04, after: receiptTlvs }],
+  ['the esm_class of a notification and the TLVs of a receipt', { text: 'Stop', esmClass: 0x20, after: receiptTlvs }],
+  ['the esm_class of a receipt and a smiley', { text: 'STOP :(', esmClass: 0x04 }],
+  ['a source with 011', { text: 'STOP', source: '01112065560001' }],
+  ['a source with a scheme', { text: 'STOP', source: 'tel:+1-206-556-0001' }],
   ['a source with 00', { text: 'STOP', source: '0012065560001' }],
   ['a source with +', { text: 'STOP', source: '+12065560001' }],
   ['a national source', { text: 'STOP', source: '2065560001' }],

@@ -2,7 +2,7 @@
 // them, so an MO is read in each encoding in which it is an opt-out or help word, or obviously a text.
 
 import { decodeGsm7, unpackSeptets } from '../sms/gsm7.ts'
-import { type Concat, decodeShortMessage, splitHeader } from '../sms/parts.ts'
+import { type Concat, decodeShortMessage, splitHeader, startsWithHeader } from '../sms/parts.ts'
 import { decodeUcs2 } from '../sms/ucs2.ts'
 import { parseBareWord } from './words.ts'
 
@@ -24,18 +24,17 @@ export function readContent(
   esmClass: number,
   charset: 'gsm7' | 'latin1',
 ): InboundContent {
-  const esm = esmClass | (hasUnmarkedHeader(octets, charset) ? UDH_INDICATOR : 0)
-  const { header, body } = splitHeader(octets, esm)
+  const esm = esmClass | (startsWithHeader(octets) ? UDH_INDICATOR : 0)
+  const { header, body, isWhole } = splitHeader(octets, esm)
   const declared = decodeShortMessage(octets, dataCoding, esm, charset)
-  const udh = header.length > 0 ? Buffer.from(header) : null
-  return { content: chooseText(declared.text, Buffer.from(body), dataCoding), udh, concat: declared.concat }
-}
-
-/** A concatenation header without its bit in the esm_class: no text begins with these octets. */
-function hasUnmarkedHeader(octets: Buffer, charset: 'gsm7' | 'latin1'): boolean {
-  const start = octets.subarray(0, 3).toString('hex')
-  if (start !== '050003' && start !== '060804') return false
-  return decodeShortMessage(octets, 0, UDH_INDICATOR, charset).concat !== undefined
+  const content = chooseText(declared.text, Buffer.from(body), dataCoding)
+  if (!isWhole && !declared.concat && parseBareWord(content) === 'other') {
+    // the octets of the malformed header may be the text
+    const { text } = decodeShortMessage(octets, dataCoding, 0, charset)
+    const whole = chooseText(text, octets, dataCoding)
+    if (parseBareWord(whole) !== 'other') return { content: whole, udh: null, concat: undefined }
+  }
+  return { content, udh: header.length > 0 ? Buffer.from(header) : null, concat: declared.concat }
 }
 
 function chooseText(declared: string, body: Buffer, dataCoding: number): string {

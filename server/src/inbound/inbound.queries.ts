@@ -141,7 +141,7 @@ export type Inbound = {
 
 const claimed = /* sql */ `
   id, phone, connection_id as "connectionId", short_code as "shortCode", content, lists_left as "listsLeft", redeliveries,
-  coalesce(part_total > 1 or part_number > 1, false) as "isPart"`
+  case when part_total is null then coalesce(part_number > 1, false) else part_total > 1 end as "isPart"`
 
 /** Locks an MO that still waits; returns undefined if another gateway has locked or handled it. */
 export function claimInbound(tx: Db, { id, optedOut }: Pick<WaitingInbound, 'id' | 'optedOut'>) {

@@ -59,9 +59,11 @@ export async function storeInbound(db: Db, mo: NewInbound): Promise<number> {
   }
 }
 
-/** Returns whether this MO is an opt-out; its deliver_sm_resp waits until the opt-out is committed. */
-export function isOptOut({ content, part }: Pick<NewInbound, 'content' | 'part'>): boolean {
-  return wordOf({ content, isPart: (part?.total ?? 0) > 1 || (part?.number ?? 0) > 1 }) === 'opt_out'
+/** Returns the kind of word that a text is. A part of a longer text is 'other', because it is never interpreted by itself. */
+export function wordOfText({ content, part }: Pick<NewInbound, 'content' | 'part'>): BareWord {
+  const { total = null, number = null } = part ?? {}
+  // a text of one part is no part, whatever its number is; some SMSCs write a total of 0
+  return wordOf({ content, isPart: total === null ? (number ?? 0) > 1 : total > 1 })
 }
 
 /** A part of a longer text is never interpreted by itself: ` end` would be an opt-out. */

@@ -34,10 +34,12 @@ const FIRST_TO_LAST_LETTER = /[\p{L}\p{N}].*[\p{L}\p{N}]/su
 // A dash or underscore counts as a space: OPT-OUT, STOP_ALL.
 const JOINT = /[\s\p{Pd}_]+/gu
 const INVISIBLE = /\p{Cf}/gu
+// What handsets add below a text: the delimiter of RFC 3676 and its variants, or a line such as "Sent from my phone".
+const SIGNATURE = /[\r\n][^\S\r\n]*(?:--|__|sent (?:from|via)\b|get outlook\b|envoyé d|enviado de)/iu
 
 /**
- * Returns the kind of word of which a text consists, in any case. Spaces, punctuation and emoji around the word are ignored, and
- * white space inside it counts as one space.
+ * Returns the kind of word of which a text consists, in any case. Spaces, punctuation and emoji around the word and a handset's
+ * signature below it are ignored, and white space inside it counts as one space.
  */
 export function parseBareWord(content: string): BareWord {
   const word = normalize(content)
@@ -57,7 +59,9 @@ export function keywordForm(content: string): string | undefined {
 }
 
 function normalize(content: string): string | undefined {
+  const signature = content.search(SIGNATURE)
+  const text = signature < 0 ? content : content.slice(0, signature)
   // NFC composes the last letter and its accent; NFKC replaces the full-width letters of East Asian keyboards.
-  const core = FIRST_TO_LAST_LETTER.exec(content.normalize('NFC'))?.[0]
+  const core = FIRST_TO_LAST_LETTER.exec(text.normalize('NFC'))?.[0]
   return core?.replace(INVISIBLE, '').replace(JOINT, ' ').normalize('NFKC').toUpperCase()
 }

@@ -4,7 +4,7 @@ import type { Db } from '../db/db.ts'
 import { markSent } from '../log/marks.queries.ts'
 import { encodeGsm7 } from '../sms/gsm7.ts'
 import type { StoredReceipt, WaitingReceipt } from './waiting.queries.ts'
-import { chooseCandidate } from './waiting.ts'
+import { chooseCandidate, readReceiptDate } from './waiting.ts'
 
 const ctx = useReceipts()
 const { accept, checkCounters, counters, loseResponse, outcomes, prepare, settle, textOf } = ctx
@@ -212,3 +212,27 @@ describe('chooseCandidate', () => {
     expect(chooseCandidate(receipt({ excerpt }), [candidate({ content: text })]) !== undefined).toBe(isFound)
   })
 })
+
+test.each([
+  ['2611281200', '2026-11-28T12:00:59Z'],
+  ['261128120007', '2026-11-28T12:00:07Z'],
+  ['20261128120007', '2026-11-28T12:00:07Z'],
+  ['2026-11-28 12:00:07', '2026-11-28T12:00:07Z'],
+  ['2026-11-28T12:00:07.250Z', '2026-11-28T12:00:07Z'],
+  ['2026-11-28T12:00:07+01:00', '2026-11-28T12:00:07Z'],
+  ['26-11-28 12:00', '2026-11-28T12:00:59Z'],
+  ['2611281200+01', '2026-11-28T12:00:59Z'],
+  ['261128120007 -0800', '2026-11-28T12:00:07Z'],
+  ['261128120007 UTC', '2026-11-28T12:00:07Z'],
+  // the absolute time of SMPP, with tenths of a second and quarters of an hour
+  ['261128120007004+', '2026-11-28T12:00:07Z'],
+])('%s is the date %s, in any zone', (date, time) => {
+  expect(new Date(readReceiptDate(date) ?? 0).toISOString()).toBe(time.replace('Z', '.000Z'))
+})
+
+test.each(['', '0000000000', '000000000000', '00000000000000', '2613281200', '26112812', 'yesterday'])(
+  '%j is no date',
+  (date) => {
+    expect(readReceiptDate(date)).toBeUndefined()
+  },
+)

@@ -205,9 +205,16 @@ function mayBeSubmittedBefore(at: Date, submitDate: string | null): boolean {
 
 const dateForms = [/^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?$/, /^20(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?$/]
 
-/** Parses YYMMDDhhmm[ss] or YYYYMMDDhhmm[ss], with any separators, as if in UTC; without seconds, the last one of the minute. */
+// a zone such as +0100, +01:00, Z or UTC, and tenths of a second with the quarters of an hour of SMPP 3.4 §7.1.1: 004+
+const ZONE = /(?<=(?:\d\D?){10}.*)(?:\s*[+-]\d\d(?::?\d\d)?|\d{3}[+-]|\s*[a-z]{1,5})$/i
+const FRACTION = /(?<=:\d\d)[.,]\d+$/
+
+/**
+ * Parses YYMMDDhhmm[ss] or YYYYMMDDhhmm[ss], with any separators, as if in UTC; without seconds, the last one of the minute. A
+ * zone is ignored, because SMSCs write local time under any.
+ */
 export function readReceiptDate(date: string): number | undefined {
-  const digits = date.replace(/\D/g, '')
+  const digits = date.trim().replace(ZONE, '').replace(FRACTION, '').replace(/\D/g, '')
   for (const form of dateForms) {
     const match = form.exec(digits)
     if (!match) continue

@@ -149,6 +149,14 @@ const readings: [name: string, hex: string, data_coding: number, esm_class: numb
   ['part 3 of 2, which is ignored', '050003070203' + '41', 0, 0x40, { text: 'A' }],
   ['part 0, which is ignored', '050003070200' + '41', 0, 0x40, { text: 'A' }],
   ['an element that extends past its header', '03000f0741', 0, 0x40, { text: 'A' }],
+  ['a text with a wrong esm_class', '414243'.padEnd(140, '20'), 0, 0x40, { text: `ABC${' '.repeat(67)}` }],
+  [
+    'a header with several elements',
+    '0800030702012401 01 41'.replaceAll(' ', ''),
+    0,
+    0x40,
+    { text: 'A', concat: { reference: 7, total: 2, sequence: 1 } },
+  ],
   ['a header that extends past the end, which is text', '4041', 0, 0x40, { text: '¡A' }],
   ['a header without a text', '050003070201', 0, 0x40, { text: '', concat: { reference: 7, total: 2, sequence: 1 } }],
 ]

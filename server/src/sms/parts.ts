@@ -131,10 +131,14 @@ export function decodeShortMessage(
   return header?.concat ? { text, concat: header.concat } : { text }
 }
 
-/** Splits a short_message into its user data header, if it has one that is not longer than the message, and its text. */
-export function splitHeader(bytes: Uint8Array, esm_class: number): { header: Uint8Array; body: Uint8Array } {
-  const length = esm_class & UDH_INDICATOR ? (readUserDataHeader(bytes)?.length ?? 0) : 0
-  return { header: bytes.subarray(0, length), body: bytes.subarray(length) }
+/**
+ * Splits a short_message into its user data header, if it has one that is not longer than the message, and its text.
+ * `isWhole` is false if the elements of the header do not fill it exactly.
+ */
+export function splitHeader(bytes: Uint8Array, esm_class: number) {
+  const header = esm_class & UDH_INDICATOR ? readUserDataHeader(bytes) : undefined
+  const length = header?.length ?? 0
+  return { header: bytes.subarray(0, length), body: bytes.subarray(length), isWhole: header?.isWhole ?? true }
 }
 
 const encodingOf = (text: string): Encoding => (fitsGsm7(text) ? 'gsm7' : 'ucs2')
@@ -184,19 +188,53 @@ function ucs2Ends(text: string, capacity: number): number[] {
   return ends
 }
 
-/** Reads the header's length and its concatenation; returns undefined if the header extends past the message. */
-function readUserDataHeader(bytes: Uint8Array): { length: number; concat?: Concat } | undefined {
+/** Lengths of the elements that headers of texts have: concatenation, ports, and the national language tables. */
+const ELEMENT_LENGTHS = new Map([
+  [0x00, 3],
+  [0x04, 2],
+  [0x05, 4],
+  [0x08, 4],
+  [0x24, 1],
+  [0x25, 1],
+])
+
+/**
+ * Returns whether a message begins with a header of known elements that fill it exactly. No text begins with such octets, so
+ * it is a header even if the esm_class lacks its bit.
+ */
+export function startsWithHeader(bytes: Uint8Array): boolean {
+  const length = (bytes[0] ?? 0) + 1
+  if (length < 4 || length > bytes.length) return false
+  let at = 1
+  while (at + 1 < length) {
+    if (ELEMENT_LENGTHS.get(bytes[at] as number) !== bytes[at + 1]) return false
+    at += 2 + (bytes[at + 1] as number)
+  }
+  return at === length
+}
+
+type Header = { length: number; concat?: Concat; isWhole: boolean }
+
+/**
+ * Reads the header's length and its concatenation, and whether its elements fill it exactly. Returns undefined if the header
+ * extends past the message, or if its elements do not fill it and its first octet is a printable character: it is a text then,
+ * whose esm_class is wrong.
+ */
+function readUserDataHeader(bytes: Uint8Array): Header | undefined {
   const length = (bytes[0] ?? 0) + 1
   if (length > bytes.length) return undefined
   let concat: Concat | undefined
-  for (let at = 1; at + 1 < length; ) {
+  let at = 1
+  while (at + 1 < length) {
     const element = bytes[at]
     const value = bytes.subarray(at + 2, Math.min(at + 2 + (bytes[at + 1] ?? 0), length))
     // of a repeated element, the last one is valid (TS 23.040 §9.2.3.24)
     concat = readConcat(element, value) ?? concat
     at += 2 + (bytes[at + 1] ?? 0)
   }
-  return concat ? { length, concat } : { length }
+  const isWhole = at === length
+  if (!isWhole && length > 0x20) return undefined
+  return concat ? { length, concat, isWhole } : { length, isWhole }
 }
 
 /** Element 0x00 has an 8-bit reference, 0x08 a 16-bit one; an invalid one is ignored, as §9.2.3.24.1 requires. */

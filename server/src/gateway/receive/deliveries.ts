@@ -1,13 +1,12 @@
 import type { Connection } from '../../connections/connection.ts'
 import { listHandled, noteRedelivery } from '../../inbound/inbound.queries.ts'
-import { isOptOut, storeInbound } from '../../inbound/inbound.ts'
+import { storeInbound, wordOfText } from '../../inbound/inbound.ts'
 import type { ReceiptBatcher } from '../../receipts/receipts.ts'
 import type { Runtime } from '../../runtime.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
-import { esmClass } from '../../smpp/pdu/flags.ts'
 import type { DataSm, DeliverSm } from '../../smpp/pdu/pdu.ts'
 import { asDeliverSm } from '../../smpp/pdu/pdu.ts'
-import { isReceipt } from '../../smpp/pdu/receipt-text.ts'
+import { hasReceiptText, isReceipt } from '../../smpp/pdu/receipt-text.ts'
 import type { Session } from '../../smpp/session.ts'
 import type { ResponseFields } from '../../smpp/session.types.ts'
 import type { Meter } from '../meter.ts'
@@ -15,7 +14,7 @@ import type { Recorder } from '../submit/recorder.ts'
 import { timing } from '../timing.ts'
 import { Acknowledgements } from './acknowledgements.ts'
 import { Alarms } from './alarms.ts'
-import { readInbound } from './inbound-row.ts'
+import { readInbound, readWord } from './inbound-row.ts'
 import { type ReadReceipt, readReceipt } from './receipt-row.ts'
 
 const { optOutMaxMs } = timing
@@ -69,7 +68,7 @@ export class Deliveries {
     }
     const now = this.#rt.clock.now()
     const receipt = isReceipt(pdu) ? readReceipt(source, pdu, now) : undefined
-    if (receipt && (isCertain(pdu, receipt) || !isOptOut(readInbound(source, pdu, now))))
+    if (receipt && (isCertain(pdu, receipt) || readWord(source, pdu) === 'other'))
       this.#handleReceipt(source, receipt, request.sequence_number, respond)
     else this.#handleInbound(source, pdu, request.sequence_number, session, respond)
   }
@@ -152,7 +151,7 @@ export class Deliveries {
       respond()
       this.#acknowledgements.add(mo.deliveryKey, id, session, sequence)
     }
-    if (mo.phone !== null && isOptOut(mo)) this.#respondWhenOptedOut(id, acknowledge, respond)
+    if (mo.phone !== null && wordOfText(mo) === 'opt_out') this.#respondWhenOptedOut(id, acknowledge, respond)
     else acknowledge()
     this.#onInbound()
   }
@@ -177,7 +176,7 @@ export class Deliveries {
   }
 }
 
-/** Whether both esm_class and content are those of a receipt; otherwise it may be a STOP with a wrong esm_class or surplus TLVs. */
+/** Whether the text is that of a receipt; otherwise it may be a STOP or HELP with a wrong esm_class or surplus TLVs. */
 function isCertain(pdu: DeliverSm, { stat }: ReadReceipt): boolean {
-  return (pdu.esm_class & esmClass.typeMask) !== 0 && stat !== undefined
+  return stat !== undefined && hasReceiptText(pdu)
 }

@@ -8,7 +8,11 @@ import type { Session } from '../../smpp/session.ts'
 const ctx = useDeliveries()
 
 const ucs2 = (content: string) => Buffer.from(content, 'utf16le').swap16()
+const receipt =
+  'id:0077 sub:001 dlvrd:000 submit date:2611281200 done date:2611281201 stat:UNDELIV err:001 text:Stop by the fair'
 const header = (total: number, number: number) => Buffer.from([5, 0, 3, 9, total, number])
+// with a 16-bit reference and a language table
+const wide = (total: number, number: number) => Buffer.from([9, 0x24, 1, 1, 8, 4, 0, 9, total, number])
 
 test.each([
   ['UCS-2 with data_coding 0', { text: ucs2('STOP') }],
@@ -29,6 +33,33 @@ test.each([
 ])('a STOP with %s is obeyed', async (_case, octets) => {
   expect(await ctx.receive({ text: 'STOP', ...octets })).toBe(0)
   expect(await ctx.isBlocked()).toBe(true)
+})
+
+test('a HELP with the esm_class of a receipt gets its reply', async () => {
+  expect(await ctx.receive({ text: 'Help?', esmClass: 0x04 })).toBe(0)
+  expect(await ctx.mos()).toEqual([{ phone, content: 'Help?', kind: 'help' }])
+})
+
+test('another text with the esm_class of a receipt is listed with the receipts', async () => {
+  expect(await ctx.receive({ text: 'See you there', esmClass: 0x04 })).toBe(0)
+  expect(await ctx.mos()).toEqual([])
+  const receipts = 'select outcome, excerpt from receipts'
+  expect(await ctx.db.many('receipts', receipts)).toEqual([{ outcome: 'orphan', excerpt: 'See you there' }])
+})
+
+test.each([
+  ['without a type in the esm_class', {}],
+  ['with the type of an acknowledgment', { esmClass: 0x08 }],
+  ['in a payload', { text: '', after: tlv('0424', receipt) }],
+  ['in a payload behind a NUL', { text: '\0', after: tlv('0424', receipt) }],
+  ['in UCS-2', { text: ucs2(receipt), dataCoding: 8 }],
+])('a receipt in text %s is a receipt', async (_case, octets) => {
+  expect(await ctx.receive({ text: receipt, ...octets })).toBe(0)
+  expect(await ctx.mos()).toEqual([])
+  const receipts = 'select smsc_id, state, carrier_status from receipts'
+  expect(await ctx.db.many('receipts', receipts)).toEqual([
+    { smsc_id: '77', state: 'bounced', carrier_status: 'UNDELIV 001' },
+  ])
 })
 
 test.each(['155123', '055123', '', '+1 55123', 'CEDAR'])(
@@ -71,12 +102,28 @@ test.each([
   ['the last part', { text: Buffer.concat([header(3, 3), Buffer.from(' end')]), esmClass: 0x40 }],
   ['the first part', { text: Buffer.concat([header(2, 1), Buffer.from('STOP')]), esmClass: 0x40 }],
   ['a part whose header has no bit in the esm_class', { text: Buffer.concat([header(3, 2), Buffer.from('quit')]) }],
+  [
+    'a part with an element besides the concatenation',
+    { text: Buffer.concat([wide(3, 3), Buffer.from('end')]), esmClass: 0x40 },
+  ],
+  ['a part with such a header without its bit', { text: Buffer.concat([wide(2, 1), Buffer.from('stop')]) }],
+  ['a part with sar fields without a total', { text: 'END', after: `020c00020009020f000102` }],
   ['a part with sar fields', { text: 'END', after: `020c00020009020e000103020f000103` }],
 ])('%s of a longer text is kept with its place, and is no opt-out', async (_case, octets) => {
   expect(await ctx.receive(octets)).toBe(0)
   expect(await ctx.isBlocked()).toBe(false)
-  const parts = 'select kind, part_reference, part_total > 1 as is_part from inbound_messages'
+  const parts = 'select kind, part_reference, coalesce(part_total, part_number) > 1 as is_part from inbound_messages'
   expect(await ctx.db.many('parts', parts)).toEqual([{ kind: 'other', part_reference: 9, is_part: true }])
+})
+
+test.each([
+  ['a total of 0', '020e000100020f000101'],
+  ['a total of 0 and a number', '020e000100020f000102'],
+  ['a total of 1', '020e000101020f000101'],
+  ['the number 1 without a total', '020f000101'],
+])('a STOP with sar fields with %s is no part', async (_case, fields) => {
+  expect(await ctx.receive({ text: 'STOP', after: `020c00020009${fields}` })).toBe(0)
+  expect(await ctx.isBlocked()).toBe(true)
 })
 
 test('esm_class and user data header are stored with an MO', async () => {

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import type { Connection } from '../../connections/connection.ts'
 import { readContent } from '../../inbound/content.ts'
 import type { NewInbound } from '../../inbound/inbound.queries.ts'
-import type { DeliverSm } from '../../smpp/pdu/pdu.ts'
+import { wordOfText } from '../../inbound/inbound.ts'
+import type { BareWord } from '../../inbound/words.ts'
+import { type DeliverSm, textOctets } from '../../smpp/pdu/pdu.ts'
 import { fromHandsetAddress } from '../../sms/handset-address.ts'
 import { shortCodeOf } from './receipt-row.ts'
 
@@ -12,7 +14,7 @@ export function readInbound(
   pdu: DeliverSm,
   receivedAt: Date,
 ): NewInbound & { deliveryKey: Buffer } {
-  const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
+  const raw = textOctets(pdu)
   const { content, udh, concat } = readContent(raw, pdu.data_coding, pdu.esm_class, source.charset)
   return {
     connectionId: source.id,
@@ -28,6 +30,12 @@ export function readInbound(
     receivedAt,
     deliveryKey: deliveryKeyOf(source.id, pdu, raw),
   }
+}
+
+/** Returns the kind of word that the text of a PDU is, whatever its other fields say. */
+export function readWord(source: Pick<Connection, 'charset'>, pdu: DeliverSm): BareWord {
+  const { content, concat } = readContent(textOctets(pdu), pdu.data_coding, pdu.esm_class, source.charset)
+  return wordOfText({ content, part: partOf(pdu, concat) })
 }
 
 function partOf(pdu: DeliverSm, concat: ReturnType<typeof readContent>['concat']): NewInbound['part'] {

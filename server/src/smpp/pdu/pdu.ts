@@ -172,3 +172,13 @@ export function asDeliverSm(pdu: DataSm): DeliverSm {
   const { message_payload = empty, ...others } = tlvs ?? {}
   return deliverSm({ ...fields, short_message: message_payload, ...(tlvs ? { tlvs: others } : {}) })
 }
+
+/**
+ * Returns the octets of a text: short_message, or the message_payload if there is one and short_message is empty or has only
+ * blanks and NULs.
+ */
+export function textOctets({ short_message, tlvs }: Pick<DeliverSm, 'short_message' | 'tlvs'>): Buffer {
+  const payload = tlvs?.message_payload
+  if (payload === undefined) return short_message
+  return short_message.every((octet) => octet === 0 || octet === 0x20) ? payload : short_message
+}

@@ -139,6 +139,8 @@ test.each<[string, Buffer, number]>([
   expect(parseReceipt(deliver(octets, undefined, { data_coding }))).toMatchObject({ stat: 'DELIVRD' })
 })
 
+const appendixB = 'id:1 sub:001 dlvrd:001 submit date:2611281200 done date:2611281201 stat:DELIVRD err:000 text:News'
+
 test.each<[string, Tlvs | undefined, string, boolean]>([
   ['an id and a state', { receipted_message_id: '1', message_state: 2 }, '', true],
   [
@@ -150,9 +152,35 @@ test.each<[string, Tlvs | undefined, string, boolean]>([
   ['an id, and a state in the text', { receipted_message_id: '1' }, 'id:1 stat:DELIVRD', true],
   ['only an id', { receipted_message_id: '1' }, 'STOP', false],
   ['only a state', { message_state: 2 }, 'STOP', false],
-  ['a text like that of a receipt', undefined, 'id:1 stat:DELIVRD', false],
+  ['an id and a state in its text', undefined, 'id:1 stat:DELIVRD', false],
+  ['the text of appendix B', undefined, appendixB, true],
+  ['the text of appendix B, spaced', undefined, ' ID : 1 Submit Date : 2611281200 Stat : Delivrd', true],
+  ['the text of appendix B with an unknown state', undefined, appendixB.replace('DELIVRD', 'MAYBE'), false],
+  ['the text of appendix B without an id', undefined, appendixB.replace('id:1', 'id:'), false],
+  ['the text of a person', undefined, 'My id:7 is on the done date:soon list, what is its stat: unclear', false],
+  ['the text of appendix B in a payload', { message_payload: Buffer.from(appendixB) }, '', true],
+  ['the text of appendix B behind a NUL', { message_payload: Buffer.from(appendixB) }, '\0', true],
 ])('a deliver_sm of esm_class 0 with %s: is a receipt or not', (_case, tlvs, text, receipt) => {
   expect(isReceipt(deliver(text, tlvs, { esm_class: 0 }))).toBe(receipt)
+})
+
+test.each<[state: number, word: string, stat: string]>([
+  [0, 'DELIVRD', 'DELIVRD'],
+  [1, 'UNDELIV', 'UNDELIV'],
+  [6, 'DELIVRD', 'DELIVRD'],
+  [7, 'EXPIRED', 'EXPIRED'],
+  [1, 'NOCRED', 'NOCRED'],
+  // a definite state counts, whatever the text has
+  [2, 'ACCEPTD', 'DELIVRD'],
+  [5, 'ENROUTE', 'UNDELIV'],
+  [2, 'UNDELIV', 'DELIVRD'],
+  [5, 'DELIVRD', 'UNDELIV'],
+  // no definite state
+  [1, 'UNKNOWN', 'ENROUTE'],
+  [7, 'ACCEPTD', 'UNKNOWN'],
+  [1, 'FOO', 'ENROUTE'],
+])('message_state %i with %s in the text is %s', (message_state, word, stat) => {
+  expect(parseReceipt(deliver(`id:1 stat:${word}`, { message_state }))).toMatchObject({ stat })
 })
 
 test('a message_state that is not defined is an unknown word', () => {

@@ -2,7 +2,7 @@
 // (SMPP 3.4 appendix B shows one), or in both.
 
 import { dataCoding, esmClass, messageState } from './flags.ts'
-import type { DeliverSm } from './pdu.ts'
+import { type DeliverSm, textOctets } from './pdu.ts'
 import { type Tlvs, tlvTable } from './tlvs.ts'
 
 /** The eight states of SMPP, two that carriers add for trouble with our account or their system, and OTHER for an unknown word. */
@@ -75,14 +75,33 @@ const statPrefixes: [string, ReceiptStat][] = [
 ]
 
 /**
- * Returns whether a deliver_sm is a receipt, final or intermediate (§5.2.12), and not an MO. Without a type in its esm_class it is
- * one if it has a receipted_message_id and a state, because no handset can write that TLV.
+ * Returns whether a deliver_sm is a receipt, final or intermediate (§5.2.12), and not an MO. Without the type of a receipt in its
+ * esm_class it is one if it has a receipted_message_id and a state, because no handset can write that TLV, or if its text has
+ * the id, the state and a date of appendix B.
  */
 export function isReceipt(pdu: DeliverSm): boolean {
   const type = pdu.esm_class & esmClass.typeMask
   if (type === esmClass.receipt || isIntermediate(pdu)) return true
-  if (type !== 0 || pdu.tlvs?.receipted_message_id === undefined) return false
-  return stateIn(pdu.tlvs) !== undefined || readReceiptText(pdu).stat !== undefined
+  const tlvs = pdu.tlvs
+  const hasId = tlvs?.receipted_message_id !== undefined
+  if (tlvs && hasId && stateIn(tlvs) !== undefined) return true
+  if (!hasId && !textOctets(pdu).includes(COLON)) return false
+  const fields = readReceiptText(pdu)
+  if (hasId) return fields.stat !== undefined
+  const stat = readStat(fields.stat)
+  const hasDate = fields.submit_date !== undefined || fields.done_date !== undefined
+  return Boolean(fields.id) && stat !== undefined && stat !== 'OTHER' && hasDate
+}
+
+const COLON = 0x3a
+
+/** Returns whether the text of a PDU has fields of a receipt, or is empty, so that it is not the text of a person. */
+export function hasReceiptText(pdu: DeliverSm): boolean {
+  const octets = textOctets(pdu)
+  // nearly every receipt starts with `id:`
+  if (octets.length === 0 || octets.toString('latin1', 0, 3).toLowerCase() === 'id:') return true
+  const fields = octets.includes(COLON) ? readReceiptText(pdu) : {}
+  return fields.id !== undefined || fields.stat !== undefined
 }
 
 /** Returns whether the esm_class marks a receipt as intermediate: another one follows, whatever its state is. */
@@ -90,8 +109,20 @@ export function isIntermediate(pdu: DeliverSm): boolean {
   return (pdu.esm_class & esmClass.intermediateNotification) !== 0
 }
 
+/** States after which no other receipt follows, and which say what happened to the text. */
+const definite: ReadonlySet<ReceiptStat | undefined> = new Set<ReceiptStat>([
+  'DELIVRD',
+  'EXPIRED',
+  'DELETED',
+  'UNDELIV',
+  'REJECTD',
+  'NOCRED',
+  'SYSERR',
+])
+
 /**
- * Parses a receipt from its TLVs where present, otherwise from its text, in any case, order and spacing. Returns undefined
+ * Parses a receipt from its TLVs where present, otherwise from its text, in any case, order and spacing. A message_state that is
+ * not final, or UNKNOWN, yields to a definite state in the text: some SMSCs always write the same one. Returns undefined
  * if it has no state. An unrecognized state word becomes OTHER; `message_id` (empty if missing) and the dates are as the
  * SMSC wrote them.
  */
@@ -100,7 +131,9 @@ export function parseReceipt(pdu: DeliverSm): Receipt | undefined {
   const fields = readReceiptText(pdu)
   const message_id = tlvs?.receipted_message_id || fields.id || ''
   const state = tlvs && stateIn(tlvs)
-  const stat = (state === undefined ? undefined : statOfState.get(state)) ?? readStat(fields.stat)
+  const inTlv = state === undefined ? undefined : statOfState.get(state)
+  const inText = readStat(fields.stat)
+  const stat = definite.has(inTlv) || !definite.has(inText) ? (inTlv ?? inText) : inText
   if (!stat && state === undefined) return undefined
   const receipt: Receipt = { message_id, stat: stat ?? 'OTHER' }
   const word = (fields.stat || (stat ? '' : `STATE ${state}`)).toUpperCase()
@@ -134,7 +167,7 @@ function readErr(code: Buffer | undefined, inText: string | undefined): string |
 
 /** Returns the octets of a receipt's text, without a user data header. */
 function receiptOctets(pdu: DeliverSm): Buffer {
-  const octets = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
+  const octets = textOctets(pdu)
   return pdu.esm_class & esmClass.udhi ? octets.subarray(1 + (octets[0] ?? 0)) : octets
 }
 
