@@ -72,7 +72,7 @@ export function readEnv(env: Env): Config {
     http: {
       host,
       port,
-      publicUrl: read('CARILLON_PUBLIC_URL') ?? defaultPublicUrl(host, port),
+      publicUrl: read('CARILLON_PUBLIC_URL') ?? listenUrl(host, port),
       trustedProxies: read('CARILLON_TRUSTED_PROXIES'),
     },
     dataDir,
@@ -208,7 +208,7 @@ function checkMode(config: Config, texts: Map<SettingName, string>, faults: stri
 }
 
 /** Returns a URL on this machine; a server that listens on all addresses is called by the name localhost. */
-function defaultPublicUrl(host: string, port: number): string {
+export function listenUrl(host: string, port: number): string {
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
 }

@@ -4,6 +4,8 @@ export type SandboxAccount = { email: string; apiKey: string | undefined; listId
 export type BannerFacts = {
   mode: 'sandbox' | 'production'
   url: string
+  /** The URL on this machine; it differs from `url` behind a proxy. */
+  listenUrl: string
   dataDir: string
   /** Location of the database if it is not in the data directory, and the reason. */
   databaseNote: string | undefined
@@ -11,10 +13,11 @@ export type BannerFacts = {
 }
 
 /** Returns the text that `npm start` prints when all roles run. */
-export function renderBanner({ mode, url, dataDir, databaseNote, account }: BannerFacts): string {
+export function renderBanner({ mode, url, listenUrl, dataDir, databaseNote, account }: BannerFacts): string {
   const rows: [string, string][] = [
     ['Console', `${url}/`],
     ['Reference', `${url}/docs`],
+    ...(listenUrl === url ? [] : [['Listens at', listenUrl] as [string, string]]),
     ...(account ? loginRows(account) : []),
     ['Data', dataDir],
     ...(databaseNote ? [['Database', databaseNote] as [string, string]] : []),

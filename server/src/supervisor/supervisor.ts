@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Logger, pino } from 'pino'
-import type { Config } from '../config/config.ts'
+import { type Config, listenUrl } from '../config/config.ts'
 import { OperatorError } from '../errors.ts'
 import { renderBanner, type SandboxAccount } from './banner.ts'
 import { Child, type Ready } from './child.ts'
@@ -170,7 +170,8 @@ class Supervisor {
     const databaseNote = isElsewhere
       ? `${server.clusterDir} (this process is root; PostgreSQL runs as ${server.account}, which cannot reach the data directory)`
       : undefined
-    return renderBanner({ mode: config.mode, url, dataDir, databaseNote, account })
+    const facts = { mode: config.mode, url, listenUrl: listenUrl(config.http.host, port) }
+    return renderBanner({ ...facts, dataDir, databaseNote, account })
   }
 
   #report(line: string) {
