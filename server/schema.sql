@@ -105,6 +105,8 @@ create table bind_slots (
   bound boolean not null default false,
   -- the latest error of the SMSC or the network that prevented the bind
   last_error text,
+  -- since when binds have failed without a success, whichever gateway tried; null if the slot was bound at its last attempt
+  failing_since timestamptz,
   changed_at timestamptz not null default now(),
   constraint bind_slots_pkey primary key (connection_id, slot),
   constraint bind_slots_connection_id_fkey foreign key (connection_id) references connections(id) on delete cascade
@@ -120,6 +122,19 @@ create table blocks (
   last_mo_id bigint not null,
   constraint blocks_pkey primary key (short_code_id, phone),
   constraint blocks_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
+);
+
+-- Alarms of a connection that no other row shows: a gateway or worker raises them, and refreshes seen_at while the condition
+-- lasts. The other alarms are read from the rows that they are about.
+create table connection_alarms (
+  connection_id smallint not null,
+  name text not null,
+  since timestamptz not null,
+  seen_at timestamptz not null,
+  detail text not null,
+  constraint connection_alarms_pkey primary key (connection_id, name),
+  constraint connection_alarms_name check (name = any (array['account_rejected', 'one_receipt_per_text'])),
+  constraint connection_alarms_connection_id_fkey foreign key (connection_id) references connections(id) on delete cascade
 );
 
 -- Our SMPP account at an aggregator or SMSC. Operators edit the row while gateways run; gateways follow without a

@@ -103,9 +103,22 @@ create table bind_slots (
   bound boolean not null default false,
   -- the latest error of the SMSC or the network that prevented the bind
   last_error text,
+  -- since when binds have failed without a success, whichever gateway tried; null if the slot was bound at its last attempt
+  failing_since timestamptz,
   changed_at timestamptz not null default now(),
   primary key (connection_id, slot)
 ) with (fillfactor = 50);
+
+-- Alarms of a connection that no other row shows: a gateway or worker raises them, and refreshes seen_at while the condition
+-- lasts. The other alarms are read from the rows that they are about.
+create table connection_alarms (
+  connection_id smallint not null references connections on delete cascade,
+  name text not null constraint connection_alarms_name check (name in ('account_rejected', 'one_receipt_per_text')),
+  since timestamptz not null,
+  seen_at timestamptz not null,
+  detail text not null,
+  primary key (connection_id, name)
+);
 
 -- The part of a cap that one gateway may use in any second. The sum of a cap's shares never exceeds the cap.
 create table rate_shares (

@@ -153,4 +153,28 @@ async function connection(db: Db, given: ConnectionGiven = {}) {
   )
 }
 
-export const make = { account, apiKey, shortCode, list, subscriber, subscribers, webhook, momtReport, connection }
+/** Creates a STOP that concerned no short code when it arrived. */
+async function unmatchedStop(db: Db, given: { connectionId: number; phone?: number | null; shortCode?: string }) {
+  const { connectionId, phone = 2_065_560_001, shortCode = '155123' } = given
+  return db.one<{ id: number }>(
+    'make_unmatched_stop',
+    `insert into inbound_messages (connection_id, short_code, phone, source_addr, content, raw, data_coding, received_at,
+                                   problem, kind, interpreted_at)
+     values ($1, $2, $3, '+1 206 556 0001', 'STOP', 'STOP', 0, now(),
+             case when $3::bigint is null then 'sender' else 'destination' end, 'opt_out', now()) returning id`,
+    [connectionId, shortCode, phone],
+  )
+}
+
+export const make = {
+  account,
+  apiKey,
+  shortCode,
+  list,
+  subscriber,
+  subscribers,
+  webhook,
+  momtReport,
+  connection,
+  unmatchedStop,
+}

@@ -6,6 +6,7 @@ import { listQueued } from '../../test/queued.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import { findAlarms } from '../connections/alarms.ts'
 import type { Db } from '../db/db.ts'
 import type { Chunk } from '../log/chunk.ts'
 import { claimChunks } from '../log/claims.queries.ts'
@@ -368,5 +369,7 @@ test.each([
     await closeOverdue({ ...rest, log: Object.assign(Object.create(log), { warn }) as typeof log })
     expect(await counters()).toMatchObject({ expired: 1 })
     expect(warnings).toHaveLength(proposals)
+    const alarms = await findAlarms(database.db, [connectionId], later(73))
+    expect(alarms.filter(({ name }) => name === 'one_receipt_per_text')).toHaveLength(proposals)
   },
 )

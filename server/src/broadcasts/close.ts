@@ -1,8 +1,9 @@
+import { raiseAlarm } from '../connections/alarms.queries.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { wake } from '../db/wake.ts'
 import { utcDay } from '../lib/clock.ts'
-import { closeMessage, expireChunks, listUnknown, requeueUnknown } from '../log/close.queries.ts'
+import { closeMessage, expireChunks, listConnectionsOf, listUnknown, requeueUnknown } from '../log/close.queries.ts'
 import { ensureLogDays } from '../log/log-days.queries.ts'
 import { eachMessage } from '../log/sweeps.ts'
 import type { Runtime } from '../runtime.ts'
@@ -24,25 +25,39 @@ export const closeOverdue = eachMessage<Rt, OverdueMessage>({
   apply: (rt, message) => close(rt, message, rt.clock.now()),
 })
 
-async function close({ db, log }: Rt, message: OverdueMessage, at: Date): Promise<void> {
+async function close(rt: Rt, message: OverdueMessage, at: Date): Promise<void> {
+  const { db } = rt
   const expired = { inParts: 0, withOneReceipt: 0 }
+  let sample: number[] = []
   for (let last: number | null = 0; last !== null; ) {
     const after: number = last
     const slice = await retryLostRaces(() => expireChunks(db, message, after, at))
     expired.inParts += slice.inParts
     expired.withOneReceipt += slice.withOneReceipt
+    if (sample.length === 0) sample = slice.sample
     last = slice.last
   }
   // a carrier with a receipt for each part rarely loses all but one of most texts
-  if (expired.withOneReceipt * 2 > expired.inParts)
-    log.warn(
-      { message: message.messageId, ...expired },
-      'texts in parts got one receipt each, set receipts to one_per_text',
-    )
+  if (expired.withOneReceipt * 2 > expired.inParts) await proposeOneReceipt(rt, message, expired, sample, at)
   if (message.mayRequeue && (await requeue(db, message, at)) > 0) return
   // bill for the last time, before closeMessage deletes the chunks, by which the rows are found
   await db.tx((tx) => bill(tx, [message], at))
   await closeMessage(db, message, at)
+}
+
+/** Proposes to operators that the connections of these texts in parts expect one receipt per text. */
+async function proposeOneReceipt(
+  { db, log }: Rt,
+  message: OverdueMessage,
+  expired: { inParts: number; withOneReceipt: number },
+  sample: number[],
+  at: Date,
+): Promise<void> {
+  const { messageId, loggedOn } = message
+  log.warn({ message: messageId, ...expired }, 'texts in parts got one receipt each, set receipts to one_per_text')
+  const detail = `${expired.withOneReceipt} of ${expired.inParts} texts in parts that expired in message ${messageId} got one receipt each: set receipts to one_per_text`
+  for (const connectionId of await listConnectionsOf(db, loggedOn, sample))
+    await raiseAlarm(db, { connectionId, name: 'one_receipt_per_text', detail }, at)
 }
 
 /** Requeues a message's unknown texts, all of them in one commit, and returns their number. */

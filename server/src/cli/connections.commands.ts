@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { carrierName } from '../carriers/carriers.ts'
+import { findAlarms } from '../connections/alarms.ts'
 import { changeConnection, createConnection, removeConnection } from '../connections/changes.ts'
 import {
   type ConnectionRow,
@@ -81,7 +82,7 @@ const show: CliCommand = {
   names: ['<name or id>'],
   async run(context) {
     const connection = await present(context, await resolveConnection(context))
-    const { binds, ...settings } = connection
+    const { binds, alarms, ...settings } = connection
     return {
       lines: [
         ...table(
@@ -99,6 +100,15 @@ const show: CliCommand = {
             bind.last_error ?? '',
           ]),
         ),
+        ...(alarms.length === 0
+          ? []
+          : [
+              '',
+              ...table(
+                ['ALARM', 'SINCE', 'DETAIL'],
+                alarms.map(({ name, since, detail }) => [name, since, detail]),
+              ),
+            ]),
       ],
       json: { connection },
     }
@@ -221,7 +231,8 @@ function unknownCarriersOf({ carrierMps }: ConnectionRow): string[] {
 
 async function present(context: CommandContext, row: ConnectionRow) {
   const binds = await listBindSlots(context.db, [row.id])
-  return presentConnection(row, { binds, problem: problemOf(row, context.connectionConfig()) }, 'UTC')
+  const alarms = await findAlarms(context.db, [row.id], context.clock.now())
+  return presentConnection(row, { binds, alarms, problem: problemOf(row, context.connectionConfig()) }, 'UTC')
 }
 
 /** Returns the given options by field; for the option of a file, its content. */

@@ -41,6 +41,9 @@ export function renewSlots(db: Db, gateway: string, leaseMs: number, owned: Owne
     )
     update bind_slots s
        set lease_until = clock_timestamp() + $2 * interval '1 millisecond', bound = o.bound, last_error = o.last_error,
+           failing_since = case when o.bound then null
+                                when o.last_error is not null then coalesce(s.failing_since, clock_timestamp())
+                                else s.failing_since end,
            changed_at = case when (s.bound, s.last_error) is distinct from (o.bound, o.last_error)
                              then clock_timestamp() else s.changed_at end
       from owned o
@@ -119,7 +122,8 @@ export async function releaseSlots(db: Db, gateway: string, slots: SlotKey[]): P
     'release_slots',
     /* sql */ `
     update bind_slots s
-       set leased_by = null, lease_until = null, bound = false, changed_at = clock_timestamp()
+       set leased_by = null, lease_until = null, bound = false, changed_at = clock_timestamp(),
+           failing_since = case when (select enabled from connections where id = s.connection_id) then failing_since end
       from unnest($2::smallint[], $3::smallint[]) as g(connection_id, slot)
      where s.connection_id = g.connection_id and s.slot = g.slot and s.leased_by = $1`,
     [gateway, slots.map((slot) => slot.connectionId), slots.map((slot) => slot.slot)],

@@ -6,6 +6,7 @@ import { useOperatorsOnly } from '../http/auth.ts'
 import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { slicePage } from '../lib/paging.ts'
+import { findAlarms } from './alarms.ts'
 import { changeConnection, createConnection, removeConnection } from './changes.ts'
 import { type ConnectionRow, findConnection, listBindSlots, listConnections } from './connections.queries.ts'
 import {
@@ -37,13 +38,13 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
   useOperatorsOnly(app)
 
   const present = async (req: FastifyRequest, rows: ConnectionRow[]) => {
-    const slots = await listBindSlots(
-      rt.db,
-      rows.map(({ id }) => id),
-    )
+    const ids = rows.map(({ id }) => id)
+    const slots = await listBindSlots(rt.db, ids)
+    const all = await findAlarms(rt.db, ids, rt.clock.now())
     return rows.map((row) => {
       const binds = slots.filter(({ connectionId }) => connectionId === row.id)
-      return presentConnection(row, { binds, problem: problemOf(row, rt.config) }, req.account.timeZone)
+      const alarms = all.filter(({ connectionId }) => connectionId === row.id)
+      return presentConnection(row, { binds, alarms, problem: problemOf(row, rt.config) }, req.account.timeZone)
     })
   }
   const presentOne = async (req: FastifyRequest, row: ConnectionRow) => {

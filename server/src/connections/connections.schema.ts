@@ -3,6 +3,7 @@ import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
 import { formatTime, Id, TextOrNull, Time } from '../http/schema.ts'
+import { type Alarm, alarmNames } from './alarms.ts'
 import type { BindSlot, ConnectionRow } from './connections.queries.ts'
 import type { ProbeResult } from './probe.ts'
 import { fields, presentSettings, settable, Word } from './settings.schema.ts'
@@ -31,6 +32,15 @@ const Bind = Type.Object(
   { title: 'Bind' },
 )
 
+const AlarmSchema = Type.Object(
+  {
+    name: Word([...alarmNames], 'Name of the condition; docs/operations.md has its meaning and remedy.'),
+    since: Time,
+    detail: Type.String({ description: 'What happened, for people.' }),
+  },
+  { title: 'Alarm' },
+)
+
 /** The id of a connection in a path. */
 export const ConnectionIdParam = idParam('Id of the connection.', errors.connectionNotFound)
 
@@ -49,6 +59,9 @@ export const ConnectionSchema = Type.Object(
     version: Type.Integer({ description: 'Number that each change increments.' }),
     problem: TextOrNull({ description: 'Reason for which the api process cannot use the connection; null if it can.' }),
     binds: Type.Array(Bind),
+    alarms: Type.Array(AlarmSchema, {
+      description: 'Conditions that a person must act on, the oldest first; each disappears when it ends.',
+    }),
     created_at: Time,
     updated_at: Time,
   },
@@ -97,9 +110,9 @@ export function presentTest({ ok, ms, error, steps }: ProbeResult): Static<typeo
   return { ok, ms, error, steps }
 }
 
-export type ConnectionState = { binds: BindSlot[]; problem: string | null }
+export type ConnectionState = { binds: BindSlot[]; alarms: Alarm[]; problem: string | null }
 
-export function presentConnection(row: ConnectionRow, { binds, problem }: ConnectionState, timeZone: string) {
+export function presentConnection(row: ConnectionRow, { binds, alarms, problem }: ConnectionState, timeZone: string) {
   const { id, fromEnvironment, version } = row
   return {
     id,
@@ -116,6 +129,7 @@ export function presentConnection(row: ConnectionRow, { binds, problem }: Connec
       last_error: lastError,
       since: formatTime(since, timeZone),
     })),
+    alarms: alarms.map(({ name, since, detail }) => ({ name, since: formatTime(since, timeZone), detail })),
     created_at: formatTime(row.createdAt, timeZone),
     updated_at: formatTime(row.updatedAt, timeZone),
   } satisfies Static<typeof ConnectionSchema>

@@ -16,6 +16,7 @@ const liveness = 'heartbeats, which are compared with one clock'
 /** Statement (file and name) and the reason why it reads the database's clock. */
 const allowed: Record<string, string> = {
   'connections/bind-slots.queries.ts sync_slots': lock,
+  'connections/alarms.queries.ts list_alarms': 'compares the lease times of bind slots',
   'connections/bind-slots.queries.ts renew_slots': `${lease}; changed_at belongs to it`,
   'connections/bind-slots.queries.ts claim_slots': `${lease}; also compares heartbeats`,
   'connections/bind-slots.queries.ts release_slots': `${lease}; changed_at belongs to it`,

@@ -132,6 +132,8 @@ export const timing = {
   acknowledgedMs: 1_000,
   /** An alarm is logged at most this often, because a carrier without credit reports every text of a broadcast. */
   alarmIntervalMs: 60_000,
+  /** A delivery ends the alarm of a rejected account if no rejection was seen for this long: some texts may still be delivered. */
+  accountRejectedMs: 300_000,
 
   // ---- shutdown -----------------------------------------------------------------------------------------------------------
   /** Time limit for the responses to texts in flight. */
@@ -248,6 +250,11 @@ const rules: Rule[] = [
   below('acknowledgedMs', 'carrierResponseMs', 'a response counts as received before the carrier could repeat its MO'),
   atMost('retryDelaysMs[1]', 'alarmIntervalMs', 'quick retries of one text log one alarm'),
   below('alarmIntervalMs', 'retryDelaysMs[3]', 'an alarm is logged again while its texts are still retried'),
+  below(
+    'alarmIntervalMs + alarmIntervalMs',
+    'accountRejectedMs',
+    'an alarm lasts while rejections are seen every minute',
+  ),
   below('drainPollMs', 'second', 'the end of the drain is noticed soon'),
   below('drainMaxMs + flushMaxMs + releaseMaxMs', 'stopMaxMs', 'a stopping gateway exits before it is killed'),
 ]

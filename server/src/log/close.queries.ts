@@ -2,7 +2,7 @@ import type { Db } from '../db/db.ts'
 import { param, type Sql, sql } from '../db/sql.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves } from './counters.sql.ts'
-import { logTable } from './log-days.ts'
+import { logTable, submitsTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
 /** A message at its receipt deadline. */
@@ -21,14 +21,14 @@ const isOverdue = (messageId: Sql, { requeuedAt }: MessageAtDeadline) => sql`
 
 /**
  * Expires the sent rows of the message's next five chunks after `afterLogId`; returns the last log id of these chunks, null if
- * none is left, the number of expired texts in parts, and of those with a receipt for exactly one part.
+ * none is left, the number of expired texts in parts, and of those with a receipt for exactly one part, with some of their ids.
  */
 export async function expireChunks(
   db: Db,
   overdue: MessageAtDeadline,
   afterLogId: number,
   at: Date,
-): Promise<{ last: number | null; inParts: number; withOneReceipt: number }> {
+): Promise<{ last: number | null; inParts: number; withOneReceipt: number; sample: number[] }> {
   const messageId = param(overdue.messageId)
   return db.one(
     `expire_chunks_${overdue.loggedOn}`,
@@ -40,16 +40,31 @@ export async function expireChunks(
       update ${logTable(overdue.loggedOn)} l set state = ${to('close')}, reason = 'no_receipt', closed_at = ${at}
        where l.state = ${from('close')} and l.id = any(${rowsOfChunks(overdue.loggedOn, messageId, 'sent')})
          and ${isOverdue(messageId, overdue)}
-      returning l.message_id, l.part_count, l.parts_delivered
+      returning l.id, l.message_id, l.part_count, l.parts_delivered
+    ), with_one_receipt as (
+      select id from moved
+       where part_count > 1 and parts_delivered <> 0 and parts_delivered & (parts_delivered - 1) = 0
     ), counted as (
 ${countMoves(['close'])}
     )
     select max(last_log_id) as last,
            (select count(*) from moved where part_count > 1) as "inParts",
-           (select count(*) from moved where part_count > 1 and parts_delivered <> 0
-                                         and parts_delivered & (parts_delivered - 1) = 0) as "withOneReceipt"
+           (select count(*) from with_one_receipt) as "withOneReceipt",
+           array(select id from with_one_receipt limit 20) as sample
       from chunks`,
   )
+}
+
+/** Returns the connections through which these texts of a day were sent. */
+export async function listConnectionsOf(db: Db, day: string, logIds: number[]): Promise<number[]> {
+  const rows = await db.many<{ id: number }>(
+    `list_connections_of_${day}`,
+    /* sql */ `
+    select distinct connection_id as id from ${submitsTable(day)}
+     where log_id between $1 and $2 and log_id = any($3::bigint[]) and connection_id is not null`,
+    [Math.min(...logIds), Math.max(...logIds), logIds],
+  )
+  return rows.map(({ id }) => id)
 }
 
 /**

@@ -1,3 +1,4 @@
+import { findAlarms } from '../connections/alarms.ts'
 import type { MetricFamily } from '../lib/metric-series.ts'
 import { lanes } from '../messages/messages.ts'
 import type { Runtime } from '../runtime.ts'
@@ -7,12 +8,13 @@ import { countWaitingReceipts, measureBinds, measureLanes, measureOpenMessages }
 const laneNames = new Map<number, string>(Object.entries(lanes).map(([name, lane]) => [lane, name]))
 const laneName = (lane: number) => laneNames.get(lane) ?? String(lane)
 
-/** Returns metrics of state that is only in the database: depth and lag of the queue, open recipients, receipts and binds. */
+/** Returns metrics of state that is only in the database: depth and lag of the queue, open recipients, receipts, binds and alarms. */
 export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promise<Snapshot> {
   const depth = await measureLanes(rt.db, rt.clock.now())
   const open = await measureOpenMessages(rt.db)
   const waiting = await countWaitingReceipts(rt.db)
   const binds = await measureBinds(rt.db)
+  const alarms = await findAlarms(rt.db, null, rt.clock.now())
   const families: MetricFamily[] = [
     {
       name: 'carillon_queue_recipients',
@@ -54,6 +56,12 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
         { labels: { connection, state: 'bound' }, value: bound },
         { labels: { connection, state: 'unbound' }, value: unbound },
       ]),
+    },
+    {
+      name: 'carillon_alarms',
+      help: 'Conditions of enabled connections that a person must act on, by connection and name; 1 while it lasts',
+      type: 'gauge',
+      values: alarms.map(({ connection, name }) => ({ labels: { connection, name }, value: 1 })),
     },
   ]
   return families.map((family) => ({ ...family, aggregator: 'sum' as const }))

@@ -6,7 +6,8 @@ import { phones, useCarriers } from '../../../test/carriers.ts'
 import { make } from '../../../test/make.ts'
 import { checkCounters } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
-import { claimSlots, renewSlots, syncSlots } from '../../connections/bind-slots.queries.ts'
+import { findAlarms } from '../../connections/alarms.ts'
+import { claimSlots, releaseSlots, renewSlots, syncSlots } from '../../connections/bind-slots.queries.ts'
 import { listenForWork } from '../../db/wake.ts'
 import type { BindGroup } from './bind-group.ts'
 import { BindSlots } from './bind-slots.ts'
@@ -165,4 +166,46 @@ test('slots that this gateway cannot bind are released for other gateways', asyn
   await ctx.updateConnection(carrier.id, `port = ${carrier.port}`)
   await ctx.untilBound(carrier.id)
   await checkCounters(sending.db, await sending.broadcast())
+})
+
+test('a slot fails since its first failure, whichever gateway tries, until it is bound', async () => {
+  const { db } = ctx.sending
+  const { id } = await make.connection(db)
+  await syncSlots(db)
+  const [gateway, another] = [randomUUID(), randomUUID()]
+  const leaseMs = 60_000
+  const renew = (by: string, bound: boolean, lastError: string | null) =>
+    renewSlots(db, by, leaseMs, [{ connectionId: id, slot: 0, bound, lastError }])
+  const failingSince = async () => {
+    const slot = 'select failing_since as since from bind_slots where connection_id = $1'
+    return (await db.one<{ since: Date | null }>('failing_since', slot, [id])).since
+  }
+  await claimSlots(db, gateway, leaseMs, [id])
+  await renew(gateway, false, null)
+  expect(await failingSince()).toBeNull()
+  await renew(gateway, false, 'ESME_RBINDFAIL')
+  const since = await failingSince()
+  expect(since).toBeInstanceOf(Date)
+  await releaseSlots(db, gateway, [{ connectionId: id, slot: 0 }])
+  await claimSlots(db, another, leaseMs, [id])
+  await renew(another, false, null)
+  await renew(another, false, 'ESME_RINVPASWD')
+  expect(await failingSince()).toEqual(since)
+  await renew(another, true, null)
+  expect(await failingSince()).toBeNull()
+  // a disabled connection fails no more
+  await renew(another, false, 'ESME_RBINDFAIL')
+  await db.exec('disable', 'update connections set enabled = false where id = $1', [id])
+  await releaseSlots(db, another, [{ connectionId: id, slot: 0 }])
+  expect(await failingSince()).toBeNull()
+})
+
+test('a connection that cannot be bound has failing binds', async () => {
+  const { db } = ctx.sending
+  const { id } = await make.connection(db, { port: 1 })
+  await ctx.startGateway()
+  const failing = 'select from bind_slots where connection_id = $1 and failing_since is not null'
+  await waitFor(async () => (await db.many('failing', failing, [id])).length === 1)
+  await db.exec('age', `update bind_slots set failing_since = failing_since - interval '1 minute'`)
+  expect(await findAlarms(db, [id], new Date())).toMatchObject([{ name: 'bind_failing' }])
 })

@@ -35,7 +35,7 @@ export class Deliveries {
   readonly #receipts: ReceiptBatcher
   readonly #meter: Meter
   readonly #onInbound: () => void
-  readonly #alarms = new Alarms()
+  readonly #alarms: Alarms
   readonly #acknowledgements: Acknowledgements
   // by sender: the latest MO that is being stored
   readonly #storing = new Map<number | string, Promise<void>>()
@@ -54,6 +54,7 @@ export class Deliveries {
     this.#receipts = receipts
     this.#meter = meter
     this.#onInbound = onInbound
+    this.#alarms = new Alarms(rt)
     this.#acknowledgements = new Acknowledgements(rt)
   }
 
@@ -102,7 +103,9 @@ export class Deliveries {
     if ((stat === 'NOCRED' || stat === 'SYSERR') && this.#alarms.isDue(`${source.id} ${stat}`)) {
       const fields = { connection: source.name, sequence, state: receipt.row.carrierStatus }
       this.#rt.log.error(fields, 'carrier rejects texts because of our account or its system')
+      this.#alarms.accountRejected(source.id, fields.state)
     }
+    if (stat === 'DELIVRD') this.#alarms.delivered(source.id)
     this.#recorder.whenRecorded(source.id, receipt.row.smscId, () => this.#receipts.add(receipt.row, respond))
   }
 

@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest'
 import { startOddCarrier } from '../../../test/odd-carrier.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
+import { findAlarms } from '../../connections/alarms.ts'
 
 // A receipt is final, intermediate, or has an unknown word; only a final one ends a text.
 
@@ -112,4 +113,17 @@ test('words and codes of the error map end a text, or do not', async () => {
   expect(await receive(receiptText('HANDOVER'))).toBe(0)
   await sending.waitForCounters(id, { delivered: 1 })
   await waitFor(async () => (await sending.db.many('none', 'select from receipts')).length === 0)
+})
+
+test('NOCRED raises an alarm, which ends with a delivery when it was not seen for five minutes', async () => {
+  await sendOne()
+  const alarms = async () => (await findAlarms(sending.db, null, new Date())).map(({ name, detail }) => [name, detail])
+  expect(await receive(receiptText('NOCRED', '042'))).toBe(0)
+  await waitFor(async () => (await alarms()).length > 0)
+  expect(await alarms()).toEqual([['account_rejected', expect.stringContaining('NOCRED 042')]])
+  const age = `update connection_alarms set seen_at = seen_at - interval '301 seconds'`
+  await sending.db.exec('age', age)
+  expect(await alarms()).toHaveLength(1)
+  expect(await receive(receiptText('DELIVRD'))).toBe(0)
+  await waitFor(async () => (await alarms()).length === 0)
 })
