@@ -5,8 +5,9 @@ import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { applyNextSlice, receiveImport } from '../imports/imports.ts'
 import { systemClock } from '../lib/clock.ts'
-import { changeList } from '../lists/lists.ts'
+import { changeList, getList } from '../lists/lists.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
+import { addSubscriber } from '../opt-ins/subscribe.ts'
 import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 import { interpretInbound, storeInbound } from './inbound.ts'
 
@@ -192,6 +193,20 @@ test('a STOP also stops texts without a list', async () => {
   await expect(transactional()).rejects.toThrow('Number has opted out: 2065560001')
   await waitFor(() => received().length === 2)
   expect(received()[1]).toContain('You are unsubscribed')
+})
+
+test('a number that texts START after STOP gets the texts of its list again', async () => {
+  const list = await getList(sending.db, sending.list.accountId, sending.list.id)
+  const input = { list, phone, profile: {}, bypassProcess: true, bypassResponse: true, actor: 'key:1' }
+  await addSubscriber(sending.rt, input)
+  await sending.sendMo(phone, 'STOP')
+  await allInterpreted(1)
+  await waitFor(() => received().length === 1, { what: 'the confirmation' })
+  await sending.sendMo(phone, 'Start')
+  await allInterpreted(2)
+  const id = await sending.broadcast()
+  await sending.waitForCounters(id, { delivered: 1 })
+  expect(received()).toEqual([expect.stringMatching(/unsubscribed/), 'The pantry opens at nine.'])
 })
 
 test('a text accepted before the STOP is suppressed by the mark after it', async () => {
