@@ -29,15 +29,28 @@ create table inbound_messages (
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
   lists_left integer,
-  -- opt_out, help, opt_in (it lifted a block), other
+  -- opt_out, help, opt_in (it lifted a block), other. An opt-out that is interpreted without opted_out_at is not applied yet:
+  -- no sender is known that it could concern, or its own sender cannot be read
   kind text,
   reply_message_id bigint references messages,
   interpreted_at timestamptz
 );
-create index inbound_messages_waiting on inbound_messages (phone, id) where interpreted_at is null;
+-- Waiting MOs in order of arrival; then opt-outs that wait for their confirmation, by the time of the opt-out and by phone.
+create index inbound_messages_waiting on inbound_messages (id) where interpreted_at is null and opted_out_at is null;
+create index inbound_messages_unconfirmed on inbound_messages (opted_out_at, id)
+ where interpreted_at is null and opted_out_at is not null;
+create index inbound_messages_unconfirmed_phone on inbound_messages (phone, short_code)
+ where interpreted_at is null and opted_out_at is not null;
 create index inbound_messages_phone on inbound_messages (phone, id);
 create unique index inbound_messages_delivery on inbound_messages (delivery_key) where acknowledged_at is null;
 create index inbound_messages_problem on inbound_messages (connection_id, id) where problem is not null;
+create index inbound_messages_unapplied on inbound_messages (connection_id, received_at)
+ where kind = 'opt_out' and opted_out_at is null and interpreted_at is not null;
+create index inbound_messages_unapplied_code on inbound_messages (short_code, id)
+ where kind = 'opt_out' and opted_out_at is null and interpreted_at is not null;
+-- Interpreted MOs are deleted after a while, except opt-outs that are not applied.
+create index inbound_messages_ended on inbound_messages (interpreted_at)
+ where interpreted_at is not null and (kind <> 'opt_out' or opted_out_at is not null);
 
 -- Receipts that match no submit yet: they arrived before their submit_sm_resp, or the response was lost. They are
 -- stored before they are acknowledged, and retried until they match or the day is over.

@@ -62,6 +62,9 @@ export const errors = {
   customFieldNotFound: notFound('custom_field_not_found', 'Custom field'),
   shortCodeNotFound: notFound('short_code_not_found', 'Shortcode'),
   connectionNotFound: notFound('connection_not_found', 'Connection'),
+  unmatchedMoNotFound: notFound('unmatched_mo_not_found', 'Unmatched MO'),
+  moNotApplicable: (reason: string) =>
+    new AppError(422, 'mo_not_applicable', `This MO cannot be applied as an opt-out. ${reason}`),
   webhookNotFound: notFound('webhook_not_found', 'Webhook'),
   momtReportNotFound: notFound('momt_report_not_found', 'Momt report'),
   emailTaken: () => new AppError(422, 'email_taken', 'Another account or user has this e-mail address'),

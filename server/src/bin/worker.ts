@@ -6,6 +6,7 @@ import { listenForWork } from '../db/wake.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from '../flight-plans/flight-plans.jobs.ts'
 import { forgetIdempotencyKeysJob } from '../http/idempotency.jobs.ts'
 import { applyImport } from '../imports/imports.jobs.ts'
+import { deleteInboundJob, reopenOptOuts } from '../inbound/inbound.jobs.ts'
 import { startJobs } from '../jobs/boss.ts'
 import type { Job, Schedule } from '../jobs/jobs.ts'
 import { Repeater } from '../lib/repeater.ts'
@@ -28,6 +29,7 @@ const jobs: Job[] = [
   createLogDaysJob,
   foldListDeltasJob,
   forgetHeartbeatsJob,
+  deleteInboundJob,
   deleteReceiptsJob,
   deleteAttemptsJob,
   forgetIdempotencyKeysJob,
@@ -40,6 +42,7 @@ const schedules: Schedule[] = [
   { name: foldListDeltasJob.name, everySeconds: 5 },
   { name: cleanSoftBouncedJob.name, everySeconds: 10 },
   { name: createLogDaysJob.name, everySeconds: 3_600 },
+  { name: deleteInboundJob.name, everySeconds: 3_600 },
   { name: deleteReceiptsJob.name, everySeconds: 3_600 },
   { name: deleteAttemptsJob.name, everySeconds: 3_600 },
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },
@@ -63,6 +66,7 @@ async function startWorker(rt: Runtime) {
   await createLogDaysAhead(rt)
   const due = repeat(skippingFailed(startDue), 250, 'start scheduled messages')
   const correctFlags = repeat(() => correctPausedFlags(db), 1_000, 'flag the chunks of paused messages')
+  const reopen = repeat(() => reopenOptOuts(db), 1_000, 'apply opt-outs to new short codes')
   const repeatSweep = ({ name, everyMs, round }: (typeof sweeps)[keyof typeof sweeps]) =>
     everyMs === null ? [] : [repeat(skippingFailed(round), everyMs, name)]
   const { expand, ...others } = sweeps
@@ -78,7 +82,7 @@ async function startWorker(rt: Runtime) {
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'expansions') for (const repeater of expansionRepeaters) repeater.now()
   })
-  const repeaters = [due, correctFlags, heartbeat, ...sweepRepeaters]
+  const repeaters = [due, correctFlags, reopen, heartbeat, ...sweepRepeaters]
   for (const repeater of repeaters) repeater.start()
   return {
     async stop() {

@@ -1,14 +1,14 @@
 import type { Db } from '../db/db.ts'
 import { sql } from '../db/sql.ts'
-import type { ShortCodeLists } from '../opt-ins/opt-out.ts'
 import type { BareWord } from './words.ts'
 
 export type NewInbound = {
   connectionId: number
   /** As received: possibly not one of ours. */
   shortCode: string
-  /** Null if the source address is no phone number: the MO is kept for operators, but never interpreted. */
+  /** Null if the source address is no phone number: the MO is kept for operators, with `kind`, but never interpreted. */
   phone: number | null
+  kind?: BareWord
   content: string
   raw: Buffer
   dataCoding: number
@@ -22,14 +22,17 @@ export type NewInbound = {
   deliveryKey?: Buffer | null
 }
 
+/** An MO that is durable; `problem` is the address that is not known. */
+export type StoredInbound = { id: number; problem: 'sender' | 'destination' | null }
+
 /**
  * Inserts an MO and returns its id. A copy of an MO since `since` that was not acknowledged updates that row instead, and an
  * opt-out is then applied once more, because the number may have been added again meanwhile. Returns undefined if such a row is
  * older than `since`.
  */
-export async function insertInbound(db: Db, mo: NewInbound, since: Date): Promise<number | undefined> {
+export async function insertInbound(db: Db, mo: NewInbound, since: Date): Promise<StoredInbound | undefined> {
   const part = mo.part
-  const row = await db.maybeOne<{ id: number }>(
+  const row = await db.maybeOne<StoredInbound>(
     'insert_inbound',
     sql`
     insert into inbound_messages as i
@@ -40,15 +43,16 @@ export async function insertInbound(db: Db, mo: NewInbound, since: Date): Promis
             ${part?.total ?? null}, ${part?.number ?? null}, ${mo.deliveryKey ?? null},
             case when ${mo.phone}::bigint is null then 'sender'
                  when not exists (select from short_codes where code = ${mo.shortCode}) then 'destination' end,
-            case when ${mo.phone}::bigint is null then 'other' end,
+            case when ${mo.phone}::bigint is null then ${mo.kind ?? 'other'} end,
             case when ${mo.phone}::bigint is null then ${mo.receivedAt}::timestamptz end)
         on conflict (delivery_key) where acknowledged_at is null
         do update set redeliveries = i.redeliveries + 1, opted_out_at = null,
-                      interpreted_at = case when i.kind = 'opt_out' then null else i.interpreted_at end
+                      interpreted_at = case when i.kind = 'opt_out' and i.phone is not null then null
+                                            else i.interpreted_at end
            where i.received_at > ${since}
-    returning id`,
+    returning id, problem`,
   )
-  return row?.id
+  return row
 }
 
 /** Counts a copy of an MO; an opt-out is applied once more, because the number may have been added again meanwhile. */
@@ -58,7 +62,7 @@ export async function noteRedelivery(db: Db, id: number): Promise<void> {
     /* sql */ `
     update inbound_messages
        set redeliveries = redeliveries + 1, opted_out_at = null,
-           interpreted_at = case when kind = 'opt_out' then null else interpreted_at end
+           interpreted_at = case when kind = 'opt_out' and phone is not null then null else interpreted_at end
      where id = $1`,
     [id],
   )
@@ -99,32 +103,38 @@ export async function listHandled(db: Db, ids: number[]): Promise<number[]> {
   return rows.map(({ id }) => id)
 }
 
-export type WaitingInbound = {
-  id: number
-  optedOut: boolean
-  /** An earlier opt-out of the same phone is not confirmed yet; HELP gets no reply before that. */
+export type WaitingInbound = { id: number; phone: number; shortCode: string }
+
+export type UnhandledInbound = WaitingInbound & {
+  /** An opt-out of the same phone is not confirmed yet; HELP gets no reply before that. */
   isBehind: boolean
 }
 
-/**
- * Returns, for each phone and short code, its oldest unhandled MO and its oldest unconfirmed opt-out, up to the limit of
- * each kind: unhandled MOs in order of arrival, unconfirmed opt-outs by the time of the opt-out.
- */
-export function listWaitingInbound(db: Db, limits: { unhandled: number; optedOut: number }) {
-  return db.many<WaitingInbound>(
-    'list_waiting_inbound',
+/** Returns up to `limit` unhandled MOs after the id `after`, in order of arrival. */
+export function listUnhandledInbound(db: Db, after: number, limit: number) {
+  return db.many<UnhandledInbound>(
+    'list_unhandled_inbound',
     /* sql */ `
-    with waiting as materialized (
-      select id, opted_out_at, bool_or(opted_out_at is not null) over (partition by phone, short_code) as behind,
-             row_number() over (partition by phone, short_code, opted_out_at is not null order by id) as n
-        from inbound_messages where interpreted_at is null
-    )
-    (select id, false as "optedOut", behind as "isBehind"
-       from waiting where n = 1 and opted_out_at is null order by behind, id limit $1)
-    union all
-    (select id, true as "optedOut", false as "isBehind"
-       from waiting where n = 1 and opted_out_at is not null order by opted_out_at, id limit $2)`,
-    [limits.unhandled, limits.optedOut],
+    select id, phone, short_code as "shortCode",
+           exists (select from inbound_messages o
+                    where o.phone = i.phone and o.short_code = i.short_code
+                      and o.interpreted_at is null and o.opted_out_at is not null) as "isBehind"
+      from inbound_messages i
+     where interpreted_at is null and opted_out_at is null and id > $1
+     order by id limit $2`,
+    [after, limit],
+  )
+}
+
+/** Returns up to `limit` opt-outs that are not confirmed yet, by the time of the opt-out. */
+export function listUnconfirmedInbound(db: Db, limit: number) {
+  return db.many<WaitingInbound>(
+    'list_unconfirmed_inbound',
+    /* sql */ `
+    select id, phone, short_code as "shortCode" from inbound_messages
+     where interpreted_at is null and opted_out_at is not null
+     order by opted_out_at, id limit $1`,
+    [limit],
   )
 }
 
@@ -137,14 +147,16 @@ export type Inbound = {
   isPart: boolean
   listsLeft: number | null
   redeliveries: number
+  receivedAt: Date
 }
 
 const claimed = /* sql */ `
   id, phone, connection_id as "connectionId", short_code as "shortCode", content, lists_left as "listsLeft", redeliveries,
+  received_at as "receivedAt",
   case when part_total is null then coalesce(part_number > 1, false) else part_total > 1 end as "isPart"`
 
 /** Locks an MO that still waits; returns undefined if another gateway has locked or handled it. */
-export function claimInbound(tx: Db, { id, optedOut }: Pick<WaitingInbound, 'id' | 'optedOut'>) {
+export function claimInbound(tx: Db, { id }: { id: number }, optedOut: boolean) {
   return tx.maybeOne<Inbound>(
     'claim_inbound',
     /* sql */ `
@@ -195,11 +207,22 @@ export async function markInterpreted(tx: Db, id: number, kind: BareWord, replyM
 }
 
 /** Marks MOs without effect as interpreted. */
-export async function markIgnored(tx: Db, ids: number[], at: Date) {
+export async function markIgnored(tx: Db, ids: number[], kind: BareWord, at: Date) {
   if (ids.length === 0) return
   await tx.exec(
     'mark_ignored',
-    /* sql */ `update inbound_messages set kind = 'other', interpreted_at = $2 where id = any($1::bigint[])`,
+    /* sql */ `update inbound_messages set kind = $2, interpreted_at = $3 where id = any($1::bigint[])`,
+    [ids, kind, at],
+  )
+}
+
+/** Marks opt-outs as interpreted but not applied: no short code is known that they could concern. */
+export async function markUnapplied(tx: Db, ids: number[], at: Date) {
+  await tx.exec(
+    'mark_unapplied',
+    /* sql */ `
+    update inbound_messages set kind = 'opt_out', problem = coalesce(problem, 'destination'), interpreted_at = $2
+     where id = any($1::bigint[])`,
     [ids, at],
   )
 }
@@ -247,60 +270,4 @@ export async function wasHelpedSince(tx: Db, phone: number, shortCode: string, s
     [phone, shortCode, since],
   )
   return row !== undefined
-}
-
-/**
- * Returns the short code of an MO with all its lists, including deleted lists and lists that moved to another short code,
- * because an opt-out applies to those as well.
- */
-export function findShortCodeLists(tx: Db, code: string) {
-  return tx.maybeOne<ShortCodeLists>(
-    'find_short_code_lists',
-    /* sql */ `
-    select s.id as "shortCodeId", s.account_id as "accountId",
-           array(select l.id from lists l where l.short_code_id = s.id
-                  union
-                 select f.list_id from former_short_codes f where f.short_code_id = s.id
-                  order by id) as "listIds"
-      from short_codes s where s.code = $1`,
-    [code],
-  )
-}
-
-/** Returns the short codes that send through a connection, with all their lists. */
-export function listServedShortCodes(tx: Db, connectionId: number) {
-  return tx.many<ShortCodeLists>(
-    'list_served_short_codes',
-    /* sql */ `
-    select s.id as "shortCodeId", s.account_id as "accountId",
-           array(select l.id from lists l where l.short_code_id = s.id
-                  union
-                 select f.list_id from former_short_codes f where f.short_code_id = s.id
-                  order by id) as "listIds"
-      from short_codes s
-     where exists (select from short_code_routes r where r.short_code_id = s.id and r.connection_id = $1)
-        or (select serves_all from connections where id = $1)
-           and not exists (select from short_code_routes r where r.short_code_id = s.id)
-     order by s.id`,
-    [connectionId],
-  )
-}
-
-export type ReplyTexts = { listId: number; messageStop: string | null; messageHelp: string | null }
-
-/** Returns the reply texts of that one of these lists which sent the latest text to the phone; undefined if none did. */
-export function findLastListTexts(tx: Db, phone: number, listIds: number[]) {
-  return tx.maybeOne<ReplyTexts>(
-    'find_last_list_texts',
-    /* sql */ `
-    with last_text as (
-      select m.list_id
-        from message_log l join messages m on m.id = l.message_id
-       where l.phone = $1 and m.list_id = any($2::bigint[]) and l.state in ('submitting', 'sent', 'unknown', 'delivered')
-       order by l.id desc limit 1
-    )
-    select l.id as "listId", l.message_stop as "messageStop", l.message_help as "messageHelp"
-      from lists l join last_text t on t.list_id = l.id`,
-    [phone, listIds],
-  )
 }

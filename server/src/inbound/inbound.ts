@@ -3,22 +3,22 @@ import { retryLostRaces } from '../db/retry.ts'
 import { sendSystemText } from '../messages/messages.ts'
 import { isInForce, optOutOfShortCode, type ShortCodeLists } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
+import { findDestination, findLastListTexts, type InboundDestination, type ReplyTexts } from './destinations.queries.ts'
 import {
   claimInbound,
   claimUnhandled,
   endRedelivery,
-  findLastListTexts,
-  findShortCodeLists,
   type Inbound,
   insertInbound,
-  listServedShortCodes,
-  listWaitingInbound,
+  listUnconfirmedInbound,
+  listUnhandledInbound,
   lockConfirmations,
   markIgnored,
   markInterpreted,
   markOptedOut,
+  markUnapplied,
   type NewInbound,
-  type ReplyTexts,
+  type StoredInbound,
   type WaitingInbound,
   wasConfirmedSince,
   wasHelpedSince,
@@ -40,6 +40,9 @@ const batchSize = 250
 /** A STOP within this time of a confirmed one is not confirmed again if it unsubscribed the phone from no list. */
 const confirmationIntervalMs = 24 * 3_600_000
 
+/** A STOP that is older than this gets no confirmation: it was applied late, and a late confirmation is just another text. */
+const confirmationMaxMs = 3_600_000
+
 /** A HELP within this time of one with a reply gets none: another robot that replies HELP must not cause endless texts. */
 const helpIntervalMs = 60_000
 
@@ -47,14 +50,14 @@ const helpIntervalMs = 60_000
 const redeliveryMs = 24 * 3_600_000
 
 /**
- * Stores an MO for `interpretInbound` and returns its id, which for a copy of an unacknowledged MO is the id of that one. Callers
- * must not respond to the SMSC before it returns.
+ * Stores an MO for `interpretInbound` and returns its problem and its id, which for a copy of an unacknowledged MO is the id of
+ * that one. Callers must not respond to the SMSC before it returns.
  */
-export async function storeInbound(db: Db, mo: NewInbound): Promise<number> {
+export async function storeInbound(db: Db, mo: NewInbound): Promise<StoredInbound> {
   const since = new Date(mo.receivedAt.getTime() - redeliveryMs)
   for (;;) {
-    const id = await insertInbound(db, mo, since)
-    if (id !== undefined) return id
+    const stored = await insertInbound(db, mo, since)
+    if (stored) return stored
     if (mo.deliveryKey) await endRedelivery(db, mo.deliveryKey, since)
   }
 }
@@ -72,94 +75,161 @@ function wordOf(mo: Pick<Inbound, 'content' | 'isPart'>): BareWord {
 }
 
 /**
- * Interprets waiting MOs, one per phone and short code and in order of arrival, and returns whether it made progress.
- * Opt-outs come before confirmations, because a STOP must take effect soon and its confirmation may wait; `onOptedOut` is
- * called in between. A phone whose opt-out is not in force yet does not delay others. It is checked again in the next call;
- * until then, only further opt-outs from that phone to that short code are interpreted.
+ * Interprets waiting MOs in order of arrival, and returns whether it made progress. Opt-outs come before confirmations, because a
+ * STOP must take effect soon and its confirmation may wait; `onOptedOut` is called in between. A phone whose opt-out is not in
+ * force yet does not delay others. It is checked again in the next call; until then, its HELP waits.
  */
 export async function interpretInbound(rt: InboundRuntime, onOptedOut?: () => Promise<void>): Promise<boolean> {
-  const waiting = await listWaitingInbound(rt.db, { unhandled: batchSize, optedOut: maxConcurrent })
-  const unhandled = waiting.filter((each) => !each.optedOut)
-  const handled = await handleBatch(rt, unhandled)
-  if (handled.size > 0) await onOptedOut?.()
-  const others = unhandled.filter((each) => !each.isBehind && !handled.has(each.id)).slice(0, maxConcurrent)
-  const hasProgress = (await handleEach(rt, others, interpret)) || handled.size > 0
-  // with a full batch, more MOs are likely to wait, and confirmations come after all of them
-  if (hasProgress && unhandled.length === batchSize) return true
-  const optedOut = waiting.filter((each) => each.optedOut)
-  return (await handleEach(rt, optedOut, confirmOptOut)) || hasProgress
+  // MOs that cannot be handled now must not keep the ones behind them from being read
+  for (let after = 0; ; ) {
+    const unhandled = await listUnhandledInbound(rt.db, after, batchSize)
+    const handled = await handleBatch(rt, unhandled)
+    if (handled.size > 0) await onOptedOut?.()
+    const others = firstOfEach(unhandled, handled).slice(0, maxConcurrent)
+    const hasProgress = (await handleEach(rt, others, interpret)) || handled.size > 0
+    const isFull = unhandled.length === batchSize
+    // with a full batch, more MOs are likely to wait, and confirmations come after all of them
+    if (hasProgress && isFull) return true
+    if (isFull) {
+      after = unhandled.at(-1)?.id ?? after
+      continue
+    }
+    // the opt-outs of this call are confirmed in the next one
+    const unconfirmed = await listUnconfirmedInbound(rt.db, batchSize)
+    const optedOut = firstOfEach(unconfirmed, handled).slice(0, maxConcurrent)
+    return (await handleEach(rt, optedOut, confirmOptOut)) || hasProgress
+  }
+}
+
+const keyOf = ({ phone, shortCode }: WaitingInbound) => `${phone} ${shortCode}`
+
+/**
+ * Returns the first MO of each phone and short code, except the handled ones and those of a phone whose opt-out is not confirmed
+ * yet.
+ */
+function firstOfEach<T extends WaitingInbound & { isBehind?: boolean }>(
+  waiting: T[],
+  handled: ReadonlyMap<number, BareWord> = new Map(),
+): T[] {
+  const first = new Map<string, T>()
+  const behind = new Set<string>()
+  for (const each of waiting) {
+    const key = keyOf(each)
+    if (each.isBehind || handled.get(each.id) === 'opt_out') behind.add(key)
+    if (!handled.has(each.id) && !first.has(key)) first.set(key, each)
+  }
+  return [...first].filter(([key]) => !behind.has(key)).map(([, each]) => each)
 }
 
 /**
- * Applies all opt-outs among these MOs and marks texts without effect in one transaction, and returns the ids of both. With many MOs,
- * this takes a tenth of the time of one transaction per MO. If it fails, it returns no ids; then MOs are interpreted one by one.
+ * Applies all opt-outs among these MOs and marks texts without effect and repeated HELPs in one transaction, and returns their
+ * words by id. With many MOs, this takes a tenth of the time of one transaction per MO. If it fails, it returns none; then MOs
+ * are interpreted one by one.
  */
-async function handleBatch(rt: InboundRuntime, unhandled: WaitingInbound[]): Promise<Set<number>> {
-  if (unhandled.length === 0) return new Set()
+async function handleBatch(rt: InboundRuntime, unhandled: WaitingInbound[]): Promise<Map<number, BareWord>> {
+  if (unhandled.length === 0) return new Map()
   try {
-    return new Set(await retryLostRaces(() => rt.db.tx((tx) => optOutBatch(tx, rt, unhandled, rt.clock.now()))))
+    return await retryLostRaces(() => rt.db.tx((tx) => optOutBatch(tx, rt, unhandled, rt.clock.now())))
   } catch (error) {
     rt.log.warn({ err: error }, 'failed to apply opt-outs as a batch, retrying one by one')
-    return new Set()
+    return new Map()
   }
 }
 
-async function optOutBatch(tx: Db, rt: InboundRuntime, unhandled: WaitingInbound[], at: Date): Promise<number[]> {
+async function optOutBatch(
+  tx: Db,
+  rt: InboundRuntime,
+  unhandled: WaitingInbound[],
+  at: Date,
+): Promise<Map<number, BareWord>> {
   const ids = unhandled.map((each) => each.id)
-  const byWord = Map.groupBy(await claimUnhandled(tx, ids), wordOf)
-  const stops = byWord.get('opt_out') ?? []
-  const handled: number[] = []
-  for (const mos of Map.groupBy(stops, (mo) => `${mo.connectionId} ${mo.shortCode}`).values()) {
-    const destination = await findDestination(tx, mos[0] as Inbound)
-    if (destination.codes.length === 0) continue
-    await optOutSenders(tx, rt, destination, mos, at)
-    handled.push(...mos.map((mo) => mo.id))
+  const claimed = new Map((await claimUnhandled(tx, ids)).map((mo) => [mo.id, mo]))
+  const handled = new Map<number, BareWord>()
+  let queues = [...Map.groupBy(unhandled, keyOf).values()].map((waiting) => claimedOf(waiting, claimed))
+  // the MOs of each phone and short code in order of arrival: in each round the next ones of one kind
+  while (queues.length > 0) {
+    const runs = queues.map(nextRun)
+    const stops = runs.flatMap(({ word, mos }) => (word === 'opt_out' ? mos : []))
+    for (const mos of Map.groupBy(stops, (mo) => `${mo.connectionId} ${mo.shortCode}`).values())
+      await optOutSenders(tx, rt, await findDestination(tx, mos[0] as Inbound), mos, at)
+    const optIns = await findOptIns(
+      tx,
+      runs.flatMap(({ word, mos }) => (word === 'other' ? mos : [])),
+    )
+    queues = []
+    for (const { word, mos, rest } of runs) {
+      // the first HELP gets a reply, and the ones right behind it none; an opt-in is applied alone
+      const [from, to] = word === 'help' ? [1, mos.length] : [0, mos.findIndex((mo) => optIns.has(mo.id))]
+      for (const mo of mos.slice(from, to < 0 ? mos.length : to)) handled.set(mo.id, word)
+      if (rest.length > 0 && (word === 'help' || to < 0)) queues.push(rest)
+    }
   }
   // texts without effect are marked here as well, because a STOP after many of them must take effect soon
-  const others = [...(byWord.get('other') ?? []), ...(byWord.get('opt_in') ?? [])]
-  const optIns = await findOptIns(tx, others)
-  const ignored = others.map((mo) => mo.id).filter((id) => !optIns.has(id))
-  await markIgnored(tx, ignored, at)
-  return [...handled, ...ignored]
+  const idsOf = (kind: BareWord) => [...handled].filter(([, word]) => word === kind).map(([id]) => id)
+  for (const kind of ['other', 'help'] as const) await markIgnored(tx, idsOf(kind), kind, at)
+  return handled
 }
 
-/** The short codes that an MO concerns; `isKnown` if its destination is one of ours. */
-type Destination = { codes: ShortCodeLists[]; isKnown: boolean }
+/** Returns the claimed ones of these MOs, up to the first one that another gateway has locked. */
+function claimedOf(waiting: WaitingInbound[], claimed: ReadonlyMap<number, Inbound>): Inbound[] {
+  const mos = waiting.map(({ id }) => claimed.get(id))
+  const end = mos.indexOf(undefined)
+  return mos.slice(0, end < 0 ? mos.length : end) as Inbound[]
+}
+
+type Run = { word: 'opt_out' | 'help' | 'other'; mos: Inbound[]; rest: Inbound[] }
+
+/** Returns the first MOs of a queue that are of one kind, and the others; an opt-in counts as any other text. */
+function nextRun(queue: Inbound[]): Run {
+  const words = queue.map((mo) => {
+    const word = wordOf(mo)
+    return word === 'opt_in' ? 'other' : word
+  })
+  const word = words[0] ?? 'other'
+  const end = words.findIndex((each) => each !== word)
+  return end < 0 ? { word, mos: queue, rest: [] } : { word, mos: queue.slice(0, end), rest: queue.slice(end) }
+}
 
 /**
- * Returns the short code that an MO was sent to, or, if it is not one of ours, all that send through its connection: some carriers
- * write the destination in another form, and a STOP to one of them must not be lost.
+ * Opts the senders out of the short codes. They are confirmed later, when texts in flight have their responses. Without a short
+ * code, the opt-outs wait until one is added, or until an operator applies them.
  */
-async function findDestination(tx: Db, { shortCode, connectionId }: Inbound): Promise<Destination> {
-  const code = await findShortCodeLists(tx, shortCode)
-  return code
-    ? { codes: [code], isKnown: true }
-    : { codes: await listServedShortCodes(tx, connectionId), isKnown: false }
-}
-
-/** Opts the senders out of the short codes. They are confirmed later, when texts in flight have their responses. */
 async function optOutSenders(
   tx: Db,
   rt: InboundRuntime,
-  { codes, isKnown }: Destination,
+  { codes, isKnown }: InboundDestination,
   mos: Inbound[],
   at: Date,
 ): Promise<void> {
   const [{ shortCode, connectionId }] = mos as [Inbound]
-  if (!isKnown) {
-    const fields = { connection_id: connectionId, mos: mos.map(({ id }) => id), destination: shortCode.slice(0, 6) }
-    rt.log.warn(fields, 'opt-out to an unknown destination, applied to every sender of its connection')
+  const fields = { connection_id: connectionId, mos: mos.map(({ id }) => id), destination: shortCode.slice(0, 6) }
+  if (codes.length === 0) {
+    rt.log.warn(fields, 'opt-out to an unknown destination without a sender, listed for operators')
+    await markUnapplied(
+      tx,
+      mos.map(({ id }) => id),
+      at,
+    )
+    return
   }
-  const senders = mos.map(({ id, phone, content, redeliveries }) => {
+  if (!isKnown) rt.log.warn(fields, 'opt-out to an unknown destination, applied to every sender of its connection')
+  // one opt-out per phone, even if it sent several: no opt-in between them lifts the block
+  const ofPhones = [...Map.groupBy(mos, (mo) => mo.phone).values()]
+  const senders = ofPhones.map((ofPhone) => {
+    const { id, phone, content } = ofPhone.at(-1) as Inbound
     // a copy may be a newer STOP with the same octets, so no opt-in that has arrived by now lifts its block
-    return { phone, wording: content.slice(0, 200), actor: `mo:${id}`, moId: redeliveries > 0 ? null : id }
+    const hasCopies = ofPhone.some(({ redeliveries }) => redeliveries > 0)
+    return { phone, wording: content.slice(0, 200), actor: `mo:${id}`, moId: hasCopies ? null : id }
   })
   const lists = new Map<number, number>()
   for (const code of codes) {
     for (const { phone } of await optOutOfShortCode(tx, code, { senders, method: 'stop', at }))
       lists.set(phone, (lists.get(phone) ?? 0) + 1)
   }
-  const optOuts = mos.map(({ id, phone }) => ({ id, listsLeft: lists.get(phone) ?? 0 }))
+  // the first one of a phone is confirmed
+  const optOuts = ofPhones.flatMap((ofPhone) =>
+    ofPhone.map(({ id, phone }, n) => ({ id, listsLeft: n === 0 ? (lists.get(phone) ?? 0) : 0 })),
+  )
   await markOptedOut(tx, optOuts, at)
 }
 
@@ -177,24 +247,21 @@ async function handleEach(rt: InboundRuntime, waiting: WaitingInbound[], handle:
 }
 
 async function interpret(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): Promise<boolean> {
-  const mo = await claimInbound(tx, waiting)
+  const mo = await claimInbound(tx, waiting, false)
   if (!mo) return false
-  const { id } = mo
   const at = rt.clock.now()
-  const destination = await findDestination(tx, mo)
-  const { codes } = destination
   const word = wordOf(mo)
-  if (word === 'opt_out' && codes.length > 0) {
-    await optOutSenders(tx, rt, destination, [mo], at)
-  } else if (word === 'help' && codes.length > 0) {
-    const sender = await findReplySender(tx, mo, codes)
+  if (word === 'opt_out') {
+    await optOutSenders(tx, rt, await findDestination(tx, mo), [mo], at)
+  } else if (word === 'help') {
+    const sender = await findReplySender(tx, mo, (await findDestination(tx, mo)).codes)
     const reply = sender ? await replyToHelp(tx, rt, mo, sender, at) : null
-    await markInterpreted(tx, id, sender ? 'help' : 'other', reply, at)
+    await markInterpreted(tx, mo.id, word, reply, at)
   } else {
-    const optIn = (await findOptIns(tx, [mo])).get(id)
+    const optIn = (await findOptIns(tx, [mo])).get(mo.id)
     const applied = optIn && (await applyOptIn(tx, rt, mo, optIn))
     if (applied === 'waiting') return false
-    await markInterpreted(tx, id, applied ? 'opt_in' : 'other', applied?.replyMessageId ?? null, at)
+    await markInterpreted(tx, mo.id, applied ? 'opt_in' : 'other', applied?.replyMessageId ?? null, at)
   }
   return true
 }
@@ -213,7 +280,7 @@ async function replyToHelp(
 }
 
 async function confirmOptOut(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): Promise<boolean> {
-  const mo = await claimInbound(tx, waiting)
+  const mo = await claimInbound(tx, waiting, true)
   if (!mo) return false
   const { codes } = await findDestination(tx, mo)
   const at = rt.clock.now()
@@ -222,7 +289,8 @@ async function confirmOptOut(tx: Db, rt: InboundRuntime, waiting: WaitingInbound
   let reply: number | null = null
   const since = new Date(at.getTime() - confirmationIntervalMs)
   const hasLeft = mo.listsLeft && mo.redeliveries === 0
-  if (codes.length > 0 && (hasLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {
+  const isLate = mo.receivedAt.getTime() < at.getTime() - confirmationMaxMs
+  if (!isLate && codes.length > 0 && (hasLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {
     const sender = await findReplySender(tx, mo, codes)
     if (sender) reply = await sendReply(tx, rt, mo, sender, sender.texts?.messageStop || defaultStopText)
   }

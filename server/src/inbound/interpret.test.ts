@@ -7,10 +7,12 @@ import { checkCounters, readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import type { Db } from '../db/db.ts'
+import { type Statement, textOf } from '../db/sql.ts'
+import { planSettings } from '../gateway/gateway.ts'
 import { claimChunks } from '../log/claims.queries.ts'
 import { markSent, markSubmitting } from '../log/marks.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { claimInbound, listHandled } from './inbound.queries.ts'
+import { claimInbound, listHandled, listUnconfirmedInbound, listUnhandledInbound } from './inbound.queries.ts'
 import { interpretInbound, storeInbound } from './inbound.ts'
 
 let database: TestDatabase
@@ -83,9 +85,9 @@ test('a phone whose confirmation waits can send further STOPs, also to another s
   const respond = await submitTo(1)
   await text(first, 'STOP')
   while (await interpretInbound(rt()));
-  const again = await text(first, 'Stop!')
-  const other = await text(first, 'STOP', '88888')
-  const help = await text(first, 'HELP')
+  const { id: again } = await text(first, 'Stop!')
+  const { id: other } = await text(first, 'STOP', '88888')
+  const { id: help } = await text(first, 'HELP')
   while (await interpretInbound(rt()));
   expect((await listHandled(database.db, [again, other, help])).sort()).toEqual([again, other])
   expect(await count(`short_code = '77777' and interpreted_at is not null`)).toBe(0)
@@ -129,8 +131,8 @@ test('a STOP that another gateway handled is not handled again', async () => {
   await text(first, 'STOP')
   const { id } = await database.db.one<{ id: number }>('id', 'select id from inbound_messages')
   await interpretInbound(rt())
-  expect(await claimInbound(database.db, { id, optedOut: false })).toBeUndefined()
-  expect(await claimInbound(database.db, { id, optedOut: true })).toMatchObject({ listsLeft: 1 })
+  expect(await claimInbound(database.db, { id }, false)).toBeUndefined()
+  expect(await claimInbound(database.db, { id }, true)).toMatchObject({ listsLeft: 1 })
 })
 
 test('a STOP after many ordinary texts is handled soon', async () => {
@@ -281,3 +283,81 @@ test('HELP gets one reply per phone, short code and minute', async () => {
   expect(await replies()).toBe(4)
   expect(await count('interpreted_at is null')).toBe(0)
 })
+
+test('many texts of one phone do not delay the STOP of another', async () => {
+  for (const [n, content] of ['HELP', 'STOP', 'Stop!'].entries())
+    await database.db.exec(
+      `flood_${n}`,
+      `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
+       select $1, '77777', $2::bigint, $3, '', 0, now() from generate_series(1, 300)`,
+      [connectionId, first, content],
+    )
+  await text(first + 1, 'STOP')
+  for (let round = 0; round < 4; round++) await interpretInbound(rt())
+  expect(await count(`phone = ${first + 1} and opted_out_at is not null`)).toBe(1)
+  while (await interpretInbound(rt()));
+  expect(await count('interpreted_at is null')).toBe(0)
+  // one confirmation each, and one reply to HELP
+  expect(await count(`phone = ${first} and reply_message_id is not null`)).toBe(2)
+  expect(await count(`phone = ${first + 1} and reply_message_id is not null`)).toBe(1)
+})
+
+test('HELPs that wait for confirmations do not keep other MOs from being read', async () => {
+  const phones = 260
+  const respond = await submitTo(phones)
+  for (const content of ['STOP', 'HELP'])
+    await database.db.exec(
+      `send_${content.toLowerCase()}`,
+      `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
+       select $1, '77777', $2::bigint + n, $3, '', 0, now() from generate_series(0, $4 - 1) n`,
+      [connectionId, first, content, phones],
+    )
+  while (await interpretInbound(rt()));
+  expect(await count('interpreted_at is not null')).toBe(0)
+  const { id } = await text(first + 1_000, 'STOP')
+  await interpretInbound(rt())
+  expect(await listHandled(database.db, [id])).toEqual([id])
+  await respond()
+  while (await interpretInbound(rt()));
+  expect(await count('interpreted_at is null')).toBe(0)
+})
+
+test('the next MOs of a long backlog are found by an index', async () => {
+  await database.db.exec(
+    'backlog',
+    `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at, interpreted_at, opted_out_at, kind)
+     select $1, '77777', $2::bigint + n, 'Hello', '', 0, now(), case when n % 3 = 0 then now() end,
+            case when n % 3 = 1 then now() end, case n % 3 when 0 then 'other' when 1 then 'opt_out' end
+       from generate_series(1, 30000) n`,
+    [connectionId, first],
+  )
+  await database.db.exec('analyze', 'analyze inbound_messages')
+  for (const [statement, rows] of [
+    [(db: Db) => listUnhandledInbound(db, 0, 250), 250],
+    [(db: Db) => listUnconfirmedInbound(db, 250), 250],
+  ] as const) {
+    const { buffers, read } = await explain(statement)
+    expect(read).toBe(rows)
+    // a scan of the backlog reads more than 500 pages
+    expect(buffers).toBeLessThan(rows * 4)
+  }
+})
+
+/** Returns the rows and pages that a statement reads, as the gateway's sessions plan it. */
+async function explain(run: (db: Db) => Promise<unknown>): Promise<{ read: number; buffers: number }> {
+  let statement = ''
+  let parameters: unknown[] = []
+  const record = async (_: string, sql: Statement, values: unknown[] = []) => {
+    statement = textOf(sql)
+    parameters = values
+    return [] as never
+  }
+  await run({ ...database.db, many: record })
+  return database.db.withClient(async (client) => {
+    for (const [name, value] of Object.entries(planSettings)) await client.query(`set ${name} = ${value}`)
+    const { rows } = await client.query(`explain (analyze, buffers, format json) ${statement}`, parameters)
+    await client.query('discard all')
+    const plan = rows[0]['QUERY PLAN'][0].Plan
+    return { read: plan['Actual Rows'], buffers: plan['Shared Hit Blocks'] + plan['Shared Read Blocks'] }
+  })
+}

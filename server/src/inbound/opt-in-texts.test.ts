@@ -432,7 +432,7 @@ test('many texts of blocked numbers that are no opt-in do not delay a STOP', asy
      select $1, $2, $3::bigint + n, 'Why?', '', 0, now() from generate_series(1, 600) n`,
     [connectionId, code, phone],
   )
-  const id = await text('STOP')
+  const { id } = await text('STOP')
   for (let calls = 0; calls < 3; calls++) await interpretInbound(rt())
   await waitFor(async () => {
     const stop = 'select from inbound_messages where id = $1 and opted_out_at is not null'

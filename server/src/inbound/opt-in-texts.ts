@@ -2,7 +2,8 @@ import type { Db } from '../db/db.ts'
 import { sendSystemText } from '../messages/messages.ts'
 import { optInAgain } from '../opt-ins/opt-in-again.ts'
 import type { Runtime } from '../runtime.ts'
-import { findLastListTexts, type Inbound } from './inbound.queries.ts'
+import { findLastListTexts } from './destinations.queries.ts'
+import type { Inbound } from './inbound.queries.ts'
 import {
   type BlockedOptIn,
   hasUnconfirmedOptOut,

@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import { findShortCodeLists } from '../inbound/inbound.queries.ts'
+import { findShortCodeLists } from '../inbound/destinations.queries.ts'
 import { optOutOfShortCode } from '../opt-ins/opt-out.ts'
 import type { CarrierOptOut } from '../subscribers/clean.sql.ts'
 

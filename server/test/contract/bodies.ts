@@ -33,6 +33,7 @@ const written: Bodies = {
   'GET /connections/{connection_id}': null,
   'GET /connections/{connection_id}/orphan_receipts': null,
   'GET /connections/{connection_id}/unmatched_mos': null,
+  'POST /connections/{connection_id}/unmatched_mos/{unmatched_mo_id}/apply': { phone_number: '2065550100' },
   'PUT /connections/{connection_id}': { connection: { window: 100, mps: null } },
   'DELETE /connections/{connection_id}': null,
   'POST /connections/{connection_id}/test': null,

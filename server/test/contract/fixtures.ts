@@ -34,6 +34,7 @@ export async function createFixtures(
   const report = await make.momtReport(db, { accountId })
   // no server listens on this port
   const connection = await make.connection(db, { name: `${name}'s carrier`, port: 1, enabled: false })
+  const mo = await make.unmatchedStop(db, { connectionId: connection.id })
   const rate = await upsertRate(db, {
     accountId,
     channel: 'sms',
@@ -54,6 +55,7 @@ export async function createFixtures(
     momt_report_id: String(report.id),
     rate_id: String(rate.id),
     connection_id: String(connection.id),
+    unmatched_mo_id: String(mo.id),
     api_key_id: String(other.id),
     shortcode: shortCode.code,
   }

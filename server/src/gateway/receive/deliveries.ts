@@ -1,5 +1,5 @@
 import type { Connection } from '../../connections/connection.ts'
-import { listHandled, noteRedelivery } from '../../inbound/inbound.queries.ts'
+import { listHandled, noteRedelivery, type StoredInbound } from '../../inbound/inbound.queries.ts'
 import { storeInbound, wordOfText } from '../../inbound/inbound.ts'
 import type { ReceiptBatcher } from '../../receipts/receipts.ts'
 import type { Runtime } from '../../runtime.ts'
@@ -135,6 +135,7 @@ export class Deliveries {
     respond: Respond,
   ): Promise<void> {
     let id: number
+    let problem: StoredInbound['problem'] = null
     try {
       const repeated = this.#acknowledgements.findRepeated(mo.deliveryKey, session, sequence)
       if (repeated !== undefined) {
@@ -142,7 +143,7 @@ export class Deliveries {
         await noteRedelivery(this.#rt.db, id)
       } else {
         await this.#acknowledgements.settle(mo.deliveryKey)
-        id = await storeInbound(this.#rt.db, mo)
+        ;({ id, problem } = await storeInbound(this.#rt.db, mo))
       }
     } catch (error) {
       this.#rt.log.warn({ err: error }, 'failed to store an MO, the carrier sends it again')
@@ -150,6 +151,9 @@ export class Deliveries {
       return
     }
     this.#meter.inbound(source.name)
+    const fields = { connection: source.name, sequence, destination: mo.shortCode.slice(0, 6) }
+    if (problem === 'destination' && this.#alarms.isDue(`${source.id} to ${mo.shortCode.slice(0, 21)}`))
+      this.#rt.log.warn(fields, 'MO to an unknown destination, listed for operators')
     const acknowledge = () => {
       respond()
       this.#acknowledgements.add(mo.deliveryKey, id, session, sequence)

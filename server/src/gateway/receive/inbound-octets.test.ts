@@ -57,7 +57,7 @@ test.each([
   expect(await ctx.receive({ text: receipt, ...octets })).toBe(0)
   expect(await ctx.mos()).toEqual([])
   const receipts = 'select smsc_id, state, carrier_status from receipts'
-  expect(await ctx.db.many('receipts', receipts)).toEqual([
+  expect(await ctx.db.many('bounces', receipts)).toEqual([
     { smsc_id: '77', state: 'bounced', carrier_status: 'UNDELIV 001' },
   ])
 })
@@ -90,6 +90,18 @@ test('a STOP to a known sender is an opt-out from that sender only', async () =>
   await ctx.receive({ text: 'STOP' })
   expect([await ctx.isBlocked(), await ctx.isBlocked(other.code)]).toEqual([true, false])
   expect(ctx.warnings).toEqual([])
+})
+
+test('an MO to an unknown destination is a warning, once per minute and destination', async () => {
+  await ctx.receive({ text: 'Thanks', destination: '155123', sequence: 9 })
+  await ctx.receive({ text: 'Hello', destination: '155123' })
+  await ctx.receive({ text: 'Hello' })
+  expect(ctx.warnings).toEqual([
+    {
+      message: 'MO to an unknown destination, listed for operators',
+      fields: { connection: 'Cedar SMS', sequence: 9, destination: '155123' },
+    },
+  ])
 })
 
 test('a STOP to an unknown destination is confirmed by the only sender of its connection', async () => {
@@ -136,9 +148,9 @@ test('esm_class and user data header are stored with an MO', async () => {
 
 test.each(['CEDAR', '77', '442071838750', ''])('an MO from %j is kept for operators', async (source) => {
   expect(await ctx.receive({ text: 'STOP', source, sequence: 9 })).toBe(0)
-  const kept = 'select phone, source_addr, content, problem from inbound_messages'
+  const kept = 'select phone, source_addr, content, problem, kind from inbound_messages'
   expect(await ctx.db.many('kept', kept)).toEqual([
-    { phone: null, source_addr: source, content: 'STOP', problem: 'sender' },
+    { phone: null, source_addr: source, content: 'STOP', problem: 'sender', kind: 'opt_out' },
   ])
   expect(ctx.warnings).toEqual([
     {

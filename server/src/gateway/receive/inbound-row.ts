@@ -16,17 +16,21 @@ export function readInbound(
 ): NewInbound & { deliveryKey: Buffer } {
   const raw = textOctets(pdu)
   const { content, udh, concat } = readContent(raw, pdu.data_coding, pdu.esm_class, source.charset)
+  const phone = fromHandsetAddress(pdu.source_addr) ?? null
+  const part = partOf(pdu, concat)
   return {
     connectionId: source.id,
     shortCode: withoutNul(shortCodeOf(pdu.destination_addr)),
-    phone: fromHandsetAddress(pdu.source_addr) ?? null,
+    phone,
+    // an opt-out from an unknown sender waits for an operator
+    ...(phone === null && wordOfText({ content, part }) === 'opt_out' ? { kind: 'opt_out' as const } : {}),
     sourceAddress: withoutNul(pdu.source_addr),
     content,
     raw: Buffer.from(raw),
     dataCoding: pdu.data_coding,
     esmClass: pdu.esm_class,
     udh,
-    part: partOf(pdu, concat),
+    part,
     receivedAt,
     deliveryKey: deliveryKeyOf(source.id, pdu, raw),
   }
