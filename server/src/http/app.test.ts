@@ -94,6 +94,12 @@ test('logs one line per request, without key, phone number or body', async () =>
   }
 })
 
+test('logs a PATCH as PATCH', async () => {
+  await call('PATCH', `/lists/${list.id}`, {}, '{"list":{"name":"Renamed"}}')
+  const lines = log.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'request completed')
+  expect(lines).toMatchObject([{ method: 'PATCH', route: '/api/v2/lists/:list_id', status: 200 }])
+})
+
 test.each([
   ['{"per_page":3}', { page: 2, per_page: 3 }],
   ['{"per_page":"3","page":4}', { page: 4, per_page: 3 }],
