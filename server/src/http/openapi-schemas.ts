@@ -141,7 +141,7 @@ function isInt32({ minimum = 0, maximum }: Json): boolean {
 }
 
 function singular(name: string): string {
-  return name.endsWith('ies') ? `${name.slice(0, -3)}y` : name.replace(/([^s])s$/, '$1')
+  return name.endsWith('ies') ? `${name.slice(0, -3)}y` : name.replace(/(?<=[^s])s$/, '')
 }
 
 function pick(schema: Json, keys: string[]): Json {
