@@ -1,9 +1,8 @@
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
-import { sendSystemText } from '../messages/messages.ts'
-import { isInForce, optOutOfShortCode, type ShortCodeLists } from '../opt-ins/opt-out.ts'
+import { optOutOfShortCode } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
-import { findDestination, findLastListTexts, type InboundDestination, type ReplyTexts } from './destinations.queries.ts'
+import { findDestination, type InboundDestination } from './destinations.queries.ts'
 import {
   claimInbound,
   claimUnhandled,
@@ -12,7 +11,6 @@ import {
   insertInbound,
   listUnconfirmedInbound,
   listUnhandledInbound,
-  lockConfirmations,
   markIgnored,
   markInterpreted,
   markOptedOut,
@@ -20,31 +18,18 @@ import {
   type NewInbound,
   type StoredInbound,
   type WaitingInbound,
-  wasConfirmedSince,
-  wasHelpedSince,
 } from './inbound.queries.ts'
 import { applyOptIn, findOptIns } from './opt-in-texts.ts'
+import { confirmOptOut, replyToHelp } from './replies.ts'
 import { type BareWord, parseBareWord } from './words.ts'
 
 type InboundRuntime = Pick<Runtime, 'db' | 'clock' | 'log'>
-
-const defaultStopText = 'You are unsubscribed and will get no more texts from us. Text HELP for help.'
-const defaultHelpText = 'Text STOP to get no more texts from us. Msg & data rates may apply.'
 
 /** Maximum number of MOs interpreted, and of opt-outs confirmed, concurrently. */
 const maxConcurrent = 50
 
 /** Maximum number of MOs searched for opt-outs in one transaction. */
 const batchSize = 250
-
-/** A STOP within this time of a confirmed one is not confirmed again if it unsubscribed the phone from no list. */
-const confirmationIntervalMs = 24 * 3_600_000
-
-/** A STOP that is older than this gets no confirmation: it was applied late, and a late confirmation is just another text. */
-const confirmationMaxMs = 3_600_000
-
-/** A HELP within this time of one with a reply gets none: another robot that replies HELP must not cause endless texts. */
-const helpIntervalMs = 60_000
 
 /** A copy of an MO that was not acknowledged counts as the same MO for this long: carriers give up after a day. */
 const redeliveryMs = 24 * 3_600_000
@@ -254,9 +239,7 @@ async function interpret(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): P
   if (word === 'opt_out') {
     await optOutSenders(tx, rt, await findDestination(tx, mo), [mo], at)
   } else if (word === 'help') {
-    const sender = await findReplySender(tx, mo, (await findDestination(tx, mo)).codes)
-    const reply = sender ? await replyToHelp(tx, rt, mo, sender, at) : null
-    await markInterpreted(tx, mo.id, word, reply, at)
+    await markInterpreted(tx, mo.id, word, await replyToHelp(tx, rt, mo, at), at)
   } else {
     const optIn = (await findOptIns(tx, [mo])).get(mo.id)
     const applied = optIn && (await applyOptIn(tx, rt, mo, optIn))
@@ -264,60 +247,4 @@ async function interpret(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): P
     await markInterpreted(tx, mo.id, applied ? 'opt_in' : 'other', applied?.replyMessageId ?? null, at)
   }
   return true
-}
-
-/** Sends the help text and returns its message's id; null if the phone had one within the last minute. */
-async function replyToHelp(
-  tx: Db,
-  rt: InboundRuntime,
-  mo: Inbound,
-  sender: ReplySender,
-  at: Date,
-): Promise<number | null> {
-  await lockConfirmations(tx, mo.phone, mo.shortCode)
-  if (await wasHelpedSince(tx, mo.phone, mo.shortCode, new Date(at.getTime() - helpIntervalMs))) return null
-  return sendReply(tx, rt, mo, sender, sender.texts?.messageHelp || defaultHelpText)
-}
-
-async function confirmOptOut(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): Promise<boolean> {
-  const mo = await claimInbound(tx, waiting, true)
-  if (!mo) return false
-  const { codes } = await findDestination(tx, mo)
-  const at = rt.clock.now()
-  for (const code of codes) if (!(await isInForce(tx, mo.phone, code, at))) return false
-  await lockConfirmations(tx, mo.phone, mo.shortCode)
-  let reply: number | null = null
-  const since = new Date(at.getTime() - confirmationIntervalMs)
-  const hasLeft = mo.listsLeft && mo.redeliveries === 0
-  const isLate = mo.receivedAt.getTime() < at.getTime() - confirmationMaxMs
-  if (!isLate && codes.length > 0 && (hasLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {
-    const sender = await findReplySender(tx, mo, codes)
-    if (sender) reply = await sendReply(tx, rt, mo, sender, sender.texts?.messageStop || defaultStopText)
-  }
-  await markInterpreted(tx, mo.id, 'opt_out', reply, at)
-  return true
-}
-
-type ReplySender = { code: ShortCodeLists; texts: ReplyTexts | undefined }
-
-/** Returns the short code that replies: the only one, or of several the one that sent the latest text to the phone. */
-async function findReplySender(tx: Db, mo: Inbound, codes: ShortCodeLists[]): Promise<ReplySender | undefined> {
-  const texts = await findLastListTexts(
-    tx,
-    mo.phone,
-    codes.flatMap(({ listIds }) => listIds),
-  )
-  const code = codes.length === 1 ? codes[0] : codes.find(({ listIds }) => texts && listIds.includes(texts.listId))
-  return code && { code, texts }
-}
-
-function sendReply(tx: Db, rt: InboundRuntime, mo: Inbound, { code, texts }: ReplySender, content: string) {
-  return sendSystemText(tx, rt, {
-    accountId: code.accountId,
-    listId: texts?.listId ?? null,
-    shortCodeId: code.shortCodeId,
-    phone: mo.phone,
-    content,
-    consent: 'reply',
-  })
 }

@@ -1,6 +1,7 @@
 import { esmClass, messageState, npi, registeredDelivery, ton } from '../smpp/pdu/flags.ts'
 import { type DataSm, type DeliverSm, dataSm, deliverSm, type SubmitSm } from '../smpp/pdu/pdu.ts'
-import { formatReceipt, type ReceiptStat } from '../smpp/pdu/receipt-text.ts'
+import { formatReceipt } from '../smpp/pdu/receipt-format.ts'
+import type { ReceiptStat } from '../smpp/pdu/receipt-text.ts'
 import type { Tlvs } from '../smpp/pdu/tlvs.ts'
 import { decodeShortMessage } from '../sms/parts.ts'
 import { fateOf, type ReceiptState } from './fates.ts'

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { asDeliverSm, dataSm } from './pdu.ts'
-import { formatReceipt, isReceipt, parseReceipt } from './receipt-text.ts'
+import { formatReceipt } from './receipt-format.ts'
+import { isReceipt, parseReceipt } from './receipt-text.ts'
 
 const addresses = { source_addr_ton: 1, source_addr: '12065550100', destination_addr: '12345' }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { deliverSm } from './pdu.ts'
-import { canonicalMessageId, formatReceipt, isReceipt, parseReceipt, type Receipt } from './receipt-text.ts'
+import { formatReceipt } from './receipt-format.ts'
+import { canonicalMessageId, isReceipt, parseReceipt, type Receipt } from './receipt-text.ts'
 import type { Tlvs } from './tlvs.ts'
 
 const deliver = (text: string | Buffer, tlvs?: Tlvs, more = {}) =>
