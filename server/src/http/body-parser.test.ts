@@ -72,6 +72,13 @@ describe('parseBody', () => {
   test('accepts an escaped surrogate pair', () => {
     expect(read('{"a":"\\ud83d\\ude00"}').body).toEqual({ a: '😀' })
   })
+
+  test('takes a short time for a hundred thousand levels', () => {
+    const levels = 150_000
+    const deep = (text: string) => `{"a":${'['.repeat(levels)}"${text}"${']'.repeat(levels)}}`
+    read(deep('\\ud83d\\ude00'))
+    expect(toAppError(() => read(deep('\\ud83d')))).toMatchObject({ status: 422 })
+  }, 10_000)
 })
 
 describe('a multipart form', () => {

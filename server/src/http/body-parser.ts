@@ -87,18 +87,29 @@ function readForm(text: string) {
  * of a surrogate pair, which would be stored as another character.
  */
 export function rejectUnstorable<T>(body: T): T {
-  const pending: [path: string, value: unknown][] = [['', body]]
-  for (let next = pending.pop(); next; next = pending.pop()) {
-    const [path, value] = next
-    rejectText(path, path.slice(path.lastIndexOf('.') + 1))
-    if (typeof value === 'string') rejectText(path, value)
+  const pending: Place[] = [{ key: '', value: body }]
+  for (let place = pending.pop(); place; place = pending.pop()) {
+    const { key, value } = place
+    rejectText(place, key)
+    if (typeof value === 'string') rejectText(place, value)
     if (typeof value !== 'object' || value === null) continue
-    for (const [key, part] of Object.entries(value)) pending.push([path === '' ? key : `${path}.${key}`, part])
+    for (const [name, part] of Object.entries(value)) pending.push({ parent: place, key: name, value: part })
   }
   return body
 }
 
-function rejectText(path: string, text: string): void {
-  if (text.includes('\0')) throw errors.invalid({ [path]: ['contains a NUL character'] })
-  if (!text.isWellFormed()) throw errors.invalid({ [path.toWellFormed()]: ['contains half of a surrogate pair'] })
+/** A value in a body; `parent` is the object or array that contains it. */
+type Place = { parent?: Place; key: string; value: unknown }
+
+function rejectText(place: Place, text: string): void {
+  if (text.includes('\0')) throw errors.invalid({ [pathOf(place)]: ['contains a NUL character'] })
+  if (!text.isWellFormed())
+    throw errors.invalid({ [pathOf(place).toWellFormed()]: ['contains half of a surrogate pair'] })
+}
+
+/** Returns the path of a place; only for an error, because a body may have a hundred thousand levels. */
+function pathOf(place: Place): string {
+  const keys: string[] = []
+  for (let at: Place | undefined = place; at?.parent; at = at.parent) keys.push(at.key)
+  return keys.reverse().join('.')
 }

@@ -84,11 +84,12 @@ const names: Readonly<Record<Column, string>> = {
     optout isoptout isoptedout hasoptedout smsoptout smsoptedout textoptout textsoptout textingoptout mobileoptout
     phoneoptout textmessageoptout unsubscribed isunsubscribed smsunsubscribed unsubscribe unsub stop stopped donottext
     donotsms donottxt donotmessage donotcontact donotcall donotphone donotdisturb donotsolicit donotsendsms donotsendtexts
-    dnt dnc dncflag nosms notext notexts blocked blacklisted blocklisted suppressed isblocked`,
+    dnt dnc dncflag dnd dndflag smsdnd nosms notext notexts blocked blacklisted blocklisted suppressed isblocked`,
   unsubscribed_at: `
     unsubscribedon unsubscribedate unsubscribetime unsubscribeddate dateunsubscribed unsubscribetimestamp unsubdate
     smsunsubscribetimestamp optedoutat optedouton optedoutdate optoutat optoutdate optouttime optouttimestamp optoutconfirmationtime
-    smsoptoutat smsoptoutdate smsoptouttime smsunsubscribedat mobileoptoutdate dateoptedout dateofoptout optoutson`,
+    smsoptoutat smsoptoutdate smsoptouttime smsunsubscribedat mobileoptoutdate dateoptedout dateofoptout optoutson
+    stopdate stoppeddate stoppedat stoppedon datestopped`,
   cleaned_at: 'cleanedon cleandate cleaneddate ismobilebad mobilebad isbadnumber badnumber bouncedat hardbouncedat',
 }
 
@@ -123,7 +124,7 @@ export const needlessColumns: ReadonlySet<string> = new Set(
 )
 
 const consentWords =
-  /opt(?:ed)?(?:in|out|s)|consent|unsub|subscri(?:be|bed|ption)s?$|donot|dontcontact|donttext|permission|suppress|blacklist|blocklist|smsmarketing|textmarketing|acceptsmarketing|tcpa|^cleantime$|receive(?:text|sms)|canwetext|maywetext|(?:text|sms)(?:you|me)$|(?:text|sms)(?:updates|alerts|notifications)|^dnc|dnc$|^status$|(?:sms|text|mobile|phone|subscriber)(?:state|status)$/
+  /opt(?:ed)?(?:in|out|s)|consent|unsub|subscri(?:be|bed|ption)s?$|donot|dontcontact|donttext|permission|suppress|blacklist|blocklist|smsmarketing|textmarketing|acceptsmarketing|tcpa|^cleantime$|receive(?:text|sms)|canwetext|maywetext|(?:text|sms)(?:you|me)$|(?:text|sms)(?:updates|alerts|notifications)|^dnc|dnc$|^dnd|dnd$|bounced?$|^stop(?:ped|date|time|at|on)|^(?:is)?(?:inactive|removed|blocked)(?:at|on|date)?$|^status$|(?:sms|text|mobile|phone|subscriber)(?:state|status)$/
 
 // e-mail and letters, and the circumstances of an opt-in
 const aboutOthers = /mail|newsletter|(?:ip|ipaddress|url|page|form|useragent|id)$/

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { useImports } from '../../test/imports-api.ts'
-import { columns } from './column-names.ts'
+import { columns, looksLikeConsent } from './column-names.ts'
 import { ColumnFinder } from './columns.ts'
 
 function find(name: string) {
@@ -29,14 +29,28 @@ test.each([
   ],
   ['status', ['SMS Opt-Out Status', 'can2_sms_status']],
   ['opted_in', ['opt_in', 'SMS Opt-In', 'Accepts SMS Marketing', 'optedIn']],
-  ['opted_out', ['Do Not Text', 'do_not_call', 'Opted Out', 'Unsubscribed', 'DNC', 'Phone Opt-Out', 'Do Not Contact?']],
-  ['unsubscribed_at', ['unsubscribed_at', 'Opt-Out Date', 'optedOutAt']],
+  [
+    'opted_out',
+    ['Do Not Text', 'do_not_call', 'Opted Out', 'Unsubscribed', 'DNC', 'Phone Opt-Out', 'Do Not Contact?', 'DND'],
+  ],
+  ['unsubscribed_at', ['unsubscribed_at', 'Opt-Out Date', 'optedOutAt', 'Stop Date', 'Date Stopped']],
   ['ignored', ['list_id', 'report_run_date', 'companyName']],
   ['unnamed', ['', ' ', '#', 'Unnamed: 0', 'Unnamed: 12']],
   ['unknown', ['EMAIL_STATUS', 'Email Opt Out', 'Accepts Email Marketing', 'Lead Status', 'Attendee Status']],
   ['unknown', ['Favorite color', 'id', 'Home address', 'Work Phone Extension']],
 ])('finds %s by %j', (column, names) => {
   expect(names.map(find)).toEqual(names.map(() => column))
+})
+
+test.each(['Removed', 'removed_at', 'Hard Bounce', 'Bounced', 'Blocked On', 'DND Reason', 'Stopped'])(
+  '%j may be about consent',
+  (name) => {
+    expect(looksLikeConsent(name)).toBe(true)
+  },
+)
+
+test.each(['Bus Stop', 'Store', 'Email Bounced', 'Activity', 'Blockchain'])('%j is not about consent', (name) => {
+  expect(looksLikeConsent(name)).toBe(false)
 })
 
 const ctx = useApi()

@@ -115,3 +115,20 @@ test('a chosen column for opted_out does not hide the others', async () => {
   const view = await importFile(await makeList(), file, { query: '?columns[Halted]=opted_out' })
   expect(view).toMatchObject({ added: 1, opted_out: 1 })
 })
+
+test('a date of an opt-out that its custom field cannot store either is one warning', async () => {
+  const list = await makeList()
+  const custom_field = { key: 'unsubscribed_at', label: 'Left', content_type: 'text', max_length: 10 }
+  await ctx.owner.post(`/lists/${list}/custom_fields`, { custom_field })
+  const file = 'phone,unsubscribed_at\n2065550141,sometime last year\n2065550142,2025-03-04\n'
+  expect(await importFile(list, file)).toMatchObject({
+    added: 2,
+    opted_out: 2,
+    warning_count: 1,
+    warnings: [{ line: 2, column: 'unsubscribed_at', value: 'sometime last year' }],
+  })
+  expect(await findValues(list, 'unsubscribed_at')).toEqual([
+    '2065550141 unsubscribed null',
+    '2065550142 unsubscribed 2025-03-04',
+  ])
+})

@@ -77,7 +77,8 @@ export function checkRow(cells: Cells, { fields, dateCounts }: RowRules): Checke
   let unreadable: Unreadable[] | undefined
   const leaveOut = (column: string, reason: string, value: string) => {
     unreadable ??= []
-    unreadable.push({ column, reason, value })
+    // a value of a custom field with the name of a column about consent is read twice, and is one warning
+    if (!unreadable.some((other) => other.column === column)) unreadable.push({ column, reason, value })
   }
   const values: (string | null)[] = []
   let index = 0
