@@ -63,6 +63,10 @@ describe('a message with merge tags', () => {
       'Hi {subscriber.first_name|you}, {team',
       'Content has malformed merge tags (write \\{ for a brace): {subscriber.first_name|you}, {team',
     ],
+    ...['\u200B', '\u202E', '\uFEFF', '\u0007', '% \u2060', '\u0301'].map((before): [string, string] => [
+      `Hi {${before}first_name}`,
+      `Content has malformed merge tags (write \\{ for a brace): {${before}first_name}`,
+    ]),
     ['{last_name} {email}', 'Content would be blank for some recipients: add fall-backs to its merge tags'],
     [`{first_name}${'a'.repeat(155)}`, 'Content is too long (maximum is 160 characters)'],
     [`{first_name|${'x'.repeat(5_000)}}`, 'Content is too long (maximum is 160 characters)'],

@@ -57,9 +57,10 @@ export const tagText = (tag: Tag) => `{${tag.name}}`
 /** Braces that look like a merge tag and are not one; `doubled` are tags in two pairs of braces. */
 export type TagFaults = { doubled: string[]; malformed: string[] }
 
-// A brace before a word: a tag that is not closed, is nested or dotted, or has a template language's sign.
-const tagLikeAt = /\{\s*(?:[$#%@*./]\s*)?(?:[\p{L}_]|\p{N}+[\p{L}_])/uy
-const tagStartAt = /\{\s*[$#%@*./]?[\p{L}\p{N}_.-]*/uy
+// A brace before a word: a tag that is not closed, is nested or dotted, or has a template language's sign. Text that was
+// copied from a web page or a document can have invisible characters between the two.
+const tagLikeAt = /\{[\s\p{Cc}\p{Cf}\p{M}]*(?:[$#%@*./][\s\p{Cc}\p{Cf}\p{M}]*)?(?:[\p{L}_]|\p{N}+[\p{L}_])/uy
+const tagStartAt = /\{[\s\p{Cc}\p{Cf}\p{M}]*[$#%@*./]?[\p{L}\p{N}_.-]*/uy
 const nameAtEnd = /[\p{L}\p{N}]*_[\p{L}\p{N}_]*$/u
 const longestExcerpt = 60
 
