@@ -323,12 +323,14 @@ test('HELPs that wait for confirmations do not keep other MOs from being read', 
 })
 
 test('the next MOs of a long backlog are found by an index', async () => {
+  // the waiting ones are the last ones, behind many that are interpreted
   await database.db.exec(
     'backlog',
-    `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at, interpreted_at, opted_out_at, kind)
-     select $1, '77777', $2::bigint + n, 'Hello', '', 0, now(), case when n % 3 = 0 then now() end,
-            case when n % 3 = 1 then now() end, case n % 3 when 0 then 'other' when 1 then 'opt_out' end
-       from generate_series(1, 30000) n`,
+    `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at, interpreted_at,
+                                   opted_out_at, kind)
+     select $1, '77777', $2::bigint + n, 'Hello', '', 0, now(), case when n <= 60000 then now() end,
+            case when n > 65000 then now() end, case when n <= 60000 then 'other' when n > 65000 then 'opt_out' end
+       from generate_series(1, 70000) n`,
     [connectionId, first],
   )
   await database.db.exec('analyze', 'analyze inbound_messages')
@@ -338,7 +340,7 @@ test('the next MOs of a long backlog are found by an index', async () => {
   ] as const) {
     const { buffers, read } = await explain(statement)
     expect(read).toBe(rows)
-    // a scan of the backlog reads more than 500 pages
+    // a scan of all MOs reads more than 700 pages besides those that the next ones need
     expect(buffers).toBeLessThan(rows * 4)
   }
 })
