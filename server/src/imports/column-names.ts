@@ -124,7 +124,7 @@ export const needlessColumns: ReadonlySet<string> = new Set(
 )
 
 const consentWords =
-  /opt(?:ed)?(?:in|out|s)|consent|unsub|subscri(?:be|bed|ption)s?$|donot|dontcontact|donttext|permission|suppress|blacklist|blocklist|smsmarketing|textmarketing|acceptsmarketing|tcpa|^cleantime$|receive(?:text|sms)|canwetext|maywetext|(?:text|sms)(?:you|me)$|(?:text|sms)(?:updates|alerts|notifications)|^dnc|dnc$|^dnd|dnd$|bounced?$|^stop(?:ped|date|time|at|on)|^(?:is)?(?:inactive|removed|blocked)(?:at|on|date)?$|^status$|(?:sms|text|mobile|phone|subscriber)(?:state|status)$/
+  /opt(?:ed)?(?:in|out|s)|consent|unsub|subscri(?:be|bed|ption)s?$|donot|dontcontact|donttext|permission|suppress|blacklist|blocklist|smsmarketing|textmarketing|acceptsmarketing|tcpa|^cleantime$|receive(?:text|sms)|canwetext|maywetext|(?:text|sms)(?:you|me)$|(?:text|sms)(?:updates|alerts|notifications)|^dnc|dnc$|^dnd|dnd$|bounced?$|revoked?(?:at|on|date)?$|withdr(?:ew|awn|awal)(?:at|on|date)?$|^textable|betexted$|wants?(?:texts?|sms)$|^liststatus$|^stop(?:ped|date|time|at|on)|^(?:is)?(?:inactive|removed|blocked)(?:at|on|date)?$|^status$|(?:sms|text|mobile|phone|subscriber)(?:state|status)$/
 
 // e-mail and letters, and the circumstances of an opt-in
 const aboutOthers = /mail|newsletter|(?:ip|ipaddress|url|page|form|useragent|id)$/

@@ -42,16 +42,28 @@ test.each([
   expect(names.map(find)).toEqual(names.map(() => column))
 })
 
-test.each(['Removed', 'removed_at', 'Hard Bounce', 'Bounced', 'Blocked On', 'DND Reason', 'Stopped'])(
-  '%j may be about consent',
+test.each([
+  ...['Removed', 'removed_at', 'Hard Bounce', 'Bounced', 'Blocked On', 'DND Reason', 'Stopped'],
+  ...[
+    'Revoked',
+    'revoked_at',
+    'Withdrawn',
+    'Withdrawal Date',
+    'Wants Texts',
+    'list_status',
+    'Textable',
+    'Can be texted',
+  ],
+])('%j may be about consent', (name) => {
+  expect(looksLikeConsent(name)).toBe(true)
+})
+
+test.each(['Bus Stop', 'Store', 'Email Bounced', 'Activity', 'Blockchain', 'Context', 'Texture'])(
+  '%j is not about consent',
   (name) => {
-    expect(looksLikeConsent(name)).toBe(true)
+    expect(looksLikeConsent(name)).toBe(false)
   },
 )
-
-test.each(['Bus Stop', 'Store', 'Email Bounced', 'Activity', 'Blockchain'])('%j is not about consent', (name) => {
-  expect(looksLikeConsent(name)).toBe(false)
-})
 
 const ctx = useApi()
 const { makeList, upload, importFile } = useImports(ctx)
