@@ -51,6 +51,8 @@ export const errors = {
       'unsupported_media_type',
       'Content-Encoding must be identity: compressed bodies are not accepted',
     ),
+  unsupportedUploadEncoding: () =>
+    new AppError(415, 'unsupported_media_type', 'Content-Encoding must be gzip or identity'),
   listNotFound: notFound('list_not_found', 'List'),
   subscriberNotFound: notFound('subscriber_not_found', 'Subscriber'),
   messageNotFound: notFound('message_not_found', 'Message'),

@@ -109,11 +109,24 @@ test.each(['application/vnd.ms-excel', 'application/csv', 'text/tab-separated-va
   },
 )
 
-test('reads Windows-1252 that the sender states', async () => {
+test.each(['windows-1252', 'ISO-8859-1', '"latin1"'])('reads %s that the sender states', async (charset) => {
   const listId = await makeList()
   const file = Buffer.concat([Buffer.from('phone,first_name\n2065550141,'), Buffer.from([0x8a]), Buffer.from('ana\n')])
-  await importFile(listId, file, { type: 'text/csv; charset=windows-1252' })
+  await importFile(listId, file, { type: `text/csv; charset=${charset}` })
   expect(await findNames(listId)).toEqual(['2065550141 Šana'])
+})
+
+test.each([
+  ['br', 415],
+  ['deflate', 415],
+  ['gzip, br', 415],
+  ['gzip', 202],
+  ['Identity', 202],
+])('a file with the content encoding %s is a %d', async (encoding, status) => {
+  const headers = { 'content-type': 'text/csv', 'content-encoding': encoding }
+  const file = encoding === 'gzip' ? gzipSync('phone\n2065550141\n') : Buffer.from('phone\n2065550141\n')
+  const response = await ctx.owner.send('POST', `/lists/${await makeList()}/imports`, headers, file)
+  expect(response.status).toBe(status)
 })
 
 test.each([

@@ -109,7 +109,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
           202: ImportQueuedResponse,
           404: errorResponse('No such list on this account.'),
           408: errorResponse('The upload stalled before it was complete.'),
-          415: errorResponse(`Content-Type is not ${accepted}.`),
+          415: errorResponse(`Content-Type is not ${accepted}, or Content-Encoding is neither gzip nor identity.`),
           422: errorResponse('The file is malformed; the error has the line number.'),
           ...commonErrors,
         },
@@ -119,6 +119,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req, reply) => {
       const { format, charset } = formatOf(req.headers['content-type'])
+      rejectEncoded(req.headers['content-encoding'])
       const { list_id: listId } = req.params
       const { source = null, unknown_columns: unknownColumns = 'reject' } = req.query
       const columns = readColumns(req.query.columns)
@@ -147,7 +148,9 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
 }
 
 // a byte order mark states which of the UTF encodings a file has
-const charsets = new Set(['utf-8', 'utf8', 'us-ascii', 'utf-16', 'utf-16le', 'utf-16be', 'windows-1252', 'cp1252'])
+const unicode: ReadonlySet<string> = new Set(['', 'utf-8', 'utf8', 'us-ascii', 'utf-16', 'utf-16le', 'utf-16be'])
+// as browsers do, ISO 8859-1 is read as its superset
+const windows1252: ReadonlySet<string> = new Set(['windows-1252', 'cp1252', 'iso-8859-1', 'latin1'])
 const formats: Readonly<Record<string, Upload['format']>> = {
   'text/csv': 'csv',
   'application/csv': 'csv',
@@ -172,8 +175,13 @@ function formatOf(contentType: string | undefined): Pick<Upload, 'format' | 'cha
     ?.slice('charset='.length)
     .replaceAll('"', '')
   const format = Object.hasOwn(formats, type) ? formats[type] : undefined
-  if (format === undefined || (charset !== undefined && !charsets.has(charset))) {
-    throw errors.unsupportedMediaType(accepted)
-  }
-  return { format, charset: charset === 'windows-1252' || charset === 'cp1252' ? 'windows-1252' : undefined }
+  if (format === undefined) throw errors.unsupportedMediaType(accepted)
+  if (charset === undefined || unicode.has(charset)) return { format, charset: undefined }
+  if (windows1252.has(charset)) return { format, charset: 'windows-1252' }
+  throw errors.unsupportedMediaType(`${accepted}, in UTF-8, UTF-16 or windows-1252`)
+}
+
+/** Throws a 415 for another encoding of the body than gzip, which is detected whether the header says so or not. */
+function rejectEncoded(encoding = ''): void {
+  if (!/^\s*(?:identity|gzip|x-gzip)?\s*$/i.test(encoding)) throw errors.unsupportedUploadEncoding()
 }

@@ -312,7 +312,7 @@ test.each(ndjsonFaults)(
   },
 )
 
-test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x', 'text/csv; charset=iso-8859-1'])(
+test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x', 'text/csv; charset=iso-8859-15'])(
   'rejects the content type %s',
   async (type) => {
     const response = await upload(await makeList(), `phone\n${phone}\n`, { type })
