@@ -63,7 +63,7 @@ describe('with trusted proxies', () => {
     expect((await send({ CARILLON_TRUSTED_PROXIES: trusted }, remote, headers)).client).toBe(client)
   })
 
-  test('/metrics without a token responds to nobody who comes through a proxy', async () => {
+  test('/metrics without a token does not respond to requests through a proxy', async () => {
     const env = { CARILLON_TRUSTED_PROXIES: 'loopback' }
     const scrape = async (headers: Record<string, string>) =>
       (await send(env, '127.0.0.1', headers, '/metrics')).response

@@ -83,7 +83,7 @@ const kinds = async () => {
   const rows = await database.db.many<{ kind: string }>('kinds', 'select kind from inbound_messages order by id')
   return rows.map(({ kind }) => kind)
 }
-/** The ledger of what the person did, in order. */
+/** Returns the rows of the ledger for this phone, in order. */
 const ledger = async () => {
   const rows = await database.db.many<{ row: string }>(
     'ledger',

@@ -15,8 +15,8 @@ import { keywordForm, parseBareWord } from './words.ts'
 // START, UNSTOP, YES and keywords of a number that sent STOP. Without a block, these texts have no effect yet.
 
 /**
- * Returns those of these MOs, by id, by which a blocked number opts in again at the short code that they were sent to. A part of
- * a longer text, or a text to a destination that is not one of ours, is none.
+ * Returns those of these MOs, by id, by which a blocked number opts in again at the short code that they were sent to. Parts of
+ * longer texts, and texts to destinations that are not ours, are not among them.
  */
 export async function findOptIns(tx: Db, mos: Inbound[]): Promise<Map<number, BlockedOptIn>> {
   const candidates: OptInCandidate[] = []

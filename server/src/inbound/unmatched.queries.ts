@@ -41,7 +41,7 @@ export async function countUnmatchedInbound(db: Db, connectionId: number): Promi
   return n
 }
 
-/** Locks and returns an unmatched MO of a connection; undefined if there is none with this id. */
+/** Locks and returns an unmatched MO of a connection; undefined if the connection has no such MO. */
 export function lockUnmatchedInbound(tx: Db, connectionId: number, id: number) {
   return tx.maybeOne<UnmatchedInbound & { isUnapplied: boolean; phone: number | null }>(
     'lock_unmatched_inbound',

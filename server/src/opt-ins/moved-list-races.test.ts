@@ -19,7 +19,7 @@ import { optOutOfShortCode } from './opt-out.ts'
 // list with a file of subscribers. Whatever the order, the short code sends the number no text.
 
 const phone = 2_065_550_143
-/** Another subscriber, who gets the texts. */
+/** Another subscriber, to whom the texts are sent. */
 const other = 2_065_550_144
 const at = new Date('2026-03-02T10:00:00Z')
 const before = new Date('2026-03-01T10:00:00Z')
