@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test } from 'vitest'
 import { loopbackRanges } from './address-ranges.ts'
 import { type FetchError, type GuardedRequest, makeGuardedFetch, type Resolve } from './guarded-fetch.ts'
@@ -61,20 +62,35 @@ test('a POST is sent unchanged, and the response is returned unchanged', async (
 })
 
 describe('rejects', () => {
-  test.each(['127.0.0.1', '2130706433', '0x7f.1', 'localhost', '[::1]', '[::ffff:127.0.0.1]', '0.0.0.0'])(
-    'the forbidden address %s',
-    async (host) => {
-      let called = false
-      const url = await serve((_req, res) => {
-        called = true
-        res.end()
-      })
-      const fault = await faultOf(publicFetch, { url: `${url.replace('127.0.0.1', host)}/?secret` })
-      expect(fault).toMatchObject({ name: 'FetchError', reason: 'forbidden_address' })
-      expect(fault.message).not.toContain('secret')
-      expect(called).toBe(false)
+  test.each([
+    ...['127.0.0.1', '127.1', '2130706433', '0x7f.1', '0x7f000001', '0177.0.0.1', '017700000001', '127.0.0.1.'],
+    ...['１２７.０.０.１', '127。0。0。1', '①②⑦.0.0.1', '%31%32%37.0.0.1', '8.8.8.8@127.0.0.1', 'u:p@127.0.0.1'],
+    ...['localhost', 'LOCALHOST', '0.0.0.0', '0', '[::]', '[::1]', '[0:0:0:0:0:0:0:1]'],
+    ...['[::ffff:127.0.0.1]', '[::ffff:7f00:1]', '[::127.0.0.1]', '[::ffff:0:127.0.0.1]', '[64:ff9b::7f00:1]'],
+    ...['[64:ff9b:1::7f00:1]', '[2002:7f00:1::]', '[2001:0:7f00:1::]', '[2a00::5efe:7f00:1]'],
+  ])('the forbidden address %s', async (host) => {
+    let called = false
+    const url = await serve((_req, res) => {
+      called = true
+      res.end()
+    })
+    const fault = await faultOf(publicFetch, { url: `${url.replace('127.0.0.1', host)}/?secret` })
+    expect(fault).toMatchObject({ name: 'FetchError', reason: 'forbidden_address' })
+    expect(fault.message).not.toContain('secret')
+    expect(called).toBe(false)
+  })
+
+  test.each(['fe80::1%eth0', '2a00::1%eth0', '::ffff:10.0.0.7', 'localhost', ''])(
+    'a name that resolves to %j',
+    async (address) => {
+      const fetch = makeGuardedFetch({ allowed: ['10.1.0.0/16'], resolve: async () => [{ address, family: 6 }] })
+      expect((await faultOf(fetch, { url: 'http://hooks.example/' })).reason).toBe('forbidden_address')
     },
   )
+
+  test.each([0, 22, 25, 6667])('port %i', async (port) => {
+    expect((await faultOf(loopbackFetch, { url: `http://127.0.0.1:${port}/` })).reason).toBe('forbidden_port')
+  })
 
   test('a name with a private address among public ones', async () => {
     const resolve: Resolve = async () => [
@@ -95,7 +111,15 @@ describe('rejects', () => {
     expect(called).toBe(1)
   })
 
-  test.each(['ftp://example.org/', 'file:///etc/passwd', 'example.org', 'http://', ''])('the URL %j', async (url) => {
+  test.each([
+    'ftp://example.org/',
+    'file:///etc/passwd',
+    'example.org',
+    'http://',
+    '',
+    'http://[fe80::1%25eth0]/',
+    'http://127.0.0.256/',
+  ])('the URL %j', async (url) => {
     expect((await faultOf(loopbackFetch, { url })).reason).toBe('bad_url')
   })
 })
@@ -150,6 +174,10 @@ describe('fails for', () => {
   test.each([
     ['before any byte', ''],
     ['within the body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'],
+    ['before the last chunk of the body', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n'],
+    ['within a chunk of the body', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n64\r\nhalf'],
+    ['within the header', 'HTTP/1.1 200 OK\r\nx-half: '],
+    ['after an interim response', 'HTTP/1.1 100 Continue\r\n\r\n'],
     ['after it changed the protocol', 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'],
     ['after a response that is not HTTP', '220 mail.example ESMTP\r\n'],
   ])('a server that closes the connection %s', async (_when, response) => {
@@ -167,6 +195,76 @@ describe('fails for', () => {
   ] satisfies [string, Handler][])('a server that %s', async (_how, handler) => {
     const url = await serve(handler)
     expect((await faultOf(loopbackFetch, { url, timeoutMs: 150, maxBytes: 1e6 })).reason).toBe('timeout')
+  })
+
+  const ok = 'HTTP/1.1 200 OK\r\n'
+  test.each([
+    ['sends half of a body without a length', `${ok}\r\nhalf`, undefined],
+    ['sends half of a body with a length', `${ok}content-length: 100\r\n\r\nhalf`, undefined],
+    ['sends half of a chunk', `${ok}transfer-encoding: chunked\r\n\r\n64\r\nhalf`, undefined],
+    ['sends a body without a length, byte by byte', `${ok}\r\n`, 'x'],
+    ['sends a header byte by byte', `${ok}x-slow: `, 'x'],
+    ['sends a status line byte by byte', 'HTTP/1.1 200 O', 'x'],
+    ['sends interim responses', '', 'HTTP/1.1 102 Processing\r\n\r\n'],
+  ])('a server that %s, then waits', async (_how, start, repeated) => {
+    const port = await listening(
+      createTcpServer((socket) => {
+        socket.on('error', () => {})
+        socket.write(start)
+        const timer = setInterval(() => repeated && socket.write(repeated), 10)
+        socket.on('close', () => clearInterval(timer))
+      }),
+    )
+    const url = `http://127.0.0.1:${port}/`
+    expect((await faultOf(loopbackFetch, { url, timeoutMs: 150, maxBytes: 1e6 })).reason).toBe('timeout')
+  })
+
+  test.each([
+    ['a header', `${ok}x-long: `, 'x'.repeat(1_000)],
+    ['a header of many lines', ok, 'a: b\r\n'.repeat(100)],
+    ['interim responses', '', 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(100)],
+    ['interim headers', 'HTTP/1.1 103 Early Hints\r\n', 'a: b\r\n'.repeat(100)],
+    ['chunks of one byte', `${ok}transfer-encoding: chunked\r\n\r\n`, '1\r\na\r\n'.repeat(100)],
+    ['the extension of a chunk', `${ok}transfer-encoding: chunked\r\n\r\n1;`, 'x'.repeat(1_000)],
+    ['zeros before the size of a chunk', `${ok}transfer-encoding: chunked\r\n\r\n`, '0'.repeat(1_000)],
+    ['trailers', `${ok}transfer-encoding: chunked\r\n\r\n0\r\n`, 'a: b\r\n'.repeat(100)],
+  ])('%s without end', async (_what, start, repeated) => {
+    let sent = 0
+    const port = await listening(
+      createTcpServer((socket) => {
+        socket.on('error', () => {})
+        const write = () => {
+          while (!socket.destroyed && socket.write(repeated)) sent += repeated.length
+        }
+        socket.on('drain', write)
+        socket.write(start)
+        write()
+      }),
+    )
+    const fault = await faultOf(loopbackFetch, { url: `http://127.0.0.1:${port}/`, maxBytes: 1e5 })
+    expect(['too_large', 'unreachable']).toContain(fault.reason)
+    expect(sent).toBeLessThan(10e6) // what the buffers of both sockets accept
+  })
+
+  test('a server that resets the connection within a body without a length', async () => {
+    const server = createTcpServer((socket) => {
+      socket.once('data', () => socket.write(`${ok}\r\nhalf`, () => setTimeout(() => socket.resetAndDestroy(), 50)))
+    })
+    const url = `http://127.0.0.1:${await listening(server)}/`
+    expect((await faultOf(loopbackFetch, { url })).reason).toBe('unreachable')
+  })
+
+  test('a compressed body, which is returned as it is', async () => {
+    const zipped = gzipSync('x'.repeat(1e6))
+    const url = await serve((_req, res) => res.writeHead(200, { 'content-encoding': 'gzip' }).end(zipped))
+    const { body, headers } = await loopbackFetch({ ...limits, url, maxBytes: zipped.length })
+    expect(body.equals(zipped)).toBe(true)
+    expect(headers['content-encoding']).toBe('gzip')
+  })
+
+  test('a body without a length is complete when the server closes the connection', async () => {
+    const port = await listening(createTcpServer((socket) => socket.once('data', () => socket.end(`${ok}\r\nwhole`))))
+    expect((await loopbackFetch({ ...limits, url: `http://127.0.0.1:${port}/` })).body.toString()).toBe('whole')
   })
 
   test('a name server that does not respond', async () => {

@@ -4,10 +4,31 @@
 // event twice.
 
 import { type LookupAddress, lookup as systemLookup } from 'node:dns'
-import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http'
+import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
-import { makeRanges, privateRanges } from './address-ranges.ts'
+import { isPublicAddress, makeRanges } from './address-ranges.ts'
+
+/** Maximum size of a response's header, and of everything else that is not its body: 1xx responses, trailers, chunk sizes. */
+const maxHeaderBytes = 16_384
+const maxOverheadBytes = 65_536
+
+// The ports that the Fetch standard blocks: their servers read lines, so a request could contain a command to them.
+const blockedPorts = new Set(
+  [
+    ...[
+      0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
+      110,
+    ],
+    ...[
+      111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
+    ],
+    ...[
+      540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
+    ],
+    ...[6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080],
+  ].map(String),
+)
 
 export type GuardedRequest = {
   url: string
@@ -25,7 +46,14 @@ export type GuardedResponse = { status: number; headers: IncomingHttpHeaders; bo
 /** Calls a URL and returns the response, with any status; throws a FetchError if there is no response. */
 export type GuardedFetch = (request: GuardedRequest) => Promise<GuardedResponse>
 
-export type FetchErrorReason = 'bad_url' | 'unresolved' | 'forbidden_address' | 'unreachable' | 'timeout' | 'too_large'
+export type FetchErrorReason =
+  | 'bad_url'
+  | 'unresolved'
+  | 'forbidden_address'
+  | 'forbidden_port'
+  | 'unreachable'
+  | 'timeout'
+  | 'too_large'
 
 /** Thrown if there is no response. The message contains only the host, because the rest of the URL may contain a secret. */
 export class FetchError extends Error {
@@ -45,20 +73,22 @@ export type Resolve = (host: string) => Promise<LookupAddress[]>
 export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?: Resolve }): GuardedFetch {
   const resolve = options.resolve ?? resolveBySystem
   const allowed = makeRanges(options.allowed)
-  const forbidden = makeRanges(privateRanges)
 
   return async (given) => {
     const url = parseUrl(given.url)
     const signal = AbortSignal.timeout(given.timeoutMs)
     const host = url.hostname.replace(/^\[|\]$/g, '')
     const addresses = await beforeTimeout(addressesOf(host, resolve), signal, host)
-    const rejected = addresses.find(({ address }) => forbidden.has(address) && !allowed.has(address))
-    if (rejected) throw new FetchError('forbidden_address', `${host} resolves to a forbidden address`)
+    if (!addresses.every(({ address }) => isPublicAddress(address) || (isIP(address) > 0 && allowed.has(address)))) {
+      throw new FetchError('forbidden_address', `${host} resolves to a forbidden address`)
+    }
     try {
       return await send(url, addresses, given, signal)
     } catch (error) {
       if (error instanceof FetchError) throw error
       if (signal.aborted) throw timeoutOf(host)
+      if ((error as NodeJS.ErrnoException).code === 'HPE_HEADER_OVERFLOW')
+        throw tooLarge(host, 'header', maxHeaderBytes)
       throw new FetchError('unreachable', `${host} did not respond`, error)
     }
   }
@@ -66,8 +96,12 @@ export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?
 
 function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url && /^https?:$/.test(url.protocol) && url.hostname !== '') return url
-  throw new FetchError('bad_url', 'URL is not an http or https address')
+  if (!url || !/^https?:$/.test(url.protocol) || url.hostname === '') {
+    throw new FetchError('bad_url', 'URL is not an http or https address')
+  }
+  if (blockedPorts.has(url.port))
+    throw new FetchError('forbidden_port', `port ${url.port} is not a port of a web server`)
+  return url
 }
 
 async function addressesOf(host: string, resolve: Resolve): Promise<LookupAddress[]> {
@@ -97,6 +131,10 @@ function timeoutOf(host: string): FetchError {
   return new FetchError('timeout', `${host} took too long`)
 }
 
+function tooLarge(host: string, part: 'body' | 'header' | 'response', bytes: number): FetchError {
+  return new FetchError('too_large', `the ${part} of ${host} has more than ${bytes} bytes`)
+}
+
 async function send(url: URL, addresses: LookupAddress[], given: GuardedRequest, signal: AbortSignal) {
   const { method = 'GET', headers = {}, body, maxBytes } = given
   const request = url.protocol === 'https:' ? requestHttps : requestHttp
@@ -106,8 +144,30 @@ async function send(url: URL, addresses: LookupAddress[], given: GuardedRequest,
     headers: { 'accept-encoding': 'identity', ...headers, ...length },
     agent: false,
     lookup: pinTo(addresses),
+    maxHeaderSize: maxHeaderBytes,
     signal,
   })
+  const limit = maxBytes + maxOverheadBytes
+  // the parser takes a body without a length as complete, even if the connection was reset
+  let failure: Error | undefined
+  outgoing.on('socket', (socket) => {
+    socket.on('error', (error) => {
+      failure ??= error
+    })
+    // counted at the socket, because the parser passes on only a part of what it reads
+    socket.on('data', () => {
+      if (failure === undefined && socket.bytesRead > limit) socket.destroy(tooLarge(url.hostname, 'response', limit))
+    })
+  })
+  const response = await receive(outgoing, given).catch((error) => {
+    throw failure ?? error
+  })
+  if (signal.aborted) throw timeoutOf(url.hostname)
+  if (failure) throw failure
+  return response
+}
+
+async function receive(outgoing: ClientRequest, { body, maxBytes }: GuardedRequest): Promise<GuardedResponse> {
   const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.on('response', resolve)
     outgoing.on('error', reject)
@@ -119,10 +179,11 @@ async function send(url: URL, addresses: LookupAddress[], given: GuardedRequest,
   let size = 0
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > maxBytes)
-      throw new FetchError('too_large', `the response of ${url.hostname} has more than ${maxBytes} bytes`)
+    if (size > maxBytes) throw tooLarge(outgoing.host, 'body', maxBytes)
     chunks.push(chunk)
   }
+  // the loop also ends if the connection was closed within the body
+  if (!incoming.complete) throw incoming.errored ?? new Error('the connection was closed within the body')
   return { status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks) }
 }
 
