@@ -1,4 +1,7 @@
+import type { Db } from '../db/db.ts'
 import { wake } from '../db/wake.ts'
+import { SliceSize } from '../lib/slice-size.ts'
+import type { Stopwatch } from '../lib/turn.ts'
 import { endExpansion, writeSlice } from '../log/slices.queries.ts'
 import { eachMessage, type Round } from '../log/sweeps.ts'
 import { readPersonalText } from '../messages/content/personal-text.ts'
@@ -20,6 +23,13 @@ const firstSliceRows = 1_000
 const sliceRows = 10_000
 
 /**
+ * The sizes of the slices whose rows differ in cost, by message: those that read custom fields or tags. In memory,
+ * because another worker learns them within two slices.
+ */
+const sizes = new WeakMap<Db, Map<number, SliceSize>>()
+const maxSizes = 1_000
+
+/**
  * Writes the next slice of the audience of each broadcast that is not completely expanded, and returns whether there
  * was any. A slice and its cursor commit together, so a crash between two slices neither loses nor duplicates a
  * recipient.
@@ -34,21 +44,55 @@ const expandEach = eachMessage<Pick<Runtime, 'db' | 'clock'>, OpenExpansion>({
 /**
  * Writes the next slice of one broadcast; returns false if another worker has locked it or its audience is complete.
  */
-export function expandSlice(rt: Pick<Runtime, 'db' | 'clock'>, messageId: number): Promise<boolean> {
-  return rt.db.tx(async (tx) => {
-    const cursor = await claimExpansion(tx, messageId)
-    if (!cursor) return false
-    const rows = cursor.cursorPhone === 0 ? firstSliceRows : sliceRows
-    const now = rt.clock.now()
-    const slice = { ...cursor, messageId, rows, chunkRows, lane: lanes.broadcast, dueAt: now }
-    const text = await readPersonalText(tx, cursor.listId, cursor.content)
-    const rules = await windowRulesOf(tx, messageId)
-    const isUniform = text === undefined && rules === undefined
-    const { written, ended } = await (isUniform
-      ? writeSlice(tx, slice, sliceAudience(slice, messageId, cursor.isFiltered))
-      : expandPersonally(tx, slice, { text, rules }))
-    if (ended) await endExpansion(tx, messageId, now)
-    if (written > 0) await wake(tx, 'chunks')
-    return true
-  })
+export async function expandSlice(
+  rt: Pick<Runtime, 'db' | 'clock'>,
+  messageId: number,
+  stopwatch: Stopwatch = () => performance.now(),
+): Promise<boolean> {
+  const size = sizeFor(rt.db, messageId)
+  const startedAt = stopwatch()
+  try {
+    const slice = await rt.db.tx((tx) => writeNext(tx, rt.clock.now(), messageId, size.rows, stopwatch))
+    if (slice?.isUneven) size.took(slice.passed, stopwatch() - startedAt)
+    if (slice?.ended) sizes.get(rt.db)?.delete(messageId)
+    return slice !== undefined
+  } catch (error) {
+    size.failed()
+    throw error
+  }
+}
+
+type WrittenSlice = { ended: boolean; passed: number; isUneven: boolean }
+
+async function writeNext(
+  tx: Db,
+  now: Date,
+  messageId: number,
+  unevenRows: number,
+  stopwatch: Stopwatch,
+): Promise<WrittenSlice | undefined> {
+  const cursor = await claimExpansion(tx, messageId)
+  if (!cursor) return undefined
+  const text = await readPersonalText(tx, cursor.listId, cursor)
+  const rules = await windowRulesOf(tx, messageId)
+  const isPersonal = text !== undefined || rules !== undefined
+  const isUneven = isPersonal || cursor.isFiltered
+  const rows = isUneven ? unevenRows : cursor.cursorPhone === 0 ? firstSliceRows : sliceRows
+  const slice = { ...cursor, messageId, rows, chunkRows, lane: lanes.broadcast, dueAt: now }
+  const { written, passed, ended } = isPersonal
+    ? await expandPersonally(tx, slice, { text, rules }, stopwatch)
+    : { passed: rows, ...(await writeSlice(tx, slice, sliceAudience(slice, messageId, cursor.isFiltered))) }
+  if (ended) await endExpansion(tx, messageId, now)
+  if (written > 0) await wake(tx, 'chunks')
+  return { ended, passed, isUneven }
+}
+
+function sizeFor(db: Db, messageId: number): SliceSize {
+  const known = sizes.get(db) ?? new Map<number, SliceSize>()
+  sizes.set(db, known)
+  const size = known.get(messageId) ?? new SliceSize(sliceRows)
+  // sizes of messages that another worker finished
+  if (known.size >= maxSizes) known.clear()
+  known.set(messageId, size)
+  return size
 }

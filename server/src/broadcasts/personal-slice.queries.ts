@@ -1,6 +1,8 @@
+import { fieldValues } from '../custom-fields/custom-fields.sql.ts'
 import type { Db } from '../db/db.ts'
-import { sql } from '../db/sql.ts'
+import { param, sql } from '../db/sql.ts'
 import type { Audience } from '../messages/audience/audience.ts'
+import { longestValue } from '../messages/content/text-length.ts'
 import { audienceRows, type ExtraColumn } from './audience.sql.ts'
 
 export type AudienceSlice = {
@@ -35,14 +37,23 @@ export type AudienceRow = {
   carrier: number | null
 }
 
-export type AudienceRead = { people: AudienceRow[]; lastPhone: number | null; ended: boolean }
+export type AudienceRead = {
+  /** Number of subscribers that were read; `people` are those of them who belong to the audience. */
+  rows: number
+  people: AudienceRow[]
+  lastPhone: number | null
+  ended: boolean
+}
+
+/** Maximum number of characters of custom values in one read: they take up to four octets in the response. */
+const charactersAtOnce = 8_000_000
 
 const profile: ExtraColumn[] = ['first_name', 'last_name', 'email', 'zip_code'].map((name) => ({ name, from: [name] }))
 
-const fieldValues = (fieldKeys: string[]): ExtraColumn => ({
+const valuesOf = (fieldKeys: string[]): ExtraColumn => ({
   name: 'field_values',
   from: ['custom_fields'],
-  as: sql`array(select s.custom_fields -> key from unnest(${fieldKeys}::text[]) with ordinality as field(key, n) order by n)`,
+  as: fieldValues(param(fieldKeys), longestValue),
 })
 
 const carrierOfPhone: ExtraColumn = {
@@ -66,28 +77,33 @@ const noCarrier: ExtraColumn = { name: 'looked_up', from: [], as: sql`null::int`
 
 const noValues: ExtraColumn = { name: 'field_values', from: [], as: sql`'{}'::jsonb[]` }
 
-/** Returns the next recipients of an audience after the cursor, and the last phone that was read. */
+/**
+ * Returns the next recipients of an audience after the cursor, and the last phone that was read: at most `rows`, and
+ * fewer if the message has many custom fields. Values that are too long for any text are cut.
+ */
 export async function readAudienceSlice(db: Db, slice: AudienceSlice): Promise<AudienceRead> {
   const { audience, fieldKeys } = slice
+  const rows = Math.max(1, Math.min(slice.rows, Math.floor(charactersAtOnce / (fieldKeys.length * longestValue))))
   const extra = [
     ...profile,
-    fieldKeys.length > 0 ? fieldValues(fieldKeys) : noValues,
+    fieldKeys.length > 0 ? valuesOf(fieldKeys) : noValues,
     slice.withForecast ? carrierOfPhone : noCarrier,
     slice.withForecast ? blocked(slice.listId) : notRequested,
   ]
-  const rows = await db.many<AudienceRow & { rows: number; lastPhone: number | null }>(
+  const read = await db.many<AudienceRow & { rows: number; lastPhone: number | null }>(
     `read_audience${audience ? '_filtered' : ''}${fieldKeys.length > 0 ? '_with_fields' : ''}${slice.withForecast ? '_with_forecast' : ''}`,
     sql`
-    with ${audienceRows(slice, audience ? sql`${JSON.stringify(audience)}::jsonb` : undefined, extra)}
+    with ${audienceRows({ ...slice, rows }, audience ? sql`${JSON.stringify(audience)}::jsonb` : undefined, extra)}
     select a.phone, a.subscribed, a.first_name as "firstName", a.last_name as "lastName", a.email, a.zip_code as "zipCode",
            a.field_values as values, a.looked_up as carrier, a.stopped, p.rows, p.last_phone as "lastPhone"
       from progress p left join audience a on true
      order by a.phone`,
   )
-  const [first] = rows
+  const [first] = read
   return {
-    people: rows.filter((row) => row.phone !== null),
+    rows: first?.rows ?? 0,
+    people: read.filter((row) => row.phone !== null),
     lastPhone: first?.lastPhone ?? null,
-    ended: (first?.rows ?? 0) < slice.rows,
+    ended: (first?.rows ?? 0) < rows,
   }
 }

@@ -54,7 +54,7 @@ test('writes personal texts, in chunks of consecutive ids', async () => {
   await addField('team')
   await fill(12_345)
   const id = await send('Hi {first_name}, {team} meets at nine.')
-  await expandAll()
+  while (await expandSlice(rt(), id, () => 0));
   await checkCounters(database.db, id)
   const written = await rows(id)
   expect(written).toHaveLength(12_345)
@@ -74,7 +74,7 @@ test('writes personal texts, in chunks of consecutive ids', async () => {
        from send_chunks where message_id = $1`,
     [id],
   )
-  expect(chunks).toEqual({ uncovered: 0, largest: 1_000, chunks: 13 })
+  expect(chunks).toEqual({ uncovered: 0, largest: 1_000, chunks: 14 })
 })
 
 test('counts the parts of each text, and suppresses texts with too many', async () => {
@@ -164,14 +164,14 @@ test('writes each recipient once when several workers expand concurrently', asyn
 test('writes nothing of a slice whose worker dies', async () => {
   await fill(3_000)
   const id = await send('Hi {first_name}')
-  await expandSlice(rt(), id)
+  await expandSlice(rt(), id, () => 0)
   await expect(
     database.db.tx(async (tx) => {
       await expandSlice({ ...rt(), db: tx }, id)
       throw new Error('killed')
     }),
   ).rejects.toThrow('killed')
-  expect((await readCounters(database.db, id)).audience).toBe(1_000)
+  expect((await readCounters(database.db, id)).audience).toBe(200)
   await expandAll()
   expect((await readCounters(database.db, id)).audience).toBe(3_000)
   await checkCounters(database.db, id)

@@ -1,9 +1,10 @@
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
+import { type Stopwatch, Turn } from '../lib/turn.ts'
 import { type ChunkOfSlice, type LogRow, writePersonalSlice } from '../log/personal-slice.queries.ts'
 import type { RecipientSlice } from '../log/slices.queries.ts'
-import { partsWithin } from '../messages/content/content.ts'
 import type { PersonalText } from '../messages/content/personal-text.ts'
+import { partsWithin } from '../messages/content/text-length.ts'
 import { findWindow, type WindowRules } from '../quiet-hours/windows.ts'
 import type { Cursor } from './expansion.queries.ts'
 import { type AudienceRow, readAudienceSlice } from './personal-slice.queries.ts'
@@ -18,25 +19,33 @@ export type PlannedWindow = { opensAt: Date; closesAt: Date | null; location: st
 /** How a message differs between recipients: in the content, in the time at which it may be sent, or both. */
 export type Personal = { text: PersonalText | undefined; rules: WindowRules | undefined }
 
+/** Time in which texts and windows are computed between two statements; the lease of the session is 5 s. */
+const turnMs = 200
+
 /**
  * Writes the next recipients after the cursor, each in their own window and with their own content if it differs from
- * the message's, and advances the cursor. Returns how many were written, and whether the end of the list was reached.
+ * the message's, and advances the cursor: all that were read, or those that were computed before the turn was over.
+ * Returns how many were written, how many subscribers the cursor passed, and whether the end of the list was reached.
  */
 export async function expandPersonally(
   tx: Db,
   slice: RecipientSlice & Cursor,
   { text, rules }: Personal,
-): Promise<{ written: number; ended: boolean }> {
+  stopwatch?: Stopwatch,
+): Promise<{ written: number; passed: number; ended: boolean }> {
   await findByKeys(tx)
-  const { people, lastPhone, ended } = await readAudienceSlice(tx, { ...slice, fieldKeys: text?.fieldKeys ?? [] })
-  if (lastPhone === null) return { written: 0, ended }
+  const read = await readAudienceSlice(tx, { ...slice, fieldKeys: text?.fieldKeys ?? [] })
+  const { people, lastPhone } = read
+  if (lastPhone === null) return { written: 0, passed: 0, ended: read.ended }
   const anyTime = { opensAt: slice.dueAt, closesAt: null, location: null }
-  const planned = people.map((person) => {
+  const planned: Planned[] = []
+  const computed = await new Turn(turnMs, stopwatch).forEach(people, (person) => {
     const row = logRow(person, slice, text)
     const window = rules ? findWindow(person, rules, slice.dueAt) : anyTime
-    if (window) return { row, window }
-    return { row: { ...row, reason: row.reason ?? 'no_window', content: null }, window: anyTime }
+    if (window) planned.push({ row, window })
+    else planned.push({ row: { ...row, reason: row.reason ?? 'no_window', content: null }, window: anyTime })
   })
+  const isWhole = computed === people.length
   const { rows, chunks } = groupByWindow(planned, slice.chunkRows)
   await writePersonalSlice(tx, {
     messageId: slice.messageId,
@@ -45,9 +54,9 @@ export async function expandPersonally(
     at: slice.dueAt,
     rows,
     chunks,
-    lastPhone,
+    lastPhone: isWhole ? lastPhone : (people[computed - 1] as AudienceRow).phone,
   })
-  return { written: rows.length, ended }
+  return { written: rows.length, passed: isWhole ? read.rows : computed, ended: isWhole && read.ended }
 }
 
 /** Returns a person's row: suppressed if they have opted out, or if their text is blank or has too many parts. */

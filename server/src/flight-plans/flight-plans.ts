@@ -4,6 +4,8 @@ import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { enqueue } from '../jobs/jobs.ts'
 import { utcDay } from '../lib/clock.ts'
+import { SliceSize } from '../lib/slice-size.ts'
+import { Turn } from '../lib/turn.ts'
 import { validateContent } from '../messages/content/content.ts'
 import { readPersonalText } from '../messages/content/personal-text.ts'
 import { readTimingOfList, readTimings } from '../messages/timing/windows.queries.ts'
@@ -32,7 +34,7 @@ type Rt = Pick<Runtime, 'db' | 'clock'>
 export const computeJob = 'flight-plans.compute'
 
 const maxPending = 5
-/** A slice of this size takes far less than one second, the limit of a statement. */
+/** Maximum rows of a slice: with usual rows it takes far less than one second, the limit of a statement. */
 const sliceRows = 10_000
 
 /**
@@ -63,7 +65,7 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
   if (!plan) return
   const totals = newTotals()
   const now = plan.createdAt
-  const text = await readPersonalText(db, plan.listId, plan.content)
+  const text = await readPersonalText(db, plan.listId, plan)
   const timing = await readTiming(db, plan)
   const rules = await rulesOf(db, timing)
   const counter = new TotalsCounter(totals, {
@@ -80,16 +82,18 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
     audienceAt: now,
     fieldKeys: text?.fieldKeys ?? [],
     withForecast: true,
-    rows: sliceRows,
   }
+  const size = new SliceSize(sliceRows)
   for (let cursorPhone: number | null = 0; cursorPhone !== null; ) {
     signal.throwIfAborted()
     const after = cursorPhone
+    const startedAt = performance.now()
     const read: AudienceRead = await db.tx(async (tx) => {
       await findByKeys(tx)
-      return readAudienceSlice(tx, { ...slice, cursorPhone: after })
+      return readAudienceSlice(tx, { ...slice, rows: size.rows, cursorPhone: after })
     })
-    for (const person of read.people) counter.add(person)
+    await new Turn().forEach(read.people, (person) => counter.add(person))
+    size.took(read.rows, performance.now() - startedAt)
     cursorPhone = read.ended ? null : read.lastPhone
   }
   const cost = await priceParts(db, plan.accountId, utcDay(plan.sendAt ?? now), partsByCarrier(totals))

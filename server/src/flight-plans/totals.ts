@@ -1,5 +1,5 @@
 import type { AudienceRow } from '../broadcasts/personal-slice.queries.ts'
-import { partsWithin } from '../messages/content/content.ts'
+import { partsWithin } from '../messages/content/text-length.ts'
 import { charactersOutsideGsm7, toGsm7 } from '../sms/look-alikes.ts'
 import { countParts } from '../sms/parts.ts'
 

@@ -14,8 +14,9 @@ import { insertAddressed, insertBroadcast, type NewBroadcast, type PersonalConte
 import type { Audience } from './audience/audience.ts'
 import { listProfiles } from './audience/recipients.queries.ts'
 import { rejectOptedOut } from './audience/recipients.ts'
-import { partsWithin, typicalPartCount } from './content/content.ts'
+import { typicalPartCount } from './content/content.ts'
 import { readPersonalText } from './content/personal-text.ts'
+import { partsWithin } from './content/text-length.ts'
 import {
   type Collection,
   countMessages,
@@ -157,8 +158,8 @@ const reorder = <T>(order: number[], things: T[]): T[] => order.flatMap((n) => t
  * blank.
  */
 async function personalTexts(tx: Db, input: AddressedInput): Promise<PersonalContent[] | undefined> {
-  const { listId, content, phones, maxParts = null, field } = input
-  const text = listId === null ? undefined : await readPersonalText(tx, listId, content)
+  const { listId, phones, maxParts = null, field } = input
+  const text = listId === null ? undefined : await readPersonalText(tx, listId, input)
   if (listId === null || !text) return undefined
   return (await listProfiles(tx, listId, phones, text.fieldKeys)).map((person) => {
     const own = text.textFor(person)

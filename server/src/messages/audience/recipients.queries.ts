@@ -1,4 +1,7 @@
+import { fieldValues } from '../../custom-fields/custom-fields.sql.ts'
 import type { Db } from '../../db/db.ts'
+import { param, sql } from '../../db/sql.ts'
+import { longestValue } from '../content/text-length.ts'
 
 /**
  * Returns those of these numbers that have opted out of or been cleaned from the list, or are blocked on the short
@@ -43,18 +46,20 @@ export type PersonProfile = {
   values: unknown[]
 }
 
-/** Returns the profile of each of these numbers on the list, in their order; empty for a number that is not on it. */
+/**
+ * Returns the profile of each of these numbers on the list, in their order; empty for a number that is not on it. Values
+ * that are too long for any text are cut.
+ */
 export function listProfiles(db: Db, listId: number, phones: number[], fieldKeys: string[]) {
   return db.many<PersonProfile>(
     'list_profiles',
-    /* sql */ `
+    sql`
     select g.phone, coalesce(s.first_name, '') as "firstName", coalesce(s.last_name, '') as "lastName",
            coalesce(s.email, '') as email, coalesce(s.zip_code, '') as "zipCode",
-           array(select s.custom_fields -> key from unnest($3::text[]) with ordinality as requested(key, n) order by n) as values
-      from unnest($2::bigint[]) with ordinality as g(phone, n)
+           ${fieldValues(param(fieldKeys), longestValue)} as values
+      from unnest(${phones}::bigint[]) with ordinality as g(phone, n)
       left join lateral (
-        select * from subscribers where list_id = $1 and phone = g.phone offset 0) s on true
+        select * from subscribers where list_id = ${listId} and phone = g.phone offset 0) s on true
      order by g.n`,
-    [listId, phones, fieldKeys],
   )
 }

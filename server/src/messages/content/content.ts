@@ -3,11 +3,8 @@ import { errors } from '../../errors.ts'
 import { countParts } from '../../sms/parts.ts'
 import { findTagFaults, isPlain, parseTemplate, tagText } from './merge-tags.ts'
 import { fieldsFor, personalText, unknownTags } from './personal-text.ts'
+import { maxCharacters, mostParts, partsWithin } from './text-length.ts'
 
-/** The contract's limit, in Unicode code points. */
-const maxCharacters = 160
-/** Ten parts of 153 GSM-7 characters: no valid content is longer. */
-const longestTextCharacters = 1_530
 /** The maximum length of content, including merge tags and their fallbacks. */
 const longestContent = 5_000
 
@@ -27,7 +24,7 @@ export async function validateContent(db: Db, listId: number, content: string, m
   const fields = await fieldsFor(db, listId, template)
   const unknown = unknownTags(template, fields)
   if (unknown.length > 0) throw contentError(`has unknown merge tags: ${namesOf(unknown)}`)
-  const { fallbackText } = personalText(template, fields, 'UTC')
+  const { fallbackText } = personalText(template, fields, { timeZone: 'UTC', maxParts })
   if (fallbackText.trim() === '')
     throw contentError('would be blank for some recipients: add fall-backs to its merge tags')
   if (partsWithin(fallbackText, maxParts) === undefined) throw tooLong(maxParts)
@@ -42,21 +39,11 @@ function rejectTagFaults(content: string): void {
     throw contentError(`has malformed merge tags (write \\{ for a brace): ${malformed.join(', ')}`)
 }
 
-/**
- * Returns the number of parts of a text, or undefined if it exceeds the limit of a message with this `max_parts`. The
- * rule is the same for the content and for each recipient's text.
- */
-export function partsWithin(text: string, maxParts: number | null): number | undefined {
-  if (maxParts === null && text.length > maxCharacters && countCharacters(text) > maxCharacters) return undefined
-  if (text.length > 2 * longestTextCharacters) return undefined
-  const { partCount } = countParts(text)
-  return maxParts === null || partCount <= maxParts ? partCount : undefined
-}
-
 /** Returns the number of parts of the content with the fallbacks of its merge tags. */
 export function typicalPartCount(content: string): number {
   if (isPlain(content)) return countParts(content).partCount
-  return countParts(personalText(parseTemplate(content), [], 'UTC').fallbackText).partCount
+  return countParts(personalText(parseTemplate(content), [], { timeZone: 'UTC', maxParts: mostParts }).fallbackText)
+    .partCount
 }
 
 const contentError = (fault: string) => errors.invalid({ 'message.content': [fault] })
@@ -67,9 +54,3 @@ function tooLong(maxParts: number | null) {
 }
 
 const namesOf = (tags: Parameters<typeof tagText>[0][]) => [...new Set(tags.map(tagText))].join(', ')
-
-function countCharacters(text: string): number {
-  let count = 0
-  for (const _ of text) count++
-  return count
-}

@@ -44,10 +44,20 @@ export function isPlain(content: string): boolean {
   return !content.includes('{') || (!content.includes('\\{') && parseTemplate(content).tags.length === 0)
 }
 
-/** Returns the text for one recipient. */
-export function render(template: Template, valueFor: (tag: Tag) => string): string {
+/**
+ * Returns the text for one recipient. The text ends with the piece with which it becomes longer than `longest` UTF-16
+ * units, so that a text that is too long to be sent costs no more than one that is sent.
+ */
+export function render(
+  template: Template,
+  valueFor: (tag: Tag) => string,
+  longest: number = Number.POSITIVE_INFINITY,
+): string {
   let text = ''
-  for (const piece of template.pieces) text += typeof piece === 'string' ? piece : valueFor(piece)
+  for (const piece of template.pieces) {
+    text += typeof piece === 'string' ? piece : valueFor(piece)
+    if (text.length > longest) break
+  }
   return text
 }
 
