@@ -8,5 +8,6 @@ const folder = fileURLToPath(new URL('../../../console/dist/', import.meta.url))
 /** Serves the console at `/`, if it has been built. */
 export async function serveConsole(app: FastifyInstance) {
   if (!existsSync(folder)) return
-  await app.register(fastifyStatic, { root: folder, decorateReply: false, schemaHide: true })
+  // a route per file, so that all other paths are unknown for every method
+  await app.register(fastifyStatic, { root: folder, decorateReply: false, schemaHide: true, wildcard: false })
 }

@@ -20,9 +20,10 @@ export function useErrorHandler(app: FastifyInstance) {
   })
 }
 
-/** Sends an error in the contract's envelope; clients may retry a 503 or 409 after one second. */
+/** Sends an error in the contract's envelope, a 405 with `Allow`; clients may retry a 503 or 409 after one second. */
 export function sendError(error: AppError, req: FastifyRequest, reply: FastifyReply) {
   if (error.status === 503 || error.status === 409) reply.header('retry-after', 1)
+  if (error.status === 405) reply.header('allow', req.server.pathMethods.of(req.url).join(', '))
   return reply
     .code(error.status)
     .type('application/json; charset=utf-8')
@@ -48,9 +49,13 @@ function toAppError(error: FastifyError, req: FastifyRequest): AppError {
   return errors.internal()
 }
 
-/** Returns a 422 with the errors per field; for a malformed id in a path, the 404 that its parameter declares. */
+/**
+ * Returns a 422 with the errors per field; for a malformed id in a path, the 404 that its parameter declares, or a 405 if the
+ * id is the last word of another path that has other methods (`PUT .../messages/draft`).
+ */
 function toValidationError(error: FastifyError, req: FastifyRequest): AppError {
   if (error.validationContext !== 'params') return errors.invalid(detailsOf(error.validation ?? []))
+  if (!req.server.pathMethods.of(req.url).includes(req.method)) return errors.methodNotAllowed()
   const param = error.validation?.[0]?.instancePath.slice(1) ?? ''
   const notFound = notFoundOf(req.routeOptions.schema?.params, param) ?? errors.pathNotFound
   req.log.debug({ param }, 'malformed id in path')

@@ -1,12 +1,14 @@
 import type { Hash } from 'node:crypto'
 import type { Runtime } from '../runtime.ts'
 import type { Caller } from './auth.ts'
+import type { PathMethods } from './path-methods.ts'
 
 // Our additions to Fastify's types.
 
 declare module 'fastify' {
   interface FastifyInstance {
     rt: Runtime
+    pathMethods: PathMethods
   }
   interface FastifyRequest {
     /** The account of the request's key; set on every path below /api/v2. */
