@@ -49,6 +49,7 @@ import { serveConsole } from './console.ts'
 import { presentError, sendError, useErrorHandler } from './error-handler.ts'
 import { parseForm } from './form.ts'
 import { healthRoutes } from './health.ts'
+import { useHostCheck } from './host-header.ts'
 import { useIdempotency } from './idempotency.ts'
 import { useLeniency } from './leniency.ts'
 import { useOpenApi } from './openapi.ts'
@@ -66,6 +67,8 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: makeRequestId,
     bodyLimit,
+    // `useHostCheck` rejects such requests with the error envelope
+    http: { requireHostHeader: false },
     rewriteUrl: rewriteRequest,
     // published URLs start with CARILLON_PUBLIC_URL, whatever `Host` and the headers of a proxy say
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
@@ -96,10 +99,11 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
   app.setSerializerCompiler(() => JSON.stringify)
   useErrorHandler(app)
   useNotFound(app)
-  useBodyParser(app)
-  useLeniency(app)
   useAccessLog(app)
   useRequestMeter(app, rt.metrics)
+  useHostCheck(app)
+  useBodyParser(app)
+  useLeniency(app)
   await useOpenApi(app)
   await app.register(healthRoutes)
   await app.register(metricsRoutes)
