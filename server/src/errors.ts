@@ -26,9 +26,19 @@ export const errors = {
   unreadableRequest: (reason: string) => new AppError(400, 'unreadable_request', reason),
   unauthorized: () => new AppError(401, 'unauthorized', 'API key authorization failure'),
   metricsUnauthorized: () =>
-    new AppError(401, 'unauthorized', 'Metrics require CARILLON_METRICS_TOKEN, or a request from this machine'),
+    new AppError(
+      401,
+      'unauthorized',
+      'Metrics require CARILLON_METRICS_TOKEN, or a request from this machine to localhost',
+    ),
   metricsNeedToken: () =>
     new AppError(403, 'metrics_need_token', 'Metrics are disabled in production unless CARILLON_METRICS_TOKEN is set'),
+  foreignOrigin: () =>
+    new AppError(
+      403,
+      'foreign_origin',
+      'A web page of another origin sent this request; the address of our own pages must be that of CARILLON_PUBLIC_URL',
+    ),
   keyDisabled: () => new AppError(403, 'key_disabled', 'This API key is disabled'),
   scopeTooNarrow: () => new AppError(403, 'scope_too_narrow', 'The scope of this API key does not allow this request'),
   pathNotFound: notFound('path_not_found', 'Path'),

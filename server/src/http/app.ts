@@ -55,7 +55,9 @@ import { useLeniency } from './leniency.ts'
 import { useOpenApi } from './openapi.ts'
 import { usePatch } from './patch.ts'
 import { useRateLimit } from './rate-limit.ts'
+import { setResponseHeaders, useResponseHeaders } from './response-headers.ts'
 import { useAccept, useNotFound } from './routing-errors.ts'
+import { useOriginCheck } from './web-pages.ts'
 
 const bodyLimit = 1_000_000
 
@@ -89,6 +91,7 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
       },
     },
     frameworkErrors: (_error, req, reply) => {
+      setResponseHeaders(reply as FastifyReply)
       sendError(errors.unreadableRequest('Malformed request path'), req, reply as FastifyReply)
     },
     clientErrorHandler,
@@ -101,7 +104,9 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
   useNotFound(app)
   useAccessLog(app)
   useRequestMeter(app, rt.metrics)
+  useResponseHeaders(app)
   useHostCheck(app)
+  useOriginCheck(app, rt.config.http.publicUrl)
   useBodyParser(app)
   useLeniency(app)
   await useOpenApi(app)
@@ -233,6 +238,6 @@ function clientErrorHandler(this: FastifyInstance, error: Error & { code?: strin
   const status = tooLarge ? '431 Request Header Fields Too Large' : timedOut ? '408 Request Timeout' : '400 Bad Request'
   const body = JSON.stringify(presentError(errors.unreadableRequest('Malformed HTTP request'), makeRequestId()))
   socket.end(
-    `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n${body}`,
   )
 }

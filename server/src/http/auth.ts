@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
+import { isFromBrowser } from './web-pages.ts'
 
 export type Caller = {
   account: {
@@ -27,14 +28,15 @@ export type FindCaller = (key: string) => Promise<Caller | 'disabled' | undefine
 
 /**
  * Rejects requests without a valid key (HTTP Basic; the key is the password, and the user name is ignored, because clients
- * send arbitrary values there). Sets `req.account` and `req.apiKey`.
+ * send arbitrary values there). Sets `req.account` and `req.apiKey`. Browsers
+ * are not challenged.
  */
 export function useAuth(app: FastifyInstance, findCaller: FindCaller) {
   app.addHook('onRequest', async (req, reply) => {
     const key = keyOf(req.headers.authorization)
     const caller = key === undefined ? undefined : await findCaller(key)
     if (caller === undefined) {
-      reply.header('www-authenticate', 'Basic realm="Carillon", charset="UTF-8"')
+      if (!isFromBrowser(req.headers)) reply.header('www-authenticate', 'Basic realm="Carillon", charset="UTF-8"')
       throw errors.unauthorized()
     }
     if (caller === 'disabled') throw errors.keyDisabled()

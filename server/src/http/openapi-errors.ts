@@ -8,7 +8,10 @@ const schema = { $ref: '#/components/schemas/ErrorResponse' }
 const shared = {
   400: ['BadRequest', 'The path, the body or a header is malformed.'],
   401: ['Unauthorized', 'The API key is missing or wrong.'],
-  403: ['Forbidden', 'The API key is disabled, or its scope is too narrow.'],
+  403: [
+    'Forbidden',
+    'The API key is disabled, its scope is too narrow, or a web page of another origin sent the request.',
+  ],
   406: ['NotAcceptable', 'The header `Accept` does not include application/json.'],
   409: [
     'Conflict',

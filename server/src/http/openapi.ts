@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { sharedResponses, withSharedErrors } from './openapi-errors.ts'
 import { addExamples, describeUpload } from './openapi-examples.ts'
 import { ComponentSchemas, describeParameter, type Json, pascal } from './openapi-schemas.ts'
+import { usePageHeaders } from './response-headers.ts'
 
 const description = `Lists, subscribers and broadcasts by text message, compatible with the momoGood Messaging API v2
 (formerly the Tatango v2 API). Additions to that API are marked \`x-extension\` and do not affect its clients.
@@ -58,18 +59,20 @@ export async function useOpenApi(app: FastifyInstance) {
     },
   })
   app.get('/openapi.json', { schema: { hide: true } }, async () => openApiOf(app))
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'",
-    // requests from the page work at any address that serves it
-    transformSpecification: () => ({ ...openApiOf(app), servers: serversOfPage(app) }),
-    transformSpecificationClone: false,
-    // the top bar shows the library's logo and a field for the URL of another API
-    theme: {
-      title: 'Carillon API',
-      css: [{ filename: 'carillon.css', content: '.swagger-ui .topbar { display: none }' }],
-    },
-    uiConfig: { docExpansion: 'list', defaultModelsExpandDepth: -1 },
+  await app.register(async (pages) => {
+    usePageHeaders(pages)
+    await pages.register(swaggerUi, {
+      routePrefix: '/docs',
+      // requests from the page work at any address that serves it
+      transformSpecification: () => ({ ...openApiOf(app), servers: serversOfPage(app) }),
+      transformSpecificationClone: false,
+      // the top bar shows the library's logo and a field for the URL of another API
+      theme: {
+        title: 'Carillon API',
+        css: [{ filename: 'carillon.css', content: '.swagger-ui .topbar { display: none }' }],
+      },
+      uiConfig: { docExpansion: 'list', defaultModelsExpandDepth: -1 },
+    })
   })
 }
 

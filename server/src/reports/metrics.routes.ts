@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
+import { isUnforgeableHost } from '../http/web-pages.ts'
 import { loopbackRanges, makeRanges } from '../lib/address-ranges.ts'
 import type { Runtime } from '../runtime.ts'
 import { listMetrics } from '../system/heartbeats.queries.ts'
@@ -42,14 +43,17 @@ function isClosed({ config }: Runtime): boolean {
   return config.mode === 'production' && config.metricsToken === undefined
 }
 
-/** Returns whether a request has the token, or, if none is set, comes from this machine and not through a proxy. */
+/**
+ * Returns whether a request has the token, or, if none is set, comes from this machine, neither through a proxy nor from a page
+ * whose name DNS has pointed at this machine.
+ */
 function mayScrape(req: FastifyRequest, { config }: Runtime): boolean {
   if (config.metricsToken) {
     const given = /^bearer +(\S+) *$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''
     return timingSafeEqual(sha256(given), sha256(config.metricsToken.reveal()))
   }
   const isForwarded = req.headers['x-forwarded-for'] !== undefined || req.headers.forwarded !== undefined
-  return !isForwarded && loopback.has(req.socket.remoteAddress ?? '0.0.0.0')
+  return !isForwarded && isUnforgeableHost(req.headers.host) && loopback.has(req.socket.remoteAddress ?? '0.0.0.0')
 }
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest()

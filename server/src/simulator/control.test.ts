@@ -263,16 +263,19 @@ describe('the control API', () => {
     expect((await fetch(`${base}/settings`, { method: 'PATCH', body: 'x'.repeat(70_000) })).status).toBe(413)
   })
 
-  test.each([{ host: 'carillon.example' }, { origin: 'http://localhost' }])(
-    'responds with 403 to %o',
-    async (headers) => {
-      const request = http.request({ port: simulator.controlPort(), host: '127.0.0.1', path: '/state', headers })
-      const statusCode = await new Promise((resolve, reject) => {
-        request.on('response', (response) => resolve(response.resume().statusCode))
-        request.on('error', reject)
-        request.end()
-      })
-      expect(statusCode).toBe(403)
-    },
-  )
+  test.each([
+    { host: 'carillon.example' },
+    { origin: 'http://localhost' },
+    { origin: 'null' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+  ])('responds with 403 to %o', async (headers) => {
+    const request = http.request({ port: simulator.controlPort(), host: '127.0.0.1', path: '/state', headers })
+    const statusCode = await new Promise((resolve, reject) => {
+      request.on('response', (response) => resolve(response.resume().statusCode))
+      request.on('error', reject)
+      request.end()
+    })
+    expect(statusCode).toBe(403)
+  })
 })

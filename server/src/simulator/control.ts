@@ -81,14 +81,22 @@ async function serve(controlled: Controlled, request: IncomingMessage, response:
     // do not wait for the rest of a rejected body
     if (!request.complete) response.setHeader('connection', 'close')
   }
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' })
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'cache-control': 'no-store',
+    'cross-origin-resource-policy': 'same-origin',
+    'x-content-type-options': 'nosniff',
+  })
   response.end(`${JSON.stringify(content)}\n`)
 }
 
-/** Rejects web pages: any page in a browser on this machine can reach loopback, so Host must be local and Origin absent. */
+/**
+ * Rejects web pages, because any page in a browser on this machine can reach loopback: Host must be local, Origin absent, and
+ * a browser's request one that its user typed.
+ */
 function requireLocalClient(request: IncomingMessage): void {
-  const host = request.headers.host ?? ''
-  if (!/^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host) || request.headers.origin !== undefined) {
+  const { host = '', origin, 'sec-fetch-site': site = 'none' } = request.headers
+  if (!/^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host) || origin !== undefined || site !== 'none') {
     throw new ControlError(403, 'forbidden', 'The control API serves clients on this machine only, not web pages')
   }
 }
