@@ -6,6 +6,7 @@ import { listQueued } from '../../test/queued.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import { readEnv } from '../config/config.ts'
 import { findAlarms } from '../connections/alarms.ts'
 import type { Db } from '../db/db.ts'
 import type { Chunk } from '../log/chunk.ts'
@@ -305,6 +306,42 @@ describe('the receipt deadline', () => {
     expect(await counters()).toMatchObject({ sent: 1 })
     await close(2.1)
     expect(await counters()).toMatchObject({ expired: 1 })
+    expect(await message()).toMatchObject({ closed: true })
+  })
+
+  test.each([2_147_483, 2_147_484, 2_592_000])(
+    'of %i seconds delays only the messages of its connection',
+    async (seconds) => {
+      const other = await make.list(database.db)
+      const longest = (await make.connection(database.db, { name: 'longest' })).id
+      const sql = 'insert into short_code_routes (short_code_id, connection_id) values ($1, $2)'
+      await database.db.exec('route', sql, [other.shortCodeId, longest])
+      await setDeadline('longest', seconds)
+      await database.db.exec('only_own', `update connections set serves_all = name = 'default'`)
+      await make.subscriber(database.db, { listId: other.id, phone: phoneOf(9) })
+      const theirs = await acceptBroadcast(rt(), { accountId: other.accountId, list: other, content: 'Open at nine.' })
+      const sentAt = `update messages set status = 'sent', sent_at = now() where id = $1`
+      await database.db.exec('sent', sentAt, [theirs.id])
+      expect(await close(73)).toBe(1)
+      expect(await message()).toMatchObject({ closed: true })
+      await close(seconds / 3_600 - 0.1)
+      const isClosed = () =>
+        database.db.one<{ closed: boolean }>(
+          'theirs',
+          'select closed_at is not null as closed from messages where id = $1',
+          [theirs.id],
+        )
+      expect(await isClosed()).toEqual({ closed: false })
+      await close(seconds / 3_600 + 0.1)
+      expect(await isClosed()).toEqual({ closed: true })
+    },
+  )
+
+  test('of the installation may be as long as its setting permits', async () => {
+    const config = readEnv({ CARILLON_RECEIPT_DEADLINE_S: '2592000' })
+    const closeAt = (hours: number) => closeOverdue({ ...rt(later(hours)), config })
+    expect(await closeAt(719.9)).toBe(0)
+    expect(await closeAt(720.1)).toBe(1)
     expect(await message()).toMatchObject({ closed: true })
   })
 

@@ -21,12 +21,13 @@ export function listOverdue(db: Db, now: Date, defaultDeadlineMs: number, except
     /* sql */ `
     with deadlines as materialized (
       select s.id as short_code_id,
-             coalesce(max(coalesce(c.receipt_deadline_s * 1000, $2)), $2) * interval '1 millisecond' as deadline
+             coalesce(max(coalesce(c.receipt_deadline_s * interval '1 second', given.deadline)), given.deadline) as deadline
         from short_codes s
+        cross join (select $2 * interval '1 millisecond' as deadline) given
         left join connections c
                on exists (select from short_code_routes r where r.short_code_id = s.id and r.connection_id = c.id)
                or (c.serves_all and not exists (select from short_code_routes r where r.short_code_id = s.id))
-       group by s.id
+       group by s.id, given.deadline
     ), cutoff as materialized (
       select $1::timestamptz - coalesce(min(deadline), interval '0') as at from deadlines
     )

@@ -108,7 +108,7 @@ export function findSendingCapacity(db: Db, listId: number) {
     )
     select (select mps from short_code) as "shortCodeMps",
            coalesce((select json_agg(json_build_object('name', name, 'mps', mps, 'carrierMps', carrier_mps,
-                                                       'windowSlots', "window" * slots) order by id)
+                                                       'windowSlots', "window"::integer * slots) order by id)
                        from sending_connections where tier = first_tier), '[]') as connections`,
     [listId],
   )

@@ -191,6 +191,14 @@ describe('the duration', () => {
     await query('update short_codes set mps = 3')
     expect(await compute({ content: 'Hello' })).toMatchObject({ duration: { per_second: 3, limited_by: 'short_code' } })
   })
+
+  test('is computed for the largest number of binds with the largest window', async () => {
+    await make.connection(api.db, { name: 'largest', port: 1, enabled: true })
+    await query(`update connections set slots = 64, "window" = 1000, serves_all = true where name = 'largest'`)
+    expect(await compute({ content: 'Hello' })).toMatchObject({
+      duration: { per_second: 15_000, limited_by: 'software' },
+    })
+  })
 })
 
 describe('quiet hours', () => {
