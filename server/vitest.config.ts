@@ -11,7 +11,7 @@ export default defineConfig({
           include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
           exclude: [scenarios],
           globalSetup: './test/global-setup.ts',
-          setupFiles: './test/statement-texts.ts',
+          setupFiles: ['./test/statement-texts.ts', './test/timer-delays.ts'],
           // each worker owns one database, so files may run beside each other; a file's tests run in order
           pool: 'forks',
           // one more than the two cores that there are at least: much of the time is spent waiting

@@ -158,6 +158,22 @@ describe('settings', () => {
   })
 })
 
+test('each setting that is a number is accepted at its limits and rejected outside of them', async () => {
+  const names = Object.keys((await control('GET', '/settings')).body)
+  const { body } = await settings(Object.fromEntries(names.map((name) => [name, -1])))
+  const details = Object.entries((body as unknown as { details: Record<string, string[]> }).details)
+  const numbers = details.flatMap(([name, [reason = '']]) => {
+    const [, minimum, maximum] = /from (\d+) to (\d+)$/.exec(reason) ?? []
+    return maximum === undefined ? [] : [{ name, limits: [Number(minimum), Number(maximum)] }]
+  })
+  expect(numbers.length).toBeGreaterThan(5)
+  for (const { name, limits } of numbers) {
+    for (const limit of limits) expect((await settings({ [name]: limit })).body).toMatchObject({ [name]: limit })
+    const [minimum = 0, maximum = 0] = limits
+    for (const value of [minimum - 1, maximum + 1]) expect((await settings({ [name]: value })).status, name).toBe(422)
+  }
+})
+
 test('an unknown setting is rejected by name', async () => {
   const { body } = await settings({ toString: 1, latency: 5 })
   expect(body).toMatchObject({ details: { toString: ['is not a setting'], latency: ['is not a setting'] } })

@@ -2,6 +2,7 @@
 // uses no timer and no promise per message, so that the simulator never limits a measurement of the product.
 
 import type { Logger } from 'pino'
+import { delayUntil } from '../lib/timers.ts'
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
 import { dataCoding, npi, ton } from '../smpp/pdu/flags.ts'
 import type { RequestPdu } from '../smpp/pdu/pdu.ts'
@@ -294,6 +295,6 @@ export class Smsc {
     if (dueAt >= this.#timerDueAt) return
     clearTimeout(this.#timer)
     this.#timerDueAt = dueAt
-    this.#timer = setTimeout(this.#tick, Math.max(0, dueAt - performance.now()))
+    this.#timer = setTimeout(this.#tick, delayUntil(dueAt, performance.now()))
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { DeadlineTimer } from './deadline-timer.ts'
+import { DeadlineTimer, MAX_TIMER_MS } from './deadline-timer.ts'
 
 function makeTimer() {
   let now = 0
@@ -44,6 +44,17 @@ test('waits exactly one turn after a standstill, even if that turn is late, too'
   expect(armedFor()).toBe(10_301)
   fire(10_000)
   expect(firedAt).toEqual([20_301])
+})
+
+test('waits several times if the deadline is farther away than a timer can wait', () => {
+  const { deadlineTimer, firedAt, fire, armedFor } = makeTimer()
+  deadlineTimer.fireAt(MAX_TIMER_MS + 5_000)
+  expect(armedFor()).toBe(MAX_TIMER_MS)
+  fire()
+  expect(firedAt).toEqual([])
+  expect(armedFor()).toBe(MAX_TIMER_MS + 5_000)
+  fire()
+  expect(firedAt).toEqual([MAX_TIMER_MS + 5_000])
 })
 
 test('does not treat a delay of 60 ms as a standstill', () => {

@@ -14,6 +14,9 @@ export const monotonicClock: MonotonicClock = {
 /** Minimum lateness of a timer that indicates a standstill of our process rather than silence of the peer. */
 const STALL_MS = 100
 
+/** The longest delay of a timer: Node fires a longer one at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1
+
 /**
  * One timer that fires at the earliest requested time. After a standstill of the process (SIGSTOP, a long garbage
  * collection) it fires one turn of the event loop later, so that responses in the socket buffer are read before their
@@ -35,7 +38,10 @@ export class DeadlineTimer {
     if (due >= this.#due) return
     this.#clock.clearTimeout(this.#timer)
     this.#due = due
-    this.#timer = this.#clock.setTimeout(this.#fire, Math.max(1, Math.ceil(due - this.#clock.now())))
+    this.#timer = this.#clock.setTimeout(
+      this.#fire,
+      Math.min(Math.max(1, Math.ceil(due - this.#clock.now())), MAX_TIMER_MS),
+    )
   }
 
   clear() {
@@ -45,9 +51,12 @@ export class DeadlineTimer {
 
   #fire = () => {
     const now = this.#clock.now()
+    const due = this.#due
     this.#stalled = !this.#stalled && now - this.#due > STALL_MS
     this.#due = Number.POSITIVE_INFINITY
     if (this.#stalled) this.fireAt(now)
+    // the wait was longer than a timer can be
+    else if (now + STALL_MS < due) this.fireAt(due)
     else this.#onDeadline()
   }
 }

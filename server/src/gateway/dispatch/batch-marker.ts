@@ -1,3 +1,4 @@
+import { delayUntil } from '../../lib/timers.ts'
 import type { Recipient } from '../../log/chunk.ts'
 import type { BindGroup } from '../binds/bind-group.ts'
 import type { SendingRoutes } from '../binds/sending-routes.ts'
@@ -100,7 +101,7 @@ export class BatchMarker {
         this.#wakeAt = Number.POSITIVE_INFINITY
         this.#options.onChange()
       },
-      Math.max(1, at - performance.now()),
+      Math.max(1, delayUntil(at, performance.now())),
     )
   }
 

@@ -1,3 +1,4 @@
+import { delayUntil } from '../../lib/timers.ts'
 import type { Recipient } from '../../log/chunk.ts'
 import type { BindGroup } from '../binds/bind-group.ts'
 import type { CapSet } from '../caps/caps.ts'
@@ -161,7 +162,7 @@ export class WaitingRoom {
     if (this.#isRunning || at >= this.#nextAt) return
     clearTimeout(this.#timer)
     this.#nextAt = at
-    this.#timer = setTimeout(this.#run, Math.max(0, at - performance.now()))
+    this.#timer = setTimeout(this.#run, delayUntil(at, performance.now()))
   }
 
   readonly #run = (): void => {
