@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach } from 'vitest'
 import type { Db } from '../src/db/db.ts'
 import { makeApp } from '../src/http/app.ts'
 import type { Runtime } from '../src/runtime.ts'
+import { undeclaredStatus } from './contract/declared.ts'
 import { useDatabase } from './database.ts'
 import { make } from './make.ts'
 import { makeRuntime } from './runtime.ts'
@@ -36,11 +37,17 @@ export function basic(key: string, userName = 'anybody'): string {
   return `Basic ${Buffer.from(`${userName}:${key}`).toString('base64')}`
 }
 
-/** Creates a caller of `app`, which must use `db`. */
+/** Creates a caller of `app`, which must use `db`. A response whose status openapi.json does not declare fails the test. */
 export async function makeCaller(db: Db, app: FastifyInstance, isOperator = false): Promise<ApiCaller> {
   const account = await make.account(db, { isOperator })
   const { id: keyId, key } = await make.apiKey(db, { accountId: account.id })
   const shortCode = await make.shortCode(db, { accountId: account.id })
+  const inject = async (method: Method, url: string, given: InjectOptions) => {
+    const response = readResponse(await app.inject({ method, url, ...given }))
+    const fault = undeclaredStatus(app, method, url, response.status)
+    if (fault !== undefined) throw new Error(`${fault}: ${response.text}`)
+    return response
+  }
   const call = async (
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: string,
@@ -49,7 +56,7 @@ export async function makeCaller(db: Db, app: FastifyInstance, isOperator = fals
   ) => {
     const payload = body === undefined ? {} : { payload: JSON.stringify(body) }
     const headers = { authorization: basic(key), 'content-type': 'application/json', ...options.headers }
-    return readResponse(await app.inject({ method, url: `/api/v2${path}`, ...payload, ...options, headers }))
+    return inject(method, `/api/v2${path}`, { ...payload, ...options, headers })
   }
   return {
     accountId: account.id,
@@ -64,9 +71,7 @@ export async function makeCaller(db: Db, app: FastifyInstance, isOperator = fals
     async send(method, path, headers = {}, payload = undefined) {
       const body = payload === undefined ? {} : { payload }
       const url = `/api/v2${path}`
-      return readResponse(
-        await app.inject({ method, url, headers: { authorization: basic(key), ...headers }, ...body }),
-      )
+      return inject(method, url, { headers: { authorization: basic(key), ...headers }, ...body })
     },
   }
 }

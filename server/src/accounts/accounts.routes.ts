@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { FindCaller } from '../http/auth.ts'
-import { commonErrors } from '../http/schema.ts'
+import { commonErrors, Id } from '../http/schema.ts'
 import type { Runtime } from '../runtime.ts'
 import { callerFinder } from './api-keys.ts'
 import { KeyUse } from './key-use.ts'
@@ -11,7 +11,7 @@ const AccountResponse = Type.Object({
   status: Type.Literal('OK'),
   account: Type.Object(
     {
-      id: Type.Integer(),
+      id: Id('Id of the account.'),
       email: Type.String({ description: 'Login email.' }),
       username: Type.String(),
     },

@@ -27,7 +27,7 @@ const fromFile: Record<string, string> = {
 const optionOf = (field: string) => fromFile[field] ?? field.replaceAll('_', '-')
 
 const fieldOptions: Record<string, Option> = Object.fromEntries(
-  Object.entries(connectionFields).map(([field, { type, enum: words, description }]) => {
+  Object.entries(connectionFields).map(([field, { type, enum: words, description, minimum, maximum }]) => {
     const types = [type].flat()
     const value = fromFile[field]
       ? 'file'
@@ -40,7 +40,8 @@ const fieldOptions: Record<string, Option> = Object.fromEntries(
             : words
               ? 'word'
               : 'text'
-    const help = [description, ...(words ? [`One of: ${words.join(', ')}.`] : [])].join(' ')
+    const limits = minimum === undefined ? [] : [`From ${minimum} to ${maximum}.`]
+    const help = [description, ...(words ? [`One of: ${words.join(', ')}.`] : []), ...limits].join(' ')
     return [optionOf(field), { value, help: help.replace(/\bnull\b/g, 'none').replace(/\.$/, '') }]
   }),
 )

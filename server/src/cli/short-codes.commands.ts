@@ -77,7 +77,9 @@ const set: CliCommand = {
   name: 'short-code set',
   summary: 'Set the cap of a short code in parts per second',
   names: ['<code>'],
-  options: { mps: { value: 'number', help: 'Cap over all connections; none for no cap', required: true } },
+  options: {
+    mps: { value: 'number', help: 'Cap over all connections, from 1 to 100000; none for no cap', required: true },
+  },
   async run(context) {
     const text = textOf(context, 'mps') ?? ''
     const mps = text === 'none' ? null : Number(text)

@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import { makeAuthority } from '../../test/certificates.ts'
+import { maxTimerMs } from '../lib/timers.ts'
 import { ConfigError, type Env, readEnv } from './config.ts'
 import { loadEnvFileIfPresent } from './environment.ts'
+import { type Setting, settings } from './settings.ts'
 
 const folders: string[] = []
 afterEach(() => {
@@ -148,6 +150,30 @@ test('one error lists all invalid settings, each with its variable', () => {
 
 test.each(['-1', '65536', '80.5', '0x50', '8e1', '8080 x'])('rejects %s as a port', (port) => {
   expect(faultsOf({ CARILLON_PORT: port })).toHaveLength(1)
+})
+
+describe('each setting that is a number', () => {
+  const numbers = Object.entries<Setting<unknown>>(settings).flatMap(([name, { parse }]) =>
+    parse.range ? [{ name, parse, ...parse.range }] : [],
+  )
+
+  test('is accepted at its limits and rejected outside of them', () => {
+    expect(numbers.length).toBeGreaterThan(10)
+    for (const { name, parse, min, max } of numbers) {
+      expect(parse(String(min)), name).toBe(min)
+      expect(parse(String(max)), name).toBe(max)
+      expect(faultsOf({ [name]: String(max) }), name).toEqual([])
+      for (const value of [min - 1, max + 1, '9'.repeat(400)]) {
+        expect(() => parse(String(value)), name).toThrow(`must be a whole number from ${min} to ${max}`)
+      }
+    }
+  })
+
+  test('is a delay that a timer can wait, if timers use it', () => {
+    for (const { name, max } of numbers) {
+      if (name.endsWith('_MS')) expect(max, name).toBeLessThanOrEqual(maxTimerMs)
+    }
+  })
 })
 
 test('an empty or blank variable counts as absent', () => {

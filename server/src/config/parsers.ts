@@ -3,7 +3,10 @@ import { loopbackRanges } from '../lib/address-ranges.ts'
 import { Secret } from './secret.ts'
 
 /** Parses the value of a setting; throws an Error with a message that continues "<name> ...". */
-export type Parser<T> = (text: string) => T
+export type Parser<T> = ((text: string) => T) & { range?: Range }
+
+/** The smallest and the largest value of a setting that is a number. */
+export type Range = { min: number; max: number }
 
 /** An SMPP connection, parsed from one URL. */
 export type SmppAddress = {
@@ -20,11 +23,12 @@ export type SmppAddress = {
 }
 
 export function wholeNumber(min: number, max: number): Parser<number> {
-  return (text) => {
+  const parse = (text: string) => {
     const value = Number(text)
     if (/^\d+$/.test(text) && value >= min && value <= max) return value
     throw new Error(`must be a whole number from ${min} to ${max}, not ${quote(text)}`)
   }
+  return Object.assign(parse, { range: { min, max } })
 }
 
 export function oneOf<const T extends string>(...words: T[]): Parser<T> {

@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { formatTime, Id, TextOrNull, Time } from '../http/schema.ts'
+import { Count, formatTime, Id, maxInt32, TextOrNull, Time, Whole, WholeOrNull } from '../http/schema.ts'
 import { type Alarm, alarmNames } from './alarms.ts'
 import type { BindSlot, ConnectionRow } from './connections.queries.ts'
 import type { ProbeResult } from './probe.ts'
@@ -23,7 +23,7 @@ export const ConnectionCreateBody = Type.Object({
 
 const Bind = Type.Object(
   {
-    slot: Type.Integer({ description: 'Index of the slot, from 0.' }),
+    slot: Whole(0, 63, 'Index of the slot, from 0.'),
     gateway: TextOrNull({ description: 'Id of the gateway that has a lease on the slot.' }),
     bound: Type.Boolean(),
     last_error: TextOrNull({ description: 'Latest error of the SMSC or the network, if the slot is not bound.' }),
@@ -53,10 +53,10 @@ export const ConnectionSchema = Type.Object(
     host: TextOrNull({
       description: 'Host name or IP address of the SMSC; null if the connection has no address yet.',
     }),
-    port: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
+    port: WholeOrNull(1, 65_535),
     has_password: Type.Boolean(),
     has_tls_key: Type.Boolean(),
-    version: Type.Integer({ description: 'Number that each change increments.' }),
+    version: Whole(1, maxInt32, 'Number that each change increments.'),
     problem: TextOrNull({ description: 'Reason for which the api process cannot use the connection; null if it can.' }),
     binds: Type.Array(Bind),
     alarms: Type.Array(AlarmSchema, {
@@ -88,7 +88,7 @@ const TestStep = Type.Object(
       'Type of the bind; the binds of a pair are tested one after the other.',
     ),
     ok: Type.Boolean(),
-    ms: Type.Integer({ description: 'Duration of the step in milliseconds.' }),
+    ms: Count('Duration of the step in milliseconds.'),
   },
   { title: 'ConnectionTestStep' },
 )
@@ -98,7 +98,7 @@ export const ConnectionTested = Type.Object({
   test: Type.Object(
     {
       ok: Type.Boolean({ description: 'Whether the SMSC accepted the bind, the enquire_link and the unbind.' }),
-      ms: Type.Integer({ description: 'Duration of the test in milliseconds.' }),
+      ms: Count('Duration of the test in milliseconds.'),
       error: TextOrNull({ description: 'Cause of the failure, and settings to check; null if the test passed.' }),
       steps: Type.Array(TestStep, { description: 'All steps up to the first failure.' }),
     },

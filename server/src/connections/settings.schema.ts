@@ -4,7 +4,7 @@ import { type Static, Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Secret } from '../config/secret.ts'
 import { errors } from '../errors.ts'
-import { TextOrNull } from '../http/schema.ts'
+import { TextOrNull, Whole, WholeOrNull } from '../http/schema.ts'
 import { detailsOf } from '../http/validation.ts'
 import type { ConnectionChange } from './changes.ts'
 import type { MappedStatus } from './connection.ts'
@@ -13,9 +13,6 @@ import type { ConnectionRow } from './connections.queries.ts'
 const printable = '^[\\x20-\\x7e]*$'
 const maxPemLength = 100_000
 
-const Whole = (minimum: number, maximum: number, description: string) => Type.Integer({ minimum, maximum, description })
-const WholeOrNull = (minimum: number, maximum: number, description: string) =>
-  Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum, maximum, description })
 export const Word = <const W extends string[]>(words: W, description: string) =>
   Type.Unsafe<W[number]>({ type: 'string', enum: words, description })
 const Credential = (maxLength: number, description: string) =>
@@ -202,7 +199,7 @@ export function readConnectionChange(body: Static<typeof fields>): ConnectionCha
   }
 }
 
-type Field = { type: string | string[]; enum?: string[]; description: string }
+type Field = { type: string | string[]; enum?: string[]; description: string; minimum?: number; maximum?: number }
 
 /** The schemas of the settings by name, for the command line. */
 export const connectionFields: Record<string, Field> = JSON.parse(JSON.stringify(fields.properties))

@@ -1,16 +1,20 @@
 import { type Static, Type } from 'typebox'
 import { AppError, errors } from '../errors.ts'
-import { accepted, Flag, formatTimeWithMs, isSet, TextOrNull, Time } from '../http/schema.ts'
+import { accepted, Flag, formatTimeWithMs, Id, isSet, TextOrNull, Time, Whole } from '../http/schema.ts'
 import type { CustomField, NewCustomField } from './custom-fields.queries.ts'
 import { type ContentType, type CustomValue, type ValueRules, valueOrDefault } from './values.ts'
 
 const contentTypes: readonly string[] = ['text', 'datetime', 'number'] satisfies ContentType[]
 
-const MaxLength = accepted<number | string | null>({
+const maxFieldLength = 9_999
+
+const MaxLength = Type.Unsafe<number | string | null>({
   type: ['integer', 'string', 'null'],
-  documented: 'integer',
-  description: 'Maximum length of a value, 1 to 9999 characters. Required.',
-  examples: [50],
+  // not a limit of the schema, because the contract fixes the messages
+  documented: {
+    ...Whole(1, maxFieldLength, 'Maximum length of a value in characters. Required.'),
+    examples: [50],
+  },
 })
 
 export const CustomFieldCreateBody = Type.Object({
@@ -51,7 +55,7 @@ export const CustomFieldDeleteBody = Type.Object({ key: Type.String({ maxLength:
 const described = {
   key: Type.String(),
   pattern: TextOrNull(),
-  max_length: Type.Integer(),
+  max_length: Whole(1, maxFieldLength),
   default_value: TextOrNull(),
   label: Type.String(),
   content_type: Type.Unsafe<ContentType>({ type: 'string', enum: contentTypes }),
@@ -62,7 +66,7 @@ const CustomFieldSchema = Type.Object(described, { title: 'CustomField' })
 
 const CustomFieldDetailSchema = Type.Object(
   {
-    list_id: Type.Integer(),
+    list_id: Id('Id of the list.'),
     ...described,
     can_insert: Type.Boolean(),
     can_segment: Type.Boolean(),
@@ -129,7 +133,7 @@ export function readNewField({ custom_field: body }: Static<typeof CustomFieldCr
 function maxLengthError(length: number): string | undefined {
   if (!Number.isInteger(length)) return 'is not a number'
   if (length < 1) return 'must be greater than 0'
-  return length > 9_999 ? 'must be less than or equal to 9999' : undefined
+  return length > maxFieldLength ? `must be less than or equal to ${maxFieldLength}` : undefined
 }
 
 /** The contract fixes this message. */

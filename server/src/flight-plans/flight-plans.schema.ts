@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
-import { formatTime, Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
+import { Count, Dollars, formatTime, Id, maxInt32, TextOrNull, TimeOrNull, WholeOrNull } from '../http/schema.ts'
 import { MessageCreateBody } from '../messages/message-bodies.schema.ts'
 import type { FlightPlan } from './flight-plans.queries.ts'
 
@@ -14,37 +14,30 @@ export const FlightPlanBody = Type.Object({
   ),
 })
 
-const Dollars = (description: string) => Type.Number({ description })
-const CarrierOrNull = Type.Unsafe<number | null>({
-  type: ['integer', 'null'],
-  description: 'Id of the carrier; null if it is unknown.',
-})
+const CarrierOrNull = WholeOrNull(0, maxInt32, 'Id of the carrier; null if it is unknown.')
 
 const Result = Type.Object(
   {
-    audience: Type.Integer({ description: 'Number of subscribers who match the audience filters.' }),
+    audience: Count('Number of subscribers who match the audience filters.'),
     suppressed: Type.Object(
       {
-        opted_out: Type.Integer({ description: 'Number of members who opted out while the plan was computed.' }),
-        stopped: Type.Integer({
-          description:
-            'Number of members who sent STOP to the short code and are on the list nevertheless, for example by a move.',
-        }),
-        too_long: Type.Integer({ description: 'Number of members whose text would be too long.' }),
-        blank: Type.Integer({ description: 'Number of members whose text would be blank.' }),
-        no_window: Type.Integer({ description: 'Number of members who may not be texted in any hour of the week.' }),
-        too_late: Type.Integer({
-          description: 'Number of members whose sending window opens only after `deliver_by`.',
-        }),
+        opted_out: Count('Number of members who opted out while the plan was computed.'),
+        stopped: Count(
+          'Number of members who sent STOP to the short code and are on the list nevertheless, for example by a move.',
+        ),
+        too_long: Count('Number of members whose text would be too long.'),
+        blank: Count('Number of members whose text would be blank.'),
+        no_window: Count('Number of members who may not be texted in any hour of the week.'),
+        too_late: Count('Number of members whose sending window opens only after `deliver_by`.'),
       },
       { description: 'Members of the audience who would not be sent a text, by reason.' },
     ),
-    recipients: Type.Integer({ description: 'Number of recipients.' }),
+    recipients: Count('Number of recipients.'),
     parts: Type.Object({
-      sum: Type.Integer(),
-      minimum: Type.Integer(),
-      maximum: Type.Integer(),
-      histogram: Type.Array(Type.Object({ parts: Type.Integer(), recipients: Type.Integer() })),
+      sum: Count(),
+      minimum: Count(),
+      maximum: Count(),
+      histogram: Type.Array(Type.Object({ parts: Count(), recipients: Count() })),
     }),
     cost: Type.Object(
       {
@@ -53,8 +46,8 @@ const Result = Type.Object(
           Type.Object({
             carrier: CarrierOrNull,
             carrier_name: TextOrNull(),
-            recipients: Type.Integer(),
-            parts: Type.Integer(),
+            recipients: Count(),
+            parts: Count(),
             price: Dollars('Price of one part.'),
             cost: Dollars('Cost of all parts.'),
           }),
@@ -65,9 +58,16 @@ const Result = Type.Object(
     duration: Type.Object({
       minutes: Type.Unsafe<number | null>({
         type: ['number', 'null'],
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
         description: 'Duration in minutes; null if no connection can send the message.',
       }),
-      per_second: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'Parts per second.' }),
+      per_second: Type.Unsafe<number | null>({
+        type: ['number', 'null'],
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'Parts per second.',
+      }),
       limited_by: Type.String({
         description:
           'The limiting factor: short_code, connections or carrier:383 (caps), window, software, or no_connection.',
@@ -76,21 +76,18 @@ const Result = Type.Object(
     }),
     quiet_hours: Type.Object(
       {
-        now: Type.Integer({ description: 'Recipients who may not be texted now.' }),
-        at_send_at: Type.Integer({
-          description: 'Recipients who may not be texted at `send_at`; without `send_at`, now.',
-        }),
+        now: Count('Recipients who may not be texted now.'),
+        at_send_at: Count('Recipients who may not be texted at `send_at`; without `send_at`, now.'),
         last_opens_at: { ...TimeOrNull, description: 'The latest time at which the window of a recipient opens.' },
       },
       { description: 'Recipients in quiet hours; all 0 if the message does not observe them.' },
     ),
     ucs2: Type.Object(
       {
-        recipients: Type.Integer({
-          description:
-            'Recipients whose text has characters that GSM-7 lacks, so that a part has 70 instead of 160 characters.',
-        }),
-        saved_parts: Type.Integer({ description: 'Number of parts that replacing those characters would save.' }),
+        recipients: Count(
+          'Recipients whose text has characters that GSM-7 lacks, so that a part has 70 instead of 160 characters.',
+        ),
+        saved_parts: Count('Number of parts that replacing those characters would save.'),
         saved_cost: Dollars('Cost that this would save, at the average price of a part.'),
         characters: Type.Array(
           Type.Object({
@@ -98,7 +95,7 @@ const Result = Type.Object(
             in_text: Type.Boolean({
               description: 'Whether the character is in the content itself or only in the values of merge tags.',
             }),
-            recipients: Type.Integer(),
+            recipients: Count(),
             replacement: Type.String({ description: 'GSM-7 replacement; empty if the character would be removed.' }),
           }),
           { description: 'At most 50 characters, the most frequent first.' },
@@ -117,10 +114,7 @@ export const FlightPlanSchema = Type.Object(
   {
     id: Id('Id of the flight plan.'),
     status: Type.Unsafe<FlightPlan['status']>({ type: 'string', enum: ['pending', 'done', 'failed'] }),
-    message_id: Type.Unsafe<number | null>({
-      type: ['integer', 'null'],
-      description: 'Id of the message; null for a text that is not a message.',
-    }),
+    message_id: WholeOrNull(1, Number.MAX_SAFE_INTEGER, 'Id of the message; null for a text that is not a message.'),
     created_at: Type.String({
       format: 'date-time',
       description: 'Time of the plan; the audience is the subscribers at that time.',

@@ -1,5 +1,6 @@
 import { type TSchema, Type } from 'typebox'
 import type { Page, PageOf } from '../lib/paging.ts'
+import { Count, Whole } from './schema.ts'
 
 const defaultPerPage = 10
 const maxPerPage = 1_000
@@ -9,12 +10,16 @@ const maxPage = 1_000_000_000
 export const pageQuery = {
   page: Type.Optional(
     Type.Integer({
+      minimum: 1,
+      maximum: maxPage,
       default: 1,
       description: 'From 1. A page past the end is empty; a value that is not a page number counts as 1.',
     }),
   ),
   per_page: Type.Optional(
     Type.Integer({
+      minimum: 1,
+      maximum: maxPerPage,
       default: defaultPerPage,
       description: 'At most 1000; a value that is not a positive number counts as 10.',
     }),
@@ -47,10 +52,10 @@ export function pageSchema<K extends string, T extends TSchema>(key: K, record: 
   return Type.Object(
     {
       status: Type.Literal('OK'),
-      per_page: Type.Integer(),
-      count: Type.Integer({ description: 'Number of records over all pages.' }),
-      page: Type.Integer(),
-      pages_count: Type.Integer({ description: 'Number of pages; 0 when there are no records.' }),
+      per_page: Whole(1, maxPerPage),
+      count: Count('Number of records over all pages.'),
+      page: Whole(1, maxPage),
+      pages_count: Count('Number of pages; 0 when there are no records.'),
       ...({ [key]: Type.Array(record) } as { [P in K]: ReturnType<typeof Type.Array<T>> }),
     },
     'title' in record ? { title: `${record.title}Page` } : {},

@@ -3,7 +3,29 @@ import { type Static, type TSchema, Type } from 'typebox'
 // Parts of wire schemas that every noun uses. A schema with a `title` becomes a component of openapi.json.
 
 /** An id: a number that JavaScript represents exactly. */
-export const Id = (description: string) => Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description })
+export const Id = (description: string) => Whole(1, Number.MAX_SAFE_INTEGER, description)
+
+/** A whole number between two limits, which openapi.json shows. Each number in a body or a response has limits. */
+export function Whole(minimum: number, maximum: number, description?: string) {
+  return Type.Integer({ minimum, maximum, ...(description === undefined ? {} : { description }) })
+}
+
+/** A whole number that may be null. */
+export function WholeOrNull(minimum: number, maximum: number, description?: string) {
+  return Type.Unsafe<number | null>({ ...Whole(minimum, maximum, description), type: ['integer', 'null'] })
+}
+
+/** The largest integer of PostgreSQL's type of that name. */
+export const maxInt32 = 2 ** 31 - 1
+
+/** A number of things. */
+export const Count = (description?: string) => Whole(0, Number.MAX_SAFE_INTEGER, description)
+
+/** The largest cost in dollars that the database stores. */
+const maxDollars = 9_999_999_999
+
+/** An amount of US dollars. */
+export const Dollars = (description: string) => Type.Number({ minimum: 0, maximum: maxDollars, description })
 
 /** A string that may be null: one schema with two types, because the validation errors of a union are unclear. */
 export function TextOrNull(options: { maxLength?: number; description?: string } = {}) {

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { accepted, formatTime, Time, TimeOrNull, type Wire } from '../http/schema.ts'
+import { accepted, Count, formatTime, Id, Time, TimeOrNull, Whole, type Wire } from '../http/schema.ts'
 import type { ColumnMapping } from './columns.ts'
 import type { Import } from './imports.queries.ts'
 
@@ -38,22 +38,22 @@ export const ImportQuery = Type.Object({
 })
 
 const importKeys = {
-  id: Type.Integer(),
-  list_id: Type.Integer(),
+  id: Id('Id of the import.'),
+  list_id: Id('Id of the list.'),
   status: Type.Unsafe<Import['status']>({ type: 'string', enum: ['queued', 'running', 'done', 'failed'] }),
   source: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
-  total_rows: Type.Integer(),
-  processed_rows: Type.Integer({ description: 'added + updated + unchanged + kept_opted_out + skipped.' }),
-  percent_complete: Type.Integer(),
-  added: Type.Integer({ description: 'Numbers that were new to the list, in any state.' }),
-  updated: Type.Integer({ description: 'Numbers whose profile or state changed.' }),
-  unchanged: Type.Integer(),
-  kept_opted_out: Type.Integer({ description: 'Rows that did not resubscribe a number that opted out.' }),
-  skipped: Type.Integer(),
-  skip_reasons: Type.Record(Type.String(), Type.Integer(), { description: 'Number of skipped rows for each reason.' }),
-  opted_out: Type.Integer({ description: 'Numbers that the file opted out; their rows are also counted above.' }),
-  cleaned: Type.Integer({ description: 'Numbers that the file cleaned; their rows are also counted above.' }),
-  warning_count: Type.Integer({ description: 'Optional values that could not be read and were left out.' }),
+  total_rows: Count(),
+  processed_rows: Count('added + updated + unchanged + kept_opted_out + skipped.'),
+  percent_complete: Whole(0, 100),
+  added: Count('Numbers that were new to the list, in any state.'),
+  updated: Count('Numbers whose profile or state changed.'),
+  unchanged: Count(),
+  kept_opted_out: Count('Rows that did not resubscribe a number that opted out.'),
+  skipped: Count(),
+  skip_reasons: Type.Record(Type.String(), Count(), { description: 'Number of skipped rows for each reason.' }),
+  opted_out: Count('Numbers that the file opted out; their rows are also counted above.'),
+  cleaned: Count('Numbers that the file cleaned; their rows are also counted above.'),
+  warning_count: Count('Optional values that could not be read and were left out.'),
   ignored_columns: Type.Array(Type.String()),
   error: Type.Unsafe<string | null>({
     type: ['string', 'null'],
@@ -88,7 +88,7 @@ export const ImportIdParam = idParam('Id of the import.', errors.importNotFound)
 
 export const ImportSchema = Type.Object(importKeys, { title: 'Import' })
 
-const Line = Type.Integer({ description: 'Line of the file, from 1.' })
+const Line = Whole(1, Number.MAX_SAFE_INTEGER, 'Line of the file, from 1.')
 const Value = Type.String({ description: 'The value that is the reason, at most its first 100 characters.' })
 const Skip = Type.Object({ line: Line, reason: Type.String(), value: Value }, { title: 'ImportSkip' })
 const Warning = Type.Object(

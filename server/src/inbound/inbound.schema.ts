@@ -2,13 +2,13 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { accepted, formatTime, TextOrNull, Time } from '../http/schema.ts'
+import { accepted, formatTime, Id, TextOrNull, Time, Whole } from '../http/schema.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 import type { UnmatchedInbound } from './unmatched.queries.ts'
 
 const UnmatchedMoSchema = Type.Object(
   {
-    id: Type.Integer(),
+    id: Id('Id of the MO.'),
     problem: Type.Unsafe<string>({
       type: 'string',
       enum: ['sender', 'destination'],
@@ -18,8 +18,8 @@ const UnmatchedMoSchema = Type.Object(
     source_address: Type.String({ description: 'The sender as the carrier wrote it.' }),
     destination_address: Type.String({ description: 'The destination as the carrier wrote it.' }),
     content: Type.String({ description: 'The text.' }),
-    data_coding: Type.Integer(),
-    esm_class: Type.Integer(),
+    data_coding: Whole(0, 255),
+    esm_class: Whole(0, 255),
     kind: TextOrNull({
       description: '`opt_out`, `help`, `opt_in` (it lifted a block) or `other`; null until it is interpreted.',
     }),

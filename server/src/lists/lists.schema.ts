@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { Id, TextOrNull } from '../http/schema.ts'
+import { Count, Id, TextOrNull, Whole } from '../http/schema.ts'
 import { HoursOrNull, presentHours, readHours } from '../quiet-hours/hours.schema.ts'
 import type { ListSettings, ListView } from './lists.queries.ts'
 import type { ListChange } from './lists.ts'
@@ -45,7 +45,7 @@ const texts = {
 }
 
 const Hours = (maximum: number, description: string) =>
-  Type.Integer({ minimum: 0, maximum, description, 'x-extension': true })
+  Type.Integer({ ...Whole(0, maximum, description), 'x-extension': true })
 const ResendBlock = Hours(48, 'Hours for which an unanswered opt-in request prevents a second one.')
 const ResubscribeTimeout = Hours(720, 'Hours for which only the person can resubscribe a number that opted out.')
 const ScheduledLateness = Type.Integer({
@@ -137,9 +137,9 @@ export const ListSchema = Type.Object(
     message_yes: TextOrNull(),
     keyword_names: Type.Array(Type.String(), { description: 'In upper case.' }),
     counts: Type.Object({
-      subscribers: Type.Integer(),
-      unsubscribed: Type.Integer(),
-      cleaned: Type.Integer(),
+      subscribers: Count(),
+      unsubscribed: Count(),
+      cleaned: Count(),
     }),
     opt_in_type: Type.Union([Type.Literal('single'), Type.Literal('double')]),
     opt_in_requests: Type.Array(OptInRequest, { description: 'Empty for single opt-in.' }),

@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageQuery, pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { accepted, formatTime, Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
+import { accepted, Count, Dollars, formatTime, Id, TextOrNull, TimeOrNull, Whole } from '../http/schema.ts'
 import { HoursObject, presentHours } from '../quiet-hours/hours.schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { AudienceSchema } from './audience/audience.schema.ts'
@@ -52,7 +52,7 @@ function readDay(field: string, given: string | number | null | undefined): Date
 
 export const MessageSchema = Type.Object(
   {
-    id: Type.Integer(),
+    id: Id('Id of the message.'),
     content: Type.String(),
     sent_at: Type.String({
       format: 'date-time',
@@ -64,30 +64,26 @@ export const MessageSchema = Type.Object(
     name: Type.String({ description: 'Empty for a message without a name.' }),
     is_broadcast: Type.Boolean({ description: 'Whether the message goes to the whole list and has started.' }),
     phone_number: Type.Optional(Type.String({ description: 'The recipient, if there is exactly one.' })),
-    recipient_count: Type.Integer({ description: 'success_count + bounces_count + pending_count.' }),
-    success_count: Type.Integer({ description: 'Texts that were delivered to the phone.' }),
-    bounces_count: Type.Integer({ description: 'Texts that were not delivered.' }),
-    pending_count: Type.Integer({ description: 'Texts without a final status.' }),
-    clean_count: Type.Integer({
-      description: 'Numbers removed from the list because a text of this message bounced hard.',
-    }),
-    unsubscribe_count: Type.Integer({ description: 'Numbers that opted out in reply to it, each counted once.' }),
+    recipient_count: Count('success_count + bounces_count + pending_count.'),
+    success_count: Count('Texts that were delivered to the phone.'),
+    bounces_count: Count('Texts that were not delivered.'),
+    pending_count: Count('Texts without a final status.'),
+    clean_count: Count('Numbers removed from the list because a text of this message bounced hard.'),
+    unsubscribe_count: Count('Numbers that opted out in reply to it, each counted once.'),
     suppressed_count: Type.Integer({
-      description: 'Members of the audience who were not sent a text, for example because they had opted out.',
+      ...Count('Members of the audience who were not sent a text, for example because they had opted out.'),
       ...extension,
     }),
     suppressed_reasons: Type.Optional(
-      Type.Record(Type.String(), Type.Integer(), {
+      Type.Record(Type.String(), Count(), {
         description: '`suppressed_count` by reason, such as opted_out or too_late; shown soon after the send.',
         ...extension,
       }),
     ),
-    sms_count: Type.Integer(),
-    mms_count: Type.Integer(),
-    rcs_count: Type.Integer(),
-    send_cost: Type.Number({
-      description: 'US dollars, by the rates of the day it was accepted; 0 until it is computed.',
-    }),
+    sms_count: Count(),
+    mms_count: Count(),
+    rcs_count: Count(),
+    send_cost: Dollars('US dollars, by the rates of the day it was accepted; 0 until it is computed.'),
     attachment: TextOrNull(),
     cancelled_at: TimeOrNull,
     created_at: Type.String({ format: 'date-time', ...extension }),
@@ -108,7 +104,7 @@ export const MessageSchema = Type.Object(
     ),
     queued_count: Type.Optional(
       Type.Integer({
-        description: 'Of a paused message: the recipients who are texted when it is resumed.',
+        ...Count('Of a paused message: the recipients who are texted when it is resumed.'),
         ...extension,
       }),
     ),
@@ -130,11 +126,11 @@ export const MessageSchema = Type.Object(
     send_hours: Type.Optional(
       HoursObject('The hours of the day, at the location of the phone, in which texts are sent.'),
     ),
-    max_parts: Type.Optional(Type.Integer(extension)),
+    max_parts: Type.Optional(Type.Integer({ ...Whole(1, 10), ...extension })),
     audience: Type.Optional(Type.Unsafe<Static<typeof AudienceSchema>>({ ...AudienceSchema, ...extension })),
     parts: Type.Optional(
       Type.Object(
-        { sum: Type.Integer(), minimum: Type.Integer(), maximum: Type.Integer() },
+        { sum: Count(), minimum: Count(), maximum: Count() },
         { description: 'Parts that were sent; shown from 30 minutes after the send.' },
       ),
     ),

@@ -3,12 +3,11 @@ import { carrierName } from '../carriers/carriers.ts'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { accepted, Id, TextOrNull } from '../http/schema.ts'
+import { accepted, Dollars, Id, TextOrNull, WholeOrNull } from '../http/schema.ts'
 import type { NewRate, Rate } from './rates.queries.ts'
 import { readCarrier, readPrice, readSince } from './rates.ts'
 
-const IdOrNull = (description: string) =>
-  Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum: 1, maximum: 999_999_999, description })
+const IdOrNull = (description: string) => WholeOrNull(1, 999_999_999, description)
 
 const allAccounts = 'The account of the rate; null means all accounts that have no rate of their own.'
 const anyCarrier = 'The carrier of the recipients; null means any carrier.'
@@ -41,7 +40,7 @@ const RateSchema = Type.Object(
     channel: Type.Unsafe<'sms' | 'mms'>({ type: 'string', enum: ['sms', 'mms'] }),
     carrier: IdOrNull(anyCarrier),
     carrier_name: TextOrNull(),
-    price: Type.Number({ description: 'US dollars for one part.' }),
+    price: Dollars('US dollars for one part.'),
     since: Type.String({ format: 'date' }),
     source: Type.String(),
   },

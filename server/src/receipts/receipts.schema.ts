@@ -1,11 +1,11 @@
 import { type Static, Type } from 'typebox'
 import { pageSchema } from '../http/pagination.ts'
-import { formatTime, TextOrNull, Time } from '../http/schema.ts'
+import { formatTime, Id, TextOrNull, Time, WholeOrNull } from '../http/schema.ts'
 import type { Orphan } from './orphans.queries.ts'
 
 const OrphanSchema = Type.Object(
   {
-    id: Type.Integer(),
+    id: Id('Id of the receipt.'),
     message_id: Type.String({ description: "The SMSC's id in normalized form; empty if the receipt had none." }),
     phone_number: TextOrNull({ description: "The recipient's phone number; null if the receipt had none." }),
     shortcode: Type.String(),
@@ -19,10 +19,7 @@ const OrphanSchema = Type.Object(
     excerpt: TextOrNull({
       description: 'The first words of the text, if the receipt has them; of a receipt without a state, its own text.',
     }),
-    user_message_reference: Type.Unsafe<number | null>({
-      type: ['integer', 'null'],
-      description: 'Our reference; null if the carrier did not echo it.',
-    }),
+    user_message_reference: WholeOrNull(0, 65_535, 'Our reference; null if the carrier did not echo it.'),
     submit_date: TextOrNull({ description: 'As in the receipt.' }),
     received_at: Time,
   },

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { textParam } from '../http/path-params.ts'
-import { TextOrNull, TimeOrNull } from '../http/schema.ts'
+import { Id, maxInt32, TextOrNull, TimeOrNull, Whole, WholeOrNull } from '../http/schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { Explanation } from './explanation.ts'
 import type { Step } from './explanation-trail.ts'
@@ -26,11 +26,11 @@ const StepSchema = Type.Object(
     until: Type.Optional(
       Type.Unsafe<string | null>({ ...TimeOrNull, description: 'End of the sending window of the text.' }),
     ),
-    part: Type.Optional(Type.Integer({ description: 'Number of the part, from 1.' })),
+    part: Type.Optional(Whole(1, 255, 'Number of the part, from 1.')),
     connection: Type.Optional(Type.String()),
     command_status: Type.Optional(Type.String({ description: 'Name of the command_status of the submit_sm_resp.' })),
     smsc_id: Type.Optional(Type.String({ description: 'Id of this part at the SMSC.' })),
-    response_ms: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'] })),
+    response_ms: Type.Optional(WholeOrNull(0, maxInt32)),
   },
   { title: 'ExplanationStep' },
 )
@@ -45,7 +45,7 @@ export const RecipientResponse = Type.Object({
   status: Type.Literal('OK'),
   recipient: Type.Object(
     {
-      message_id: Type.Integer(),
+      message_id: Id('Id of the message.'),
       phone_number: Type.String(),
       state: Type.String({
         description: 'State of the text, or not_chosen.',
@@ -66,7 +66,7 @@ export const RecipientResponse = Type.Object({
         description: 'State and error of the receipt, or the command_status with which the SMSC rejected the text.',
       }),
       content: TextOrNull({ description: 'Content of the text to this recipient.' }),
-      part_count: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
+      part_count: WholeOrNull(0, 255),
       summary: Type.String({ description: 'Result, in one sentence.' }),
       trail: Type.Array(StepSchema, { description: 'All recorded steps, in chronological order.' }),
     },

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
-import { formatTime, Id, TextOrNull, Time, TimeOrNull, timeFault } from '../http/schema.ts'
+import { Count, formatTime, Id, TextOrNull, Time, TimeOrNull, timeFault, Whole, WholeOrNull } from '../http/schema.ts'
 import { formatInstant, type InstantWithOffset, parseInstant, readDate } from '../lib/dates.ts'
 import { isCallbackUrl } from '../lib/guarded-fetch.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
@@ -23,22 +23,22 @@ export const MomtReportBody = Type.Object({
   ),
 })
 
-const IntegerOrNull = Type.Unsafe<number | null>({ type: ['integer', 'null'] })
+const IntegerOrNull = WholeOrNull(0, Number.MAX_SAFE_INTEGER)
 /** A filter that only reports of the vendor's staff have. */
 const NoFilter = Type.Null({ description: 'A filter; always null.' })
 
 export const MomtReportSchema = Type.Object(
   {
     id: Id('Id of the report.'),
-    account_id: Type.Integer(),
+    account_id: Id('Id of the account.'),
     s3_url: TextOrNull({ description: 'URL of the file; null until it exists.' }),
     import_started_at: TimeOrNull,
     import_completed_at: TimeOrNull,
     total_rows: IntegerOrNull,
-    processed_rows: Type.Integer(),
-    percent_complete: Type.Integer(),
-    mo_count: Type.Integer(),
-    mt_count: Type.Integer(),
+    processed_rows: Count(),
+    percent_complete: Whole(0, 100),
+    mo_count: Count(),
+    mt_count: Count(),
     shortcode: NoFilter,
     date_range: Type.Literal('json'),
     date_from: Time,

@@ -3,7 +3,7 @@ import { presentValues } from '../custom-fields/custom-fields.schema.ts'
 import { errors } from '../errors.ts'
 import { pageQuery, pageSchema } from '../http/pagination.ts'
 import { textParam } from '../http/path-params.ts'
-import { accepted, formatTime, TextOrNull, TimeOrNull } from '../http/schema.ts'
+import { accepted, Count, formatTime, maxInt32, TextOrNull, TimeOrNull, Whole } from '../http/schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { profileKeys } from './profile.schema.ts'
 import type { Subscriber } from './subscribers.queries.ts'
@@ -44,7 +44,7 @@ const keys = {
   opt_in_method: TextOrNull(),
   api_source: TextOrNull(),
   keyword_name: TextOrNull(),
-  carrier: Type.Integer(),
+  carrier: Whole(0, maxInt32),
   carrier_name: TextOrNull(),
   tags: Type.Array(Type.String()),
   global_carrier_id: TextOrNull(),
@@ -55,6 +55,8 @@ const keys = {
 const customKeys: object = {
   additionalProperties: {
     type: ['string', 'number', 'null'],
+    minimum: -Number.MAX_SAFE_INTEGER,
+    maximum: Number.MAX_SAFE_INTEGER,
     description: 'The value of the custom field of this key.',
   },
 }
@@ -101,7 +103,7 @@ export function readCursor(cursor: string | undefined): number | undefined {
 export const SubscriberSchema = Type.Object(keys, { title: 'Subscriber', ...customKeys })
 
 export const SubscriberDetailSchema = Type.Object(
-  { ...keys, total_messages_received: Type.Integer({ description: 'Broadcasts of this list.' }) },
+  { ...keys, total_messages_received: Count('Broadcasts of this list.') },
   { title: 'SubscriberDetail', ...customKeys },
 )
 

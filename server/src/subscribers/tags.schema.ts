@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { accepted, Flag, isSet } from '../http/schema.ts'
+import { accepted, Count, Flag, isSet } from '../http/schema.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
 
 const longestTag = 255
@@ -71,9 +71,9 @@ export const TagsRemovedResponse = Type.Object({
 })
 export const BulkTaggingResponse = Type.Object({
   status: Type.Literal('Bulk tagging operation queued successfully.'),
-  number_count: Type.Integer({ description: 'Numbers in the request.' }),
-  tag_count: Type.Integer(),
-  subscribers_to_update: Type.Integer({ description: 'Numbers of the request that are subscribed.' }),
+  number_count: Count('Numbers in the request.'),
+  tag_count: Count(),
+  subscribers_to_update: Count('Numbers of the request that are subscribed.'),
   replace_tags: Type.Boolean(),
   not_subscribed: Type.Optional(Type.Array(Type.String(), { description: 'Absent when empty.' })),
   invalid_numbers: Type.Optional(Type.Array(Type.String(), { description: 'As in the request. Absent when empty.' })),

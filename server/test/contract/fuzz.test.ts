@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { basic, readResponse, useApi } from '../api.ts'
 import { bodies } from './bodies.ts'
+import { undeclaredStatus } from './declared.ts'
 import { createFixtures } from './fixtures.ts'
 import { deepBody, type Fuzz, makeFuzz, rawBodies } from './fuzz.ts'
 
@@ -35,7 +36,7 @@ test.each(seeds)(
       await api.db.exec('before', 'savepoint before')
       const response = await responseTo(call)
       await api.db.exec('undo', 'rollback to savepoint before')
-      const fault = faultOf(response)
+      const fault = faultOf(call, response)
       if (fault) faults.push(`${fault}: call ${n}, ${show(call)}\n${response?.body}`)
       const code = String(response?.statusCode)
       statuses[code] = (statuses[code] ?? 0) + 1
@@ -84,11 +85,15 @@ async function responseTo({ method, ...call }: Call) {
   }
 }
 
-/** Returns the fault of a response, or undefined: no response, a 5xx, or a body without Carillon's envelope. */
-function faultOf(response: Awaited<ReturnType<typeof responseTo>>): string | undefined {
+/**
+ * Returns the fault of a response, or undefined: no response, a 5xx, a status that openapi.json does not declare, or a body
+ * without Carillon's envelope.
+ */
+function faultOf({ method, url }: Call, response: Awaited<ReturnType<typeof responseTo>>): string | undefined {
   if (!response) return 'no response'
   if (response.statusCode >= 500) return String(response.statusCode)
-  return typeof readResponse(response).body.status === 'string' ? undefined : 'no envelope'
+  if (typeof readResponse(response).body.status !== 'string') return 'no envelope'
+  return undeclaredStatus(api.app, method, url, response.statusCode)
 }
 
 function show({ method, url, headers, payload }: Call): string {

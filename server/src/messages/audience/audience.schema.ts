@@ -19,6 +19,8 @@ export const AudienceSchema = Type.Object(
               Type.Unsafe<string | number | boolean | null>({
                 type: ['string', 'number', 'boolean', 'null'],
                 maxLength: 9_999,
+                minimum: -Number.MAX_SAFE_INTEGER,
+                maximum: Number.MAX_SAFE_INTEGER,
                 description: 'The value to compare with; with `exists`, false tests that there is no value.',
               }),
             ),
