@@ -19,15 +19,15 @@ function urlOf(database: string): string {
  */
 const copyByFile = 'strategy file_copy'
 
-async function clone(database: string): Promise<string> {
-  const admin = new pg.Client({ connectionString: inject('clusterUrl') })
+async function clone(database: string, template = 'template_carillon'): Promise<string> {
+  const admin = new pg.Client({ connectionString: inject('superuserUrl') })
   await admin.connect()
   try {
     // cloning locks the template; another worker may be cloning
     await admin.query('select pg_advisory_lock(1)')
     const existing = await admin.query('select from pg_database where datname = $1', [database])
     if (existing.rowCount === 0)
-      await admin.query(`create database ${database} template template_carillon ${copyByFile}`)
+      await admin.query(`create database ${database} owner carillon_owner template ${template} ${copyByFile}`)
   } finally {
     await admin.end()
   }
@@ -68,17 +68,20 @@ export function useDatabase(): { readonly db: Db } {
   }
 }
 
-/** Creates a database for a test that needs real commits or several connections; the test must close it. */
-export async function freshDatabase(): Promise<TestDatabase> {
+/**
+ * Creates a database for a test that needs real commits or several connections, migrated unless the template is `template0`;
+ * the test must close it.
+ */
+export async function freshDatabase(template?: 'template0'): Promise<TestDatabase> {
   const name = `fresh_${randomUUID().replaceAll('-', '')}`
-  const url = await clone(name)
+  const url = await clone(name, template)
   const pool = makePool(url, silent, { max: 8 })
   return {
     url,
     db: poolDb(pool),
     async close() {
       await pool.end()
-      const admin = new pg.Client({ connectionString: inject('clusterUrl') })
+      const admin = new pg.Client({ connectionString: inject('superuserUrl') })
       await admin.connect()
       await admin.query(`drop database ${name} with (force)`)
       await admin.end()
@@ -92,11 +95,11 @@ export type EmptyDatabase = { url: string; close(): Promise<void> }
 export async function emptyDatabase(): Promise<EmptyDatabase> {
   const name = `empty_${randomUUID().replaceAll('-', '')}`
   const runAsAdmin = async (statement: string) => {
-    const admin = new pg.Client({ connectionString: inject('clusterUrl') })
+    const admin = new pg.Client({ connectionString: inject('superuserUrl') })
     await admin.connect()
     await admin.query(statement)
     await admin.end()
   }
-  await runAsAdmin(`create database ${name} template template0 ${copyByFile}`)
+  await runAsAdmin(`create database ${name} owner carillon_owner template template0 ${copyByFile}`)
   return { url: urlOf(name), close: () => runAsAdmin(`drop database ${name} with (force)`) }
 }

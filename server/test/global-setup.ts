@@ -13,6 +13,8 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** URL of the throwaway cluster's maintenance database. The cluster's `template_carillon` is migrated, for cloning. */
     clusterUrl: string
+    /** The same as superuser, for creating and dropping databases; the tests themselves have the rights of the product. */
+    superuserUrl: string
   }
 }
 
@@ -27,14 +29,17 @@ export default async function setup(project: TestProject) {
     onNamed: (clusterName) => watchdog.setKillList({ roles: [], clusterName }),
     settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '100' },
   })
-  const admin = new pg.Client({ connectionString: postgres.url })
+  const admin = new pg.Client({ connectionString: postgres.superuserUrl })
   await admin.connect()
   await assertSameClock(admin)
-  await admin.query('create database template_carillon')
+  await admin.query('create database template_carillon owner carillon_owner')
+  // for a test that measures the memory of a backend
+  await admin.query('grant pg_read_all_stats to carillon_owner')
   await migrate(databaseUrl(postgres.url, 'template_carillon'))
   await installJobs(databaseUrl(postgres.url, 'template_carillon'))
   await admin.end()
   project.provide('clusterUrl', postgres.url)
+  project.provide('superuserUrl', postgres.superuserUrl)
   return async () => {
     await postgres.stop('immediate')
     await watchdog.release()

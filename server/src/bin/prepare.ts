@@ -13,6 +13,7 @@ import { writeFileAtomically } from '../supervisor/data-dir.ts'
 import type { Preparation } from '../supervisor/supervisor.ts'
 import { listLiveRoles } from '../system/heartbeats.queries.ts'
 import { assertMode } from './mode.ts'
+import { warnOfPrivileges } from './privileges.ts'
 
 /** Migrates the database; in sandbox mode, also creates or updates the account that the banner shows, and returns it. */
 export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Preparation) {
@@ -23,6 +24,7 @@ export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Pre
   try {
     const db = poolDb(pool)
     await assertMode(db, config.mode)
+    await warnOfPrivileges(db, log)
     if (
       config.mode === 'production' &&
       !config.smpp &&

@@ -8,6 +8,7 @@ import { systemClock } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
 import { Metrics, measureProcess } from '../system/metrics.ts'
 import { assertMode } from './mode.ts'
+import { warnOfPrivileges } from './privileges.ts'
 
 /** A running role. `ready` has the fields of its ready message; `stop` finishes its current work. */
 export type RunningRole = { ready?: object; stop(): Promise<void> }
@@ -26,6 +27,8 @@ export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRol
     })
     const db = poolDb(pool)
     await assertMode(db, config.mode)
+    // under a supervisor, the start has logged it
+    if (process.send === undefined) await warnOfPrivileges(db, log)
     const metrics = new Metrics(name)
     measureProcess(metrics)
     const { ready, stop } = await start({ config, log, db, clock: systemClock, databaseUrl, metrics })

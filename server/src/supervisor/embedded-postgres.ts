@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
@@ -16,18 +16,24 @@ import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import pg from 'pg'
 import { postgresEnv } from '../config/environment.ts'
 import { OperatorError } from '../errors.ts'
 import { openLog } from './log-file.ts'
 import { asAccount, findPostgresAccount, type OsAccount } from './postgres-account.ts'
 import { executable, findBinaries, findCluster, locateCluster, makePrivate, makeTraversable } from './postgres-files.ts'
+import {
+  database,
+  ensureOwner,
+  owner,
+  passwordFiles,
+  readPassword,
+  superuser,
+  writePassword,
+} from './postgres-owner.ts'
 import { killPostgres, signalPostgres } from './postgres-processes.ts'
 import { postgresSettings } from './postgres-settings.ts'
 import { identify } from './processes.ts'
 
-const superuser = 'carillon'
-const database = 'carillon'
 const socketPort = 5432 // part of the socket's file name, not a TCP port
 const maxSocketPathLength = 103 // sun_path has 104 bytes on macOS, 108 on Linux
 
@@ -45,8 +51,10 @@ export type PostgresOptions = {
 }
 
 export type Postgres = {
-  /** Connects as superuser to the database `carillon`; the path selects another database. */
+  /** Connects to the database `carillon` as its owner, which is no superuser; the path selects another database. */
   url: string
+  /** The same as superuser: for tests and measurements, never for a role. */
+  superuserUrl: string
   pid: number
   /** The name in the process titles of the cluster. */
   clusterName: string
@@ -112,11 +120,12 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     if (pid === undefined) throw new Error('PostgreSQL could not be started')
     await waitUntilReady(postmaster, clusterDir, pid)
     const host = port ? `127.0.0.1:${port}` : `${encodeURIComponent(clusterDir)}:${socketPort}`
-    const urlOf = (name: string) => clusterUrl(password, host, name)
-    await ensureDatabase(urlOf)
+    const superuserUrlOf = (name: string) => clusterUrl(superuser, password, host, name)
+    const url = clusterUrl(owner, await ensureOwner(home, superuserUrlOf), host)
+    const superuserUrl = superuserUrlOf(database)
     const stop = (mode: 'fast' | 'immediate' = 'fast') => stopPostmaster(postmaster, exited, clusterName, mode)
     const kill = () => void signalPostgres(clusterName, 'SIGKILL')
-    return { url: urlOf(database), pid, clusterName, clusterDir, account: account?.name, port, exited, stop, kill }
+    return { url, superuserUrl, pid, clusterName, clusterDir, account: account?.name, port, exited, stop, kill }
   } catch (e) {
     postmaster.kill('SIGKILL')
     await killPostgres(clusterName)
@@ -124,23 +133,27 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   }
 }
 
-function clusterUrl(password: string, host: string, name = database): string {
-  return `postgresql://${superuser}:${password}@${host}/${name}`
+function clusterUrl(role: string, password: string, host: string, name = database): string {
+  return `postgresql://${role}:${password}@${host}/${name}`
 }
 
 /**
  * Returns the URL of the server that runs in this data directory, for a program that did not start it; undefined if no
  * server is ready. PostgreSQL records its address in its pid file.
  */
-export function findRunningPostgres(dataDir: string): string | undefined {
+export function findRunningPostgres(
+  dataDir: string,
+  role: typeof owner | typeof superuser = owner,
+): string | undefined {
   const clusterDir = findCluster(dataDir)
   if (clusterDir === undefined) return undefined
   try {
     const [pid, , , port, socketDir, , , state] = readFileSync(join(clusterDir, 'postmaster.pid'), 'utf8').split('\n')
     if (state?.trim() !== 'ready' || identify(Number(pid)) === undefined) return undefined
-    const password = readFileSync(join(dataDir, 'password'), 'utf8').trim()
+    const password = readPassword(dataDir, role)
+    if (password === undefined) return undefined
     const host = socketDir ? `${encodeURIComponent(socketDir)}:${port}` : `127.0.0.1:${port}`
-    return clusterUrl(password, host)
+    return clusterUrl(role, password, host)
   } catch {
     return undefined
   }
@@ -156,13 +169,12 @@ type ClusterPlan = {
 
 /** Creates the cluster if it does not exist, and returns the superuser's password. */
 async function ensureCluster({ home, clusterDir, binaries, account, sync }: ClusterPlan): Promise<string> {
-  const passwordFile = join(home, 'password')
   if (existsSync(join(clusterDir, 'PG_VERSION'))) {
-    if (existsSync(passwordFile)) return readFileSync(passwordFile, 'utf8').trim()
-    throw new OperatorError(`The password of the database is missing: ${passwordFile}`)
+    const password = readPassword(home, superuser)
+    if (password !== undefined) return password
+    throw new OperatorError(`The password of the database is missing: ${join(home, passwordFiles[superuser])}`)
   }
-  const password = randomBytes(24).toString('hex')
-  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
+  const password = writePassword(home, superuser)
 
   // renamed when it is complete, so that a killed initdb leaves no partial cluster
   const draft = `${clusterDir}.draft`
@@ -207,18 +219,6 @@ function isReady(pidFile: string, pid: number): boolean {
     return Number(lines[0]) === pid && lines[7]?.trim() === 'ready'
   } catch {
     return false
-  }
-}
-
-/** Creates the database `carillon` if it does not exist; connecting also verifies the password. */
-async function ensureDatabase(urlOf: (name: string) => string): Promise<void> {
-  const client = new pg.Client({ connectionString: urlOf('postgres') })
-  await client.connect()
-  try {
-    const { rowCount } = await client.query('select from pg_database where datname = $1', [database])
-    if (rowCount === 0) await client.query(`create database ${database}`)
-  } finally {
-    await client.end()
   }
 }
 
