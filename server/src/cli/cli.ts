@@ -9,7 +9,7 @@ import { connectionCommands } from './connections.commands.ts'
 import { helpOf, helpOfAll } from './help.ts'
 import { installationCommands } from './installation.commands.ts'
 import { keyCommands } from './keys.commands.ts'
-import { openInstallation, secretKeyOf } from './open-installation.ts'
+import { findSecretKeyOf, openInstallation, secretKeyOf } from './open-installation.ts'
 import { quietHoursCommands } from './quiet-hours.commands.ts'
 import { rateCommands } from './rates.commands.ts'
 import { shortCodeCommands } from './short-codes.commands.ts'
@@ -52,6 +52,7 @@ export async function runCli({ args, env, cwd }: Call): Promise<string> {
         const { smpp, secretKey } = readConnectionSettings(env)
         return { mode: installation.context.mode, smpp, secretKey: secretKey ?? secretKeyOf(location) }
       },
+      findSecretKey: () => readConnectionSettings(env).secretKey ?? findSecretKeyOf(location),
       clock: systemClock,
       options,
       names,

@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts'
+import type { Secret } from '../config/secret.ts'
 import type { Db } from '../db/db.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Mode } from '../system/installation.queries.ts'
@@ -18,6 +19,8 @@ export type CommandContext = {
   resolve(path: string): string
   /** Returns the settings that seal and open connections; creates a missing secret key in the data directory. */
   connectionConfig(): Pick<Config, 'mode' | 'smpp' | 'secretKey'>
+  /** Returns the secret key, from the settings or the data directory; undefined if there is none. */
+  findSecretKey(): Secret | undefined
   /** Sets the mode that the data directory records, if there is one. */
   changeMode(mode: Mode): Promise<void>
 }

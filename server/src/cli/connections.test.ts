@@ -202,16 +202,18 @@ test('restore lists the connections whose secrets need the original key', async 
   await run(['backup', 'monday.backup'])
   const copy = await freshDatabase()
   try {
-    const restore = async (env: Record<string, string>) => {
+    const restore = async (env: Record<string, string>, ...more: string[]) => {
       for (const schema of ['public', 'pgboss']) {
         await copy.db.exec(`drop_${schema}`, `drop schema if exists ${schema} cascade`)
       }
       await copy.db.exec('create', 'create schema public')
-      return run(['restore', 'monday.backup'], { DATABASE_URL: copy.url, ...env })
+      return run(['restore', 'monday.backup', ...more], { DATABASE_URL: copy.url, ...env })
     }
-    expect(await restore({})).toContain(
-      'The secrets of Cedar SMS need the secret key of the original: copy its secret.key',
-    )
+    await expect(restore({})).rejects.toThrow('there is no secret key to check its signature with. Copy secret.key')
+    const unverified = await restore({}, '--unsigned')
+    expect(unverified).toContain('The signature was NOT verified')
+    expect(unverified).toContain('The secrets of Cedar SMS need the secret key of the original: copy its secret.key')
+    expect(await restore(secrets, '--unsigned')).not.toContain('NOT verified')
     expect(await restore(secrets)).not.toContain('secret key')
     const [connection] = await loadConnections({ db: copy.db, config: readEnv(secrets) })
     expect(connection?.password.reveal()).toBe('swordfish')

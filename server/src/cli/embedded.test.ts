@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -56,6 +56,8 @@ test('works on a new directory, on a stopped and on a running instance, and leav
   await instance.exit
 
   const elsewhere = join(scratch.path, 'elsewhere')
+  mkdirSync(elsewhere)
+  copyFileSync(join(dataDir, 'secret.key'), join(elsewhere, 'secret.key'))
   const restored = await carillon('restore monday.backup', elsewhere)
   expect(restored).toMatchObject({
     code: 0,

@@ -5,11 +5,12 @@ import { Secret } from '../config/secret.ts'
 import { poolDb } from '../db/db.ts'
 import { listMigrations, migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
+import { assertRestored } from '../db/unfinished-restore.ts'
 import { OperatorError } from '../errors.ts'
 import { installJobs } from '../jobs/boss.ts'
 import { borrowDatabase } from '../supervisor/borrowed-database.ts'
 import { inspectDataDir } from '../supervisor/data-dir.ts'
-import { ensureSecretKey } from '../supervisor/secret-key.ts'
+import { ensureSecretKey, findSecretKey } from '../supervisor/secret-key.ts'
 import { ensureMode, findMode, type Mode } from '../system/installation.queries.ts'
 import type { CliCommand, CommandContext } from './command.ts'
 
@@ -79,6 +80,12 @@ export function secretKeyOf({ dataDir }: Pick<Config, 'dataDir'>): Secret | unde
   return inspectDataDir(dataDir) ? new Secret(ensureSecretKey(dataDir)) : undefined
 }
 
+/** Returns the key in the data directory; undefined if it has none. */
+export function findSecretKeyOf({ dataDir }: Pick<Config, 'dataDir'>): Secret | undefined {
+  const key = findSecretKey(dataDir)
+  return key === undefined ? undefined : new Secret(key)
+}
+
 /** Migrates the database if permitted, otherwise throws if it is not up to date; returns its mode. */
 async function migrateOrCheck({ url, mode, mayMigrate }: FoundDatabase, db: CommandContext['db']): Promise<Mode> {
   if (mayMigrate) {
@@ -101,6 +108,7 @@ async function missingMigrations(url: string): Promise<string[]> {
   try {
     const { rows } = await client.query(`select to_regclass('schema_migrations') is not null as known`)
     const done = rows[0].known ? (await client.query('select name from schema_migrations')).rows : []
+    if (rows[0].known) await assertRestored(client)
     const names = new Set(done.map(({ name }) => name))
     return (await listMigrations()).map(({ name }) => name).filter((name) => !names.has(name))
   } finally {

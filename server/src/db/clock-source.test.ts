@@ -23,7 +23,7 @@ const allowed: Record<string, string> = {
   'connections/connections.queries.ts find_uses_of_connection': lock,
   'connections/connections.queries.ts list_bind_slots': lock,
   'db/lost-servers.ts query_timeout': 'the age of a backend, which is compared with the age of the socket',
-  'db/migrate.ts client': 'schema_migrations.applied_at: bookkeeping, read by people only',
+  'db/unfinished-restore.ts createListOfMigrations': 'schema_migrations.applied_at: bookkeeping, read by people only',
   'gateway/caps/shares.queries.ts renew_shares': lease,
   'gateway/caps/shares.queries.ts join_shares': lease,
   'gateway/caps/shares.queries.ts delete_expired_shares': lock,

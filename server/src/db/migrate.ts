@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { assertRestored, createListOfMigrations } from './unfinished-restore.ts'
 
 /** The folder of the migrations, with a slash at the end. */
 export const migrationsFolder = fileURLToPath(new URL('../../migrations/', import.meta.url))
 
-// an arbitrary number that no other code locks
-const lockKey = 5_460_072
+/** The advisory lock of a session that migrates a database or decides what it contains; no other code locks this number. */
+export const migrationLock = 5_460_072
 
 /** Returns the migrations of this version in their order, with the hashes of their contents. */
 export async function listMigrations(): Promise<{ name: string; hash: string; sql: string }[]> {
@@ -20,19 +21,25 @@ export async function listMigrations(): Promise<{ name: string; hash: string; sq
   )
 }
 
+export type MigrateOptions = {
+  /** The only files to run, which rebuilds an older state. */
+  only?: ReadonlySet<string>
+  /** Whether the caller is the restore that has marked the database as unfinished. */
+  duringRestore?: boolean
+}
+
 /**
- * Runs the migrations that the database lacks (only those of `only`, which rebuilds an older state), each in its own
- * transaction, and returns their names. A lock makes concurrent processes wait. Throws if a migration fails, or if a file
- * has changed since it ran, because existing databases have the old version.
+ * Runs the migrations that the database lacks, each in its own transaction, and returns their names. A lock makes concurrent
+ * processes wait. Throws if a migration fails, if a file has changed since it ran, because existing databases have the old
+ * version, or if a restore into the database has not ended.
  */
-export async function migrate(databaseUrl: string, only?: ReadonlySet<string>): Promise<string[]> {
+export async function migrate(databaseUrl: string, { only, duringRestore }: MigrateOptions = {}): Promise<string[]> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon migrate' })
   await client.connect()
   try {
-    await client.query('select pg_advisory_lock($1)', [lockKey])
-    await client.query(
-      'create table if not exists schema_migrations (name text primary key, hash text not null, applied_at timestamptz not null default now())',
-    )
+    await client.query('select pg_advisory_lock($1)', [migrationLock])
+    await client.query(createListOfMigrations)
+    if (!duringRestore) await assertRestored(client)
     const done = new Map<string, string>(
       (await client.query('select name, hash from schema_migrations')).rows.map((row) => [row.name, row.hash]),
     )

@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path'
 import { OperatorError } from '../errors.ts'
 import { identify, isRunning, killGroup, type ProcessId, waitUntilGone } from './processes.ts'
+import { secretKeyName } from './secret-key.ts'
 
 const product = 'carillon'
 const format = 1
@@ -86,7 +87,8 @@ function makeDirectory(path: string): string {
 }
 
 function checkMarker(path: string, mode: string) {
-  const names = readNames(path).filter((name) => !name.startsWith(lockName))
+  // an operator may put the secret key of another installation into a new directory, before a restore
+  const names = readNames(path).filter((name) => !name.startsWith(lockName) && name !== secretKeyName)
   const marker = join(path, markerName)
   if (!existsSync(marker)) {
     if (names.length === 0) return

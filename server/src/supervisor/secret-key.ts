@@ -3,11 +3,11 @@ import { closeSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeFi
 import { join } from 'node:path'
 import { OperatorError } from '../errors.ts'
 
-const fileName = 'secret.key'
+export const secretKeyName = 'secret.key'
 
 /** Returns the key of the data directory, or undefined if it has none; throws OperatorError if the key is damaged. */
 export function findSecretKey(dataDir: string): string | undefined {
-  const path = join(dataDir, fileName)
+  const path = join(dataDir, secretKeyName)
   let text: string
   try {
     text = readFileSync(path, 'utf8').trim()
@@ -25,7 +25,7 @@ export function findSecretKey(dataDir: string): string | undefined {
 export function ensureSecretKey(dataDir: string): string {
   const known = findSecretKey(dataDir)
   if (known !== undefined) return known
-  const path = join(dataDir, fileName)
+  const path = join(dataDir, secretKeyName)
   const draft = `${path}.${randomBytes(4).toString('hex')}`
   // flushed before it is used, because secrets that are sealed with a lost key are lost
   writeFileSync(draft, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flush: true })

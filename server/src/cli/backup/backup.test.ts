@@ -1,22 +1,28 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { gunzipSync, gzipSync } from 'node:zlib'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
 import { make } from '../../../test/make.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
+import { assertMode } from '../../bin/mode.ts'
 import { expandOnce } from '../../broadcasts/expand.ts'
+import { Secret } from '../../config/secret.ts'
 import type { Db } from '../../db/db.ts'
+import { migrate } from '../../db/migrate.ts'
+import { beginRestore } from '../../db/unfinished-restore.ts'
 import { receiveImport } from '../../imports/imports.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
 import { acceptBroadcast } from '../../messages/messages.ts'
 import { setSendingPaused } from '../../system/installation.queries.ts'
-import { encodeFrame, readFrames } from './frames.ts'
+import { runCli } from '../cli.ts'
 import { readBackup } from './read-backup.ts'
 import { writeBackup } from './write-backup.ts'
+
+const secretKey = new Secret('5a'.repeat(32))
 
 let origin: TestDatabase
 let copy: TestDatabase
@@ -26,17 +32,16 @@ let file: string
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'carillon-backup-'))
   file = join(folder, 'monday.backup')
-  origin = await freshDatabase()
-  copy = await freshDatabase()
-  await copy.db.exec('empty', 'drop schema public cascade')
-  await copy.db.exec('empty_2', 'create schema public')
-  await copy.db.exec('empty_3', 'drop schema pgboss cascade')
+  ;[origin, copy] = await Promise.all([freshDatabase(), freshDatabase('template0')])
 })
 
 afterEach(async () => {
   await Promise.all([origin.close(), copy.close()])
   rmSync(folder, { recursive: true, force: true })
 })
+
+const backUp = () => writeBackup(origin.url, file, secretKey)
+const restore = (from = file, url = copy.url) => readBackup({ databaseUrl: url, file: from, secretKey })
 
 /** Makes an account with a list of this size, a broadcast that is being sent, and an import that waits for a worker. */
 async function makeContents(db: Db, subscribers = 50) {
@@ -98,8 +103,8 @@ function openJobs(db: Db) {
 
 test('a restored copy has every row, table, index, sequence value and waiting job of the original', async () => {
   await makeContents(origin.db)
-  const written = await writeBackup(origin.url, file)
-  const read = await readBackup(copy.url, file)
+  const written = await backUp()
+  const read = await restore()
   expect(read).toMatchObject({ ...written, header: { mode: 'sandbox' } })
   await setSendingPaused(copy.db, false)
   const [before, after] = [await readContents(origin.db), await readContents(copy.db)]
@@ -115,8 +120,8 @@ test('a restored copy has every row, table, index, sequence value and waiting jo
 
 test('a restored copy sends nothing until sending is resumed', async () => {
   await makeContents(origin.db)
-  await writeBackup(origin.url, file)
-  await readBackup(copy.url, file)
+  await backUp()
+  await restore()
   const claim = {
     owner: '00000000-0000-0000-0000-000000000001',
     leaseMs: 1_000,
@@ -143,12 +148,12 @@ test('a transaction during the backup is contained completely or not at all', as
   })()
   try {
     while (written < 50) await new Promise((resolve) => setImmediate(resolve))
-    await writeBackup(origin.url, file)
+    await backUp()
   } finally {
     stop = true
     await writing
   }
-  await readBackup(copy.url, file)
+  await restore()
   const count = (sql: string) => copy.db.one<{ n: number }>('count', sql).then(({ n }) => n)
   const numbers = await count('select count(*) as n from subscribers')
   expect(numbers).toBeGreaterThanOrEqual(50)
@@ -166,7 +171,7 @@ test('a slow backup does not block other sessions: a table can be dropped as soo
   const busy = new pg.Client({ connectionString: origin.url })
   await busy.connect()
   await busy.query('begin; lock table subscribers in access exclusive mode')
-  const backup = writeBackup(origin.url, file)
+  const backup = backUp()
   for (;;) {
     const waiting = await busy.query(`select from pg_locks where not granted and relation = 'subscribers'::regclass`)
     if (waiting.rowCount) break
@@ -184,8 +189,8 @@ test('a backup of an older version is restored and then migrated', async () => {
   await makeContents(origin.db)
   await origin.db.exec('older', `drop table momt_reports, donations`)
   await origin.db.exec('older_2', `delete from schema_migrations where name = '1200_reports.sql'`)
-  await writeBackup(origin.url, file)
-  await readBackup(copy.url, file)
+  await backUp()
+  await restore()
   expect(await copy.db.one('paused', 'select sending_paused from installation')).toEqual({ sending_paused: true })
   expect(await copy.db.many('none', 'select id from donations')).toEqual([])
   expect(await copy.db.many('done', `select name from schema_migrations where name like '1200%'`)).toHaveLength(1)
@@ -194,73 +199,75 @@ test('a backup of an older version is restored and then migrated', async () => {
 test('a backup of a newer version, or of changed migrations, is rejected', async () => {
   await makeContents(origin.db)
   await origin.db.exec('newer', `insert into schema_migrations (name, hash) values ('9999_future.sql', 'x')`)
-  await writeBackup(origin.url, file)
-  await expect(readBackup(copy.url, file)).rejects.toThrow(
-    'was written by another version of Carillon (9999_future.sql)',
-  )
+  await backUp()
+  await expect(restore()).rejects.toThrow('was written by another version of Carillon ("9999_future.sql")')
   expect(await copy.db.many('none', `select from pg_class where relnamespace = 'public'::regnamespace`)).toEqual([])
 })
 
 test('a database with data is not changed, and an existing file is not overwritten', async () => {
   await makeContents(origin.db)
   const before = await readContents(origin.db)
-  await writeBackup(origin.url, file)
-  await expect(readBackup(origin.url, file)).rejects.toThrow('The database already has data')
+  await backUp()
+  await expect(restore(file, origin.url)).rejects.toThrow('The database already has data')
   expect(await readContents(origin.db)).toEqual(before)
-  await expect(writeBackup(origin.url, file)).rejects.toThrow('already exists')
+  await expect(backUp()).rejects.toThrow('already exists')
 })
-
-test.each<[string, (bytes: Buffer) => Buffer]>([
-  ['truncated', (bytes) => bytes.subarray(0, bytes.length - 100)],
-  ['with a flipped bit', (bytes) => Buffer.from(bytes.map((byte, i) => (i === bytes.length >> 1 ? byte ^ 4 : byte)))],
-  ['not a backup', () => Buffer.from('hello')],
-  ['a gzipped text', () => gzipSync('hello world, this is a text')],
-  ['without its last frame', (bytes) => gzipSync(withoutLastFrame(gunzipSync(bytes)))],
-  ['empty', () => Buffer.alloc(0)],
-])(
-  'a file that is %s is rejected, and a valid backup can be restored into the database afterwards',
-  async (_case, damage) => {
-    await makeContents(origin.db)
-    await writeBackup(origin.url, file)
-    const bad = join(folder, 'bad.backup')
-    writeFileSync(bad, damage(readFileSync(file)))
-    await expect(readBackup(copy.url, bad)).rejects.toThrow(
-      /bad\.backup (cannot be restored|is damaged or not a backup)/,
-    )
-    await readBackup(copy.url, file)
-    await setSendingPaused(copy.db, false)
-    expect(await readContents(copy.db)).toEqual(await readContents(origin.db))
-  },
-)
-
-function withoutLastFrame(bytes: Buffer): Buffer {
-  let at = 0
-  for (;;) {
-    const next = at + 5 + bytes.readUInt32BE(at + 1)
-    if (next === bytes.length) return bytes.subarray(0, at)
-    at = next
-  }
-}
 
 test('a failed backup leaves no file', async () => {
   const nowhere = new URL(inject('clusterUrl'))
   nowhere.pathname = '/postgres'
-  await expect(writeBackup(nowhere.href, file)).rejects.toThrow()
-  expect(() => readFileSync(file)).toThrow('ENOENT')
-  expect(() => readFileSync(`${file}.partial`)).toThrow('ENOENT')
+  await expect(writeBackup(nowhere.href, file, secretKey)).rejects.toThrow()
+  expect(readdirSync(folder)).toEqual([])
 })
 
-test('frames are decoded as they were encoded, for every division of the stream into chunks', async () => {
-  const bytes = Buffer.concat([
-    encodeFrame('H', { a: 'é' }),
-    encodeFrame('D', Buffer.from('1\t2\n')),
-    encodeFrame('Z', {}),
-  ])
-  for (let cut = 0; cut <= bytes.length; cut += 1) {
-    const frames: string[] = []
-    for await (const { kind, content } of readFrames(Readable.from([bytes.subarray(0, cut), bytes.subarray(cut)]))) {
-      frames.push(kind + content)
-    }
-    expect(frames).toEqual(['H{"a":"é"}', 'D1\t2\n', 'Z{}'])
+test('only the account that wrote a backup can read it, and one of two concurrent backups gets the name', async () => {
+  await makeContents(origin.db, 0)
+  const results = await Promise.allSettled([backUp(), backUp()])
+  expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  expect(readdirSync(folder)).toEqual(['monday.backup'])
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  await restore()
+})
+
+test('of two concurrent restores one writes, and the other changes nothing', async () => {
+  await makeContents(origin.db, 0)
+  await backUp()
+  const results = await Promise.allSettled([restore(), restore()])
+  expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  const failed = results.find((result) => result.status === 'rejected')
+  expect(failed?.reason.message).toMatch(/^Another restore writes to this database|already has data/)
+  await setSendingPaused(copy.db, false)
+  expect(await readContents(copy.db)).toEqual(await readContents(origin.db))
+})
+
+test('a backup contains every job that a noun enqueues', () => {
+  const source = fileURLToPath(new URL('../../', import.meta.url))
+  const enqueued = globSync('**/*.ts', { cwd: source, exclude: (path) => /test|^jobs|^cli/.test(path) }).flatMap(
+    (path) =>
+      [...readFileSync(join(source, path), 'utf8').matchAll(/\benqueue\(\w+, (\w+),/g)].map((match) => match[1]),
+  )
+  const list = /jobsOfRequests.*\[(\w.*)\]/.exec(readFileSync(new URL('jobs.ts', import.meta.url), 'utf8'))?.[1]
+  expect(new Set(list?.split(', '))).toEqual(new Set(enqueued))
+})
+
+test('nothing starts on a database whose restore was killed, and the backup can be restored into it again', async () => {
+  await makeContents(origin.db)
+  await backUp()
+  const half = await freshDatabase()
+  try {
+    await make.list(half.db)
+    await half.db.withClient(beginRestore)
+    await expect(migrate(half.url)).rejects.toThrow('A restore into this database has not ended')
+    await expect(assertMode(half.db, 'sandbox')).rejects.toThrow('A restore into this database has not ended')
+    await expect(runCli({ args: ['account', 'list'], env: { DATABASE_URL: half.url }, cwd: folder })).rejects.toThrow(
+      'A restore into this database has not ended',
+    )
+    await restore(file, half.url)
+    await migrate(half.url)
+    await assertMode(half.db, 'sandbox')
+    await setSendingPaused(half.db, false)
+    expect(await readContents(half.db)).toEqual(await readContents(origin.db))
+  } finally {
+    await half.close()
   }
 })

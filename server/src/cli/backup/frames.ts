@@ -1,57 +1,68 @@
 import type { Readable } from 'node:stream'
+import type { Mode } from '../../system/installation.queries.ts'
 
-// A backup is one gzipped stream of frames: a letter for the kind, four bytes of length, the content. Content is JSON, except
-// for the rows of a table, which have the format of COPY. The last frame proves that the backup is complete.
+// The content of a backup is a sequence of frames. Content is JSON, except for the rows of a table, which have the text format
+// of COPY. backup-file.ts has the bytes around it.
 //
-//   H  header     product, format, mode, migrations
-//   T  table      the table of the following rows
+//   H  header     product, mode, time, migrations
+//   T  table      name and columns of the following rows
 //   D  data       some of the table's rows
 //   E  end        end of the table, with its number of rows
 //   S  sequences  the value of each sequence
 //   J  jobs       unfinished jobs
 //   Z  the end    the number of tables and rows
 
-export type FrameKind = 'H' | 'T' | 'D' | 'E' | 'S' | 'J' | 'Z'
+/** The longest content of each kind, so that a reader needs a fixed amount of memory. */
+export const maxLengths = {
+  H: 1 << 20,
+  T: 1 << 16,
+  D: 1 << 20,
+  E: 1 << 10,
+  S: 1 << 20,
+  J: 1 << 22,
+  Z: 1 << 10,
+} as const
+
+export type FrameKind = keyof typeof maxLengths
+
+export type Frame = { kind: FrameKind; content: Buffer }
 
 export type BackupHeader = {
   product: 'carillon'
-  format: number
-  mode: 'sandbox' | 'production'
+  mode: Mode
   createdAt: string
   migrations: { name: string; hash: string }[]
 }
 
-export type TableFrame = {
-  name: string
-  /** The columns in the order of the rows. */
-  columns: string[]
-  /** Statements that create the table, unless a migration does. */
-  definition?: string[]
-}
+/** A table with its columns in the order of the rows. */
+export type TableFrame = { name: string; columns: string[] }
 
 export type SequenceFrame = { name: string; lastValue: string; isCalled: boolean }
 
-export type JobFrame = { name: string; data: object }
+export type JobFrame = { name: string; data: Record<string, number> }
 
-const headLength = 5
-const maxFrameLength = 1 << 26
+/** The number of restored or written tables and rows. */
+export type Summary = { tables: number; rows: number }
 
-/** Encodes one frame; content other than a buffer becomes JSON. */
-export function encodeFrame(kind: FrameKind, content: Buffer | object): Buffer {
-  const bytes = Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content))
-  const frame = Buffer.alloc(headLength + bytes.length)
-  frame.write(kind, 'latin1')
-  frame.writeUInt32BE(bytes.length, 1)
-  bytes.copy(frame, headLength)
-  return frame
-}
-
-export type Frame = { kind: FrameKind; content: Buffer }
-
+/** Thrown for a file that is not a valid backup; the message continues "cannot be restored: ". */
 export class BackupError extends Error {}
 
-/** Yields the frames of a stream with chunks of any size; throws BackupError for other content or an incomplete frame. */
-export async function* readFrames(source: Readable): AsyncGenerator<Frame> {
+/** Returns a frame; content other than a buffer becomes JSON. */
+export function makeFrame(kind: FrameKind, content: Buffer | object): Frame {
+  return { kind, content: Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content)) }
+}
+
+export function isFrameKind(kind: string): kind is FrameKind {
+  return Object.hasOwn(maxLengths, kind)
+}
+
+const headLength = 5
+
+/**
+ * Yields the frames of a decompressed backup of format 1, which had no tags: a letter, four bytes of length, the content.
+ * Throws BackupError for other content or an incomplete frame.
+ */
+export async function* readUntaggedFrames(source: Readable): AsyncGenerator<Frame> {
   let rest: Buffer = Buffer.alloc(0)
   for await (const bytes of source as AsyncIterable<Buffer>) {
     rest = rest.length === 0 ? bytes : Buffer.concat([rest, bytes])
@@ -59,15 +70,11 @@ export async function* readFrames(source: Readable): AsyncGenerator<Frame> {
       if (rest.length < headLength) break
       const length = rest.readUInt32BE(1)
       const kind = String.fromCharCode(rest[0] ?? 0)
-      if (!/[HTDESJZ]/.test(kind) || length > maxFrameLength) throw new BackupError('it is not a backup of Carillon')
+      if (!isFrameKind(kind) || length > maxLengths[kind]) throw new BackupError('it is not a backup of Carillon')
       if (rest.length < headLength + length) break
-      yield { kind: kind as FrameKind, content: rest.subarray(headLength, headLength + length) }
+      yield { kind, content: rest.subarray(headLength, headLength + length) }
       rest = rest.subarray(headLength + length)
     }
   }
   if (rest.length > 0) throw new BackupError('it ends inside a frame')
-}
-
-export function readJson<T>(frame: Frame): T {
-  return JSON.parse(frame.content.toString()) as T
 }

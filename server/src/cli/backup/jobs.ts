@@ -1,0 +1,6 @@
+import { computeJob } from '../../flight-plans/flight-plans.ts'
+import { applyJob } from '../../imports/imports.ts'
+import { applyChangesJob } from '../../subscribers/changes.ts'
+
+/** The jobs that requests enqueue. Backups contain the unfinished ones; jobs of schedules are enqueued again anyway. */
+export const jobsOfRequests: readonly string[] = [applyJob, applyChangesJob, computeJob]
