@@ -111,11 +111,34 @@ export const errors = {
     const details = { [field]: ['is not supported yet: only SMS can be sent'] }
     return new AppError(422, 'mms_not_supported', validationSentence(details), details)
   },
-  invalid: (details: Record<string, string[]>) => new AppError(422, 'invalid', validationSentence(details), details),
+  invalid: (given: Record<string, string[]>) => {
+    const details = bounded(given)
+    return new AppError(422, 'invalid', validationSentence(details), details)
+  },
   unstorable: () => new AppError(422, 'invalid', 'Validation failed: A value cannot be stored'),
   rateLimited: () => new AppError(429, 'rate_limited', 'Rate limit exceeded'),
   internal: () => new AppError(500, 'internal_error', 'Internal server error'),
   unavailable: () => new AppError(503, 'unavailable', 'Temporarily unavailable, please try again'),
+}
+
+const maxFields = 200
+const maxFaultsPerField = 10
+const longestField = 255
+const longestFault = 1_000
+
+/** Returns the first errors, with the beginning of long names and texts: a body has names and values of up to 1 MB. */
+function bounded(details: Record<string, string[]>): Record<string, string[]> {
+  const entries = Object.entries(details)
+    .slice(0, maxFields)
+    .map(([field, faults]) => [
+      cut(field, longestField),
+      faults.slice(0, maxFaultsPerField).map((fault) => cut(fault, longestFault)),
+    ])
+  return Object.fromEntries(entries)
+}
+
+function cut(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text
 }
 
 /** Returns a sentence such as `Validation failed: Name can't be blank, Content is too long (maximum is 160 characters)`. */
@@ -127,13 +150,13 @@ function validationSentence(details: Record<string, string[]>): string {
 }
 
 /** Labels of fields that differ from their keys in the contract's messages. */
-const labels: Record<string, string> = {
-  'custom_field.key': 'Merge tag',
-  'custom_field.max_length': 'Max. characters',
-}
+const labels = new Map([
+  ['custom_field.key', 'Merge tag'],
+  ['custom_field.max_length', 'Max. characters'],
+])
 
 function fieldLabel(field: string): string {
-  const label = labels[field]
+  const label = labels.get(field)
   if (label !== undefined) return label
   const last = field.split('.').at(-1) ?? field
   const words = last.replaceAll('_', ' ').trim()

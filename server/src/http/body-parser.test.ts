@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { cpuMs } from '../../test/cpu-time.ts'
 import { AppError } from '../errors.ts'
 import { parseBody } from './body-parser.ts'
 import { parseForm } from './form.ts'
@@ -73,12 +74,51 @@ describe('parseBody', () => {
     expect(read('{"a":"\\ud83d\\ude00"}').body).toEqual({ a: '😀' })
   })
 
-  test('takes a short time for a hundred thousand levels', () => {
-    const levels = 150_000
-    const deep = (text: string) => `{"a":${'['.repeat(levels)}"${text}"${']'.repeat(levels)}}`
-    read(deep('\\ud83d\\ude00'))
-    expect(toAppError(() => read(deep('\\ud83d')))).toMatchObject({ status: 422 })
-  }, 10_000)
+  test.each([
+    ['[', ']'],
+    ['{"a":', '}'],
+  ])('accepts %j 32 times, and rejects it 33 times', (open, close) => {
+    const nested = (levels: number) => `${open.repeat(levels)}1${close.repeat(levels)}`
+    expect(read(nested(32)).body).toBeDefined()
+    const fault = 'Malformed request body: nested too deeply (maximum is 32 levels)'
+    expect(toAppError(() => read(nested(33)))).toMatchObject({ status: 400, message: fault })
+    expect(toAppError(() => read(JSON.stringify(nested(33))))).toMatchObject({ status: 400, message: fault })
+    expect(toAppError(() => read(open.repeat(200_000)))).toMatchObject({ status: 400, message: fault })
+  })
+
+  test('counts no brackets in strings, and none that are closed', () => {
+    const text = '[{"'.repeat(100)
+    expect(read(JSON.stringify({ a: `${text}\\"`, [text]: '\\' })).body).toEqual({ a: `${text}\\"`, [text]: '\\' })
+    expect(read(`[${'[],'.repeat(100)}[]]`).body).toHaveLength(101)
+  })
+
+  test('accepts a form with 5,000 fields, and rejects one with more', () => {
+    const form = (count: number) => Array(count).fill('a[]=1').join('&')
+    expect(read(form(5_000)).body).toEqual(Object.assign(Object.create(null), { a: Array(5_000).fill('1') }))
+    const fault = { status: 400, message: 'Malformed request body: too many fields (maximum is 5000)' }
+    expect(toAppError(() => read(form(5_002)))).toMatchObject(fault)
+    expect(toAppError(() => read(`=${'&'.repeat(900_000)}`))).toMatchObject(fault)
+    expect(toAppError(() => read(`--a\n${'\n--a'.repeat(200_000)}\n--a--`))).toMatchObject(fault)
+  })
+
+  test('takes a short time for escapes that are not UTF-8', () => {
+    const text = `n=${'%E9a'.repeat(240_000)}`
+    let body: unknown
+    expect(cpuMs(() => (body = read(text).body))).toBeLessThan(400)
+    expect(body).toMatchObject({ n: 'éa'.repeat(240_000) })
+  })
+
+  test('names the beginning of a long key that cannot be stored', () => {
+    const { details, message } = toAppError(() => read(JSON.stringify({ ['k'.repeat(900_000)]: '\0' })))
+    expect(details).toEqual({ [`${'k'.repeat(255)}…`]: ['contains a NUL character'] })
+    expect(message.length).toBeLessThan(400)
+  })
+
+  test.each(['__proto__', 'constructor', 'toString'])('names the key %s', (key) => {
+    const { details, message } = toAppError(() => read(`{"${key}":"\\u0000"}`))
+    expect(Object.entries(details ?? {})).toEqual([[key, ['contains a NUL character']]])
+    expect(message).toMatch(/^Validation failed: [\w ]+ contains a NUL character$/)
+  })
 })
 
 describe('a multipart form', () => {
@@ -159,7 +199,7 @@ describe('a multipart form', () => {
     },
   )
 
-  test('is parsed or rejected without other errors, whatever it contains, and has no limit of parts', () => {
+  test('is parsed or rejected without other errors, whatever it contains, and may have 5,000 parts', () => {
     const bytes = fc.constantFrom(
       '--x',
       '--x--',

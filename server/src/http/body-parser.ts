@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
+import { rejectDeepJson, rejectManyFields } from './body-limits.ts'
 import { parseForm } from './form.ts'
 import { parseMultipart } from './multipart.ts'
 
@@ -67,6 +68,7 @@ function decode(bytes: Uint8Array): string {
 }
 
 function parseJson(text: string): unknown {
+  rejectDeepJson(text)
   try {
     return JSON.parse(text)
   } catch {
@@ -79,6 +81,7 @@ function readForm(text: string) {
   // the boundary of a multipart body may contain a `=`
   if (text.startsWith('--')) return parseMultipart(text)
   if (!text.includes('=')) throw errors.unreadableRequest('Malformed request body: neither JSON nor a form')
+  rejectManyFields(text, '&')
   return parseForm(text)
 }
 
@@ -107,7 +110,7 @@ function rejectText(place: Place, text: string): void {
     throw errors.invalid({ [pathOf(place).toWellFormed()]: ['contains half of a surrogate pair'] })
 }
 
-/** Returns the path of a place; only for an error, because a body may have a hundred thousand levels. */
+/** Returns the path of a place; only for an error, because a body may have a hundred thousand values. */
 function pathOf(place: Place): string {
   const keys: string[] = []
   for (let at: Place | undefined = place; at?.parent; at = at.parent) keys.push(at.key)

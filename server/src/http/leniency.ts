@@ -10,16 +10,18 @@ import { normalizePage } from './pagination.ts'
 export function useLeniency(app: FastifyInstance) {
   app.addHook('preValidation', async (req) => {
     const { params, querystring, body } = (req.routeOptions.schema ?? {}) as Record<string, Schema | undefined>
+    // the body has been checked when it was parsed
+    rejectUnstorable(req.query)
     if (req.method === 'GET') mergeBodyIntoQuery(req)
     if (querystring?.properties && 'page' in querystring.properties) normalizePage(req.query as Record<string, unknown>)
     if (params) req.params = convert(params, req.params)
     if (querystring) req.query = convert(querystring, req.query)
-    rejectUnstorable(req.query)
+    if (querystring && req.method === 'GET') rejectManyParts(querystring, req.query, '')
     // a missing body is reported as missing fields
     if (body) req.body ??= {}
     if (body && req.isForm) req.body = convert(body, req.body)
     if (body && req.method !== 'GET') mergeQueryIntoBody(req, body, querystring)
-    if (body) rejectLongArrays(body, req.body, '')
+    if (body) rejectManyParts(body, req.body, '')
   })
 }
 
@@ -58,6 +60,8 @@ export type Schema = {
   properties?: Record<string, Schema>
   items?: Schema
   maxItems?: number
+  additionalProperties?: boolean | Schema
+  patternProperties?: Record<string, Schema>
 }
 
 /**
@@ -101,13 +105,23 @@ function isNumeric({ type }: Schema): boolean {
   return type === 'integer' || type === 'number'
 }
 
-/** Validation reports every error, so an array of half a million invalid items must be rejected before validation. */
-function rejectLongArrays(schema: Schema, value: unknown, path: string) {
-  if (Array.isArray(value) && schema.maxItems !== undefined && value.length > schema.maxItems) {
-    throw errors.invalid({ [path]: [`has too many items (maximum is ${schema.maxItems})`] })
+/** Maximum number of keys of an object whose keys are all validated. */
+const maxKeys = 1_000
+
+/** Validation reports every error, so half a million invalid items or keys must be rejected before validation. */
+function rejectManyParts(schema: Schema, value: unknown, path: string) {
+  if (typeof value !== 'object' || value === null) return
+  if (Array.isArray(value)) {
+    const { maxItems = Infinity, items } = schema
+    if (value.length > maxItems) throw errors.invalid({ [path]: [`has too many items (maximum is ${maxItems})`] })
+    if (items?.properties || items?.items) for (const item of value) rejectManyParts(items, item, path)
+    return
   }
-  if (typeof value !== 'object' || value === null || !schema.properties) return
-  for (const [key, part] of Object.entries(schema.properties)) {
-    rejectLongArrays(part, (value as Record<string, unknown>)[key], path === '' ? key : `${path}.${key}`)
+  const isStrict = schema.patternProperties !== undefined || (schema.additionalProperties ?? true) !== true
+  if (isStrict && Object.keys(value).length > maxKeys) {
+    throw errors.invalid({ [path || 'body']: [`has too many keys (maximum is ${maxKeys})`] })
+  }
+  for (const [key, part] of Object.entries(schema.properties ?? {})) {
+    rejectManyParts(part, (value as Record<string, unknown>)[key], path === '' ? key : `${path}.${key}`)
   }
 }

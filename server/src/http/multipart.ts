@@ -1,11 +1,12 @@
 import { errors } from '../errors.ts'
+import { rejectManyFields } from './body-limits.ts'
 import { type Form, formOf } from './form.ts'
 
 // Bodies of multipart/form-data, which some HTTP libraries send for every form. Not busboy or @fastify/multipart: those
 // need the Content-Type header, which callers omit or send without its boundary, accept no line feeds without carriage
 // return, and omit parts that they cannot read or that exceed a limit, so that a field would be lost without an error.
 
-const openingLine = /^--([^\r\n]{1,70}?)[ \t]*\r?\n/
+const openingLine = /^--([^\r\n]{1,70}?)[ \t]{0,70}\r?\n/
 const closingLineOnly = /^--[^\r\n]{1,70}--\s*$/
 const partPattern = /^[ \t]*\r?\n(?<headers>(?:[^\r\n]+\r?\n)*)\r?\n(?<value>[\s\S]*)$/
 const foldedLine = /\r?\n[ \t]+/g
@@ -22,6 +23,7 @@ export function parseMultipart(text: string): Form {
   if (closingLineOnly.test(text)) return formOf([])
   const boundary = openingLine.exec(text)?.[1]
   if (boundary === undefined) throw malformed('no boundary')
+  rejectManyFields(text, `\n--${boundary}`)
   const [, ...parts] = `\n${text}`.split(`\n--${boundary}`)
   const closing = parts.findIndex((part) => part.startsWith('--'))
   if (closing < 0) throw malformed('no closing boundary')

@@ -25,10 +25,13 @@ export function TagsInput(maxItems: number, description: string) {
  * too long. `field` is the name of the value in the error.
  */
 export function readTags(given: string | string[] | null, field: string, limit: number): string[] {
-  const texts = typeof given === 'string' ? given.split(',') : (given ?? [])
+  // with some room for blanks and duplicates, which are not counted
+  const maxTexts = 10 * limit
+  const texts = typeof given === 'string' ? given.split(',', maxTexts + 1) : (given ?? [])
+  if (texts.length > maxTexts) throw errors.invalid({ [field]: [`has too many items (maximum is ${limit})`] })
   const tags = [...new Set(texts.map((tag) => tag.trim()).filter((tag) => tag !== ''))]
   if (tags.length > limit) throw errors.invalid({ [field]: [`has too many items (maximum is ${limit})`] })
-  if (tags.some((tag) => [...tag].length > longestTag)) {
+  if (tags.some((tag) => tag.length > longestTag && (tag.length > 2 * longestTag || [...tag].length > longestTag))) {
     throw errors.invalid({ [field]: [`is too long (maximum is ${longestTag} characters)`] })
   }
   return tags
@@ -99,7 +102,8 @@ export type Numbers = {
 
 /** Returns the phone numbers in a value; throws if there are none or too many. */
 export function readNumbers(given: string | (string | number)[] | null | undefined, field: string): Numbers {
-  const texts = (typeof given === 'string' ? given.split(',') : (given ?? [])).map((text) => String(text).trim())
+  const parts = typeof given === 'string' ? given.split(',', maxNumbers + 1) : (given ?? [])
+  const texts = parts.map((text) => String(text).trim())
   if (texts.length === 0 || (typeof given === 'string' && given.trim() === '')) {
     throw errors.invalid({ [field]: ["can't be blank"] })
   }
@@ -159,8 +163,9 @@ export function presentBulkTagging(
 
 /** Presents the result of removing tags from one subscriber that had the tags `before`. */
 export function presentRemoval(tags: string[], before: string[]): Static<typeof TagsRemovedResponse> {
-  const deleted = tags.filter((tag) => before.includes(tag))
-  const notFound = tags.filter((tag) => !before.includes(tag))
+  const known = new Set(before)
+  const deleted = tags.filter((tag) => known.has(tag))
+  const notFound = tags.filter((tag) => !known.has(tag))
   return {
     status: 'OK',
     deleted,
