@@ -51,14 +51,6 @@ export function insertCustomField(db: Db, listId: number, field: NewCustomField,
   )
 }
 
-export function countCustomFields(db: Db, listId: number) {
-  return db.one<{ n: number }>(
-    'count_custom_fields',
-    /* sql */ `select count(*) as n from custom_fields where list_id = $1`,
-    [listId],
-  )
-}
-
 /** Returns whether the key and the label are in use in the list. */
 export function findTakenNames(db: Db, listId: number, key: string, label: string) {
   return db.one<{ key: boolean; label: boolean }>(

@@ -99,7 +99,34 @@ describe('a field', () => {
     ['its label is blank', { label: ' ' }, "Label can't be blank"],
     ['its pattern does not compile', { key: 'x', label: 'x', pattern: '(' }, 'Pattern is invalid'],
     ['its pattern has a lookahead', { key: 'x', label: 'x', pattern: '(?=a)' }, 'Pattern is invalid'],
-    ['its pattern is too large', { key: 'x', label: 'x', pattern: '(a?){900}' }, 'Pattern is invalid'],
+    [
+      'its pattern is far too large',
+      { key: 'x', label: 'x', pattern: '(a?){900}' },
+      'Pattern is too large: shorten it, or lower its repetitions',
+    ],
+    [
+      'its pattern is too large',
+      { key: 'x', label: 'x', pattern: '(?:a?){300}', should_validate_regex_via_api: false },
+      'Pattern is too large: it has 602 instructions (maximum is 500); lower its repetitions, or shorten it',
+    ],
+    [
+      'its pattern is too slow for its length',
+      { key: 'x', label: 'x', content_type: 'text', pattern: '(?:a?){200}$|1', max_length: 9_999 },
+      'Pattern is too slow for values of 9999 characters: lower max_length to 246, or shorten the pattern',
+    ],
+    [
+      'its default is too long for the pattern',
+      {
+        key: 'x',
+        label: 'x',
+        content_type: 'text',
+        pattern: '(?:a?){200}$',
+        max_length: 9_999,
+        should_validate_regex_via_api: false,
+        default_value: 'a'.repeat(9_999),
+      },
+      'Default value is too long for the pattern: shorten one of them',
+    ],
     [
       'its default is too long',
       { key: 'x', label: 'x', default_value: '100' },
@@ -212,6 +239,43 @@ describe('values', () => {
     await api.owner.delete(`${list}/custom_fields`, { key: size.key })
     await api.owner.post(`${list}/custom_fields`, { custom_field: size })
     expect((await api.owner.get(path)).body.subscriber).toMatchObject({ household_size: 3 })
+  })
+})
+
+describe('patterns', () => {
+  const large = { label: 'a', key: 'a', content_type: 'text', max_length: 50, should_validate_regex_via_api: true }
+  const patternOf = (n: number) => `^[\\p{L} ]{${n},60}$`
+
+  test('that are too large together are rejected, unless they are not enforced', async () => {
+    const list = await newList()
+    const create = (n: number, given: object = {}) => {
+      const custom_field = { ...large, label: `a${n}`, key: `a${n}`, pattern: patternOf(n), ...given }
+      return api.owner.post(`${list}/custom_fields`, { custom_field })
+    }
+    const statuses: number[] = []
+    for (let n = 1; n <= 12; n++) statuses.push((await create(n)).status)
+    expect(statuses).toEqual([...Array(11).fill(201), 422])
+    expect(await create(12)).toMatchObject({
+      status: 422,
+      body: { error: expect.stringContaining("Pattern is too large beside the list's other patterns") },
+    })
+    expect((await create(12, { should_validate_regex_via_api: false })).status).toBe(201)
+    expect((await create(13, { pattern: '^a' })).status).toBe(201)
+  })
+
+  test('of a body with many long values are applied up to a limit', async () => {
+    const list = await newList()
+    for (let n = 0; n < 8; n++) {
+      const custom_field = { ...large, key: `a${n}`, label: `a${n}`, pattern: '(?:a?){200}$', max_length: 245 }
+      expect((await api.owner.post(`${list}/custom_fields`, { custom_field })).status).toBe(201)
+    }
+    const given = Object.fromEntries(Array.from({ length: 8 }, (_, n) => [`a${n}`, 'a'.repeat(240)]))
+    const added = await add(list, given)
+    expect(added.status).toBe(422)
+    expect(Object.values(added.body.details as object)).toEqual(
+      Array(3).fill(['is too long to be checked with these other values: send it alone, or shorten it']),
+    )
+    expect((await add(list, { a7: given.a7 })).status).toBe(201)
   })
 })
 

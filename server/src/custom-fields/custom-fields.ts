@@ -4,13 +4,13 @@ import { lockList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   type CustomField,
-  countCustomFields,
   deleteCustomField,
   findTakenNames,
   insertCustomField,
+  listCustomFields,
   type NewCustomField,
 } from './custom-fields.queries.ts'
-import { isValidPattern, matchesPattern } from './pattern.ts'
+import { maxListSize, maxProgramSize, maxSteps, PatternBudget, sizeOfPattern, sourceSizeOfAll } from './pattern.ts'
 import { readValue } from './values.ts'
 
 type Clocked = Pick<Runtime, 'db' | 'clock'>
@@ -63,8 +63,14 @@ export function createCustomField(
     const found = findErrors(field)
     await addTakenNames(tx, listId, field, found)
     if (Object.keys(found).length > 0) throw invalidField(found)
-    const { n } = await countCustomFields(tx, listId)
-    if (n >= maxFields) throw invalidField({ list: [`has too many custom fields (maximum is ${maxFields})`] })
+    const others = await listCustomFields(tx, listId)
+    if (others.length >= maxFields)
+      throw invalidField({ list: [`has too many custom fields (maximum is ${maxFields})`] })
+    if (field.isEnforced && sourceSizeOfAll([...others, field]) > maxListSize) {
+      throw invalidField({
+        pattern: ["is too large beside the list's other patterns: shorten it, or lower its repetitions"],
+      })
+    }
     const inserted = await insertCustomField(tx, listId, field, rt.clock.now())
     if (inserted) return inserted
     await addTakenNames(tx, listId, field, found)
@@ -95,17 +101,32 @@ function findErrors(field: NewCustomField): FieldErrors {
   const found: FieldErrors = {}
   if (reservedKeys.has(field.key)) found.key = ['is reserved']
   const { pattern, defaultValue } = field
-  const isInvalidPattern = pattern !== null && !isValidPattern(pattern)
-  if (isInvalidPattern) found.pattern = ['is invalid']
+  const patternError = pattern === null ? undefined : findPatternError(pattern, field)
+  if (patternError !== undefined) found.pattern = [patternError]
   if (defaultValue === null || defaultValue === '') return found
   const result = readValue({ ...field, isEnforced: false }, defaultValue)
   if ('error' in result) {
     const tooLong = `is too long (maximum is ${field.maxLength} characters)`
     found.default_value = [result.error === 'length' ? tooLong : `is not a ${field.contentType}`]
-  } else if (pattern !== null && !isInvalidPattern && !matchesPattern(pattern, defaultValue)) {
-    found.default_value = ['does not match the pattern']
+  } else if (pattern !== null && patternError === undefined) {
+    const matches = new PatternBudget().matches({ pattern, isEnforced: true }, defaultValue)
+    if (matches === undefined) found.default_value = ['is too long for the pattern: shorten one of them']
+    else if (!matches) found.default_value = ['does not match the pattern']
   }
   return found
+}
+
+/** Returns what is wrong with a pattern, and what its caller can change. */
+function findPatternError(pattern: string, { maxLength, isEnforced }: NewCustomField): string | undefined {
+  const size = sizeOfPattern(pattern)
+  if (size === undefined) return 'is invalid'
+  if (size === Number.POSITIVE_INFINITY) return 'is too large: shorten it, or lower its repetitions'
+  if (size > maxProgramSize) {
+    return `is too large: it has ${size} instructions (maximum is ${maxProgramSize}); lower its repetitions, or shorten it`
+  }
+  if (!isEnforced || size * maxLength <= maxSteps) return undefined
+  const longest = Math.floor(maxSteps / size)
+  return `is too slow for values of ${maxLength} characters: lower max_length to ${longest}, or shorten the pattern`
 }
 
 function invalidField(found: FieldErrors) {

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { cpuMs } from '../../test/cpu-time.ts'
 import { presentValues } from './custom-fields.schema.ts'
-import { isValidPattern, matchesPattern } from './pattern.ts'
+import { PatternBudget, sizeOfPattern } from './pattern.ts'
 import { type ContentType, readValue, type ValueRules } from './values.ts'
 
 function rules(contentType: ContentType, given: Partial<ValueRules> = {}): ValueRules {
@@ -47,12 +47,45 @@ test('a pattern may match anywhere in a value, and applies only if it is enforce
   expect(readValue(rules('text', { pattern }), 'none')).toEqual({ value: 'none' })
 })
 
-test('no valid pattern makes validation slow', () => {
-  for (const pattern of ['(x+x+)+y', '(a|aa)+$', '^(([a-z])+.)+[A-Z]([a-z])+$', '(?:a?){200}[cd]$']) {
-    expect(isValidPattern(pattern)).toBe(true)
-    const match = () => ['x', 'a'].forEach((unit) => void matchesPattern(pattern, unit.repeat(9_999)))
-    expect(cpuMs(match)).toBeLessThan(2_000)
+test('a value is rejected if its pattern would take too long, alone or with the other values of its row', () => {
+  const field = rules('text', { pattern: '(?:a?){200}[cd]$', isEnforced: true, maxLength: 9_999 })
+  expect(readValue(field, 'a'.repeat(9_999))).toEqual({ error: 'cost' })
+  expect(readValue(field, 'a'.repeat(200))).toEqual({ error: 'pattern' })
+  const budget = new PatternBudget()
+  const results = Array.from({ length: 10 }, () => readValue(field, `${'a'.repeat(199)}c`, budget))
+  const accepted = results.filter((result) => 'value' in result)
+  expect(accepted.length).toBeGreaterThanOrEqual(5)
+  expect(results.slice(accepted.length)).toEqual(Array(10 - accepted.length).fill({ error: 'cost' }))
+  expect(accepted.length).toBeLessThan(10)
+})
+
+test('the patterns of a row take a short time, whatever they are', () => {
+  for (const pattern of [
+    '(x+x+)+y',
+    '(a|aa)+$',
+    '^(([a-z])+.)+[A-Z]([a-z])+$',
+    '(?:a?){200}[cd]$',
+    '(?i)(?:k|s|ks)*\\d',
+  ]) {
+    const size = sizeOfPattern(pattern) ?? 0
+    const longest = Math.min(9_999, Math.floor(100_000 / size))
+    const field = rules('text', { pattern, isEnforced: true, maxLength: 9_999 })
+    const readRow = (unit: string) => {
+      const budget = new PatternBudget()
+      for (let n = 0; n < 200; n++) readValue(field, unit.repeat(longest), budget)
+    }
+    for (const unit of ['x', 'a', 's'])
+      expect(
+        cpuMs(() => readRow(unit)),
+        `${pattern} ${unit}`,
+      ).toBeLessThan(250)
   }
+})
+
+test('a long number that is none is rejected in linear time', () => {
+  const field = rules('number', { maxLength: 9_999 })
+  const read = () => Array.from({ length: 100 }, () => readValue(field, `${'1'.repeat(9_998)}x`))
+  expect(cpuMs(read)).toBeLessThan(250)
 })
 
 test('a default is presented in the type of its field', () => {

@@ -1,5 +1,5 @@
 import { readInstant } from '../lib/dates.ts'
-import { matchesPattern } from './pattern.ts'
+import { PatternBudget } from './pattern.ts'
 
 export type ContentType = 'text' | 'datetime' | 'number'
 
@@ -18,23 +18,32 @@ export type ValueRules = {
 /** A stored value; a datetime is UTC with milliseconds. */
 export type CustomValue = string | number
 
-export type ValueError = 'type' | 'length' | 'pattern'
+/** `cost` is a value that its pattern cannot be applied to within the budget of its row or body. */
+export type ValueError = 'type' | 'length' | 'pattern' | 'cost'
 
 /** The value to store, null to remove it, or the error. */
 export type ValueResult = { value: CustomValue | null } | { error: ValueError }
 
-/** Converts a value to the field's type and validates it. Null and a blank string remove the stored value. */
-export function readValue(rules: ValueRules, input: unknown): ValueResult {
+/**
+ * Converts a value to the field's type and validates it. Null and a blank string remove the stored value. The values of one
+ * row or body have one budget for their patterns.
+ */
+export function readValue(rules: ValueRules, input: unknown, budget = new PatternBudget()): ValueResult {
   if (input === null) return { value: null }
   if (typeof input !== 'string' && typeof input !== 'number' && typeof input !== 'boolean') return { error: 'type' }
   const content = String(input)
   const trimmed = content.trim()
   if (trimmed === '') return { value: null }
-  if (content.length > rules.maxLength && [...content].length > rules.maxLength) return { error: 'length' }
+  if (isLonger(content, rules.maxLength)) return { error: 'length' }
   const value = convert(rules.contentType, input, trimmed)
   if (value === undefined) return { error: 'type' }
-  if (rules.isEnforced && rules.pattern !== null && !matchesPattern(rules.pattern, content)) return { error: 'pattern' }
-  return { value }
+  const matches = budget.matches(rules, content)
+  if (matches === undefined) return { error: 'cost' }
+  return matches ? { value } : { error: 'pattern' }
+}
+
+function isLonger(text: string, maxLength: number): boolean {
+  return text.length > maxLength && (text.length > 2 * maxLength || [...text].length > maxLength)
 }
 
 function convert(type: ContentType, input: string | number | boolean, trimmed: string): CustomValue | undefined {
@@ -43,7 +52,7 @@ function convert(type: ContentType, input: string | number | boolean, trimmed: s
   return type === 'number' ? parseNumber(trimmed) : readInstant(trimmed)
 }
 
-const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?$/i
+const decimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?$/i
 
 function parseNumber(digits: string): number | undefined {
   if (!decimal.test(digits)) return undefined
@@ -62,6 +71,7 @@ export function valueOrDefault(field: ValueRules, stored: Record<string, unknown
     const isForeign = field.contentType === 'datetime' && readInstant(value as string) !== value
     if (!isForeign) return value as CustomValue
   }
-  const result = readValue(field, field.defaultValue)
+  // the default matched the pattern when the field was created
+  const result = readValue({ ...field, isEnforced: false }, field.defaultValue)
   return 'value' in result ? result.value : null
 }

@@ -34,7 +34,11 @@ export function columnNames(fields: readonly FieldColumn[]): string[] {
  * custom field that has the name of a column about consent does not: the column is both, so that no opt-out is lost.
  */
 export class ColumnFinder {
-  readonly #fields: readonly FieldColumn[]
+  /** The index of each exact name, of each name as `words` returns it, and of each label. */
+  readonly #byName = new Map<string, number>()
+  readonly #byWords = new Map<string, number>()
+  readonly #byKey = new Map<string, number>()
+  readonly #byLabel = new Map<string, number>()
   readonly #mapping = new Map<string, Meaning>()
   readonly #chosen: string[]
   readonly #found = new Map<string, Meaning>()
@@ -42,13 +46,25 @@ export class ColumnFinder {
   readonly #mappedColumns = new Set<number>()
 
   constructor(fields: readonly FieldColumn[], mapping: ColumnMapping = {}) {
-    this.#fields = fields
+    this.#addNames(fields)
     this.#chosen = Object.keys(mapping)
     for (const [name, target] of Object.entries(mapping)) {
       const meaning = this.#findTarget(target)
       this.#mapping.set(words(name), meaning)
       if (typeof meaning === 'object' && meaning.index !== several) this.#mappedColumns.add(meaning.index)
     }
+  }
+
+  /** A custom field takes precedence over a column about consent, because a list may have a field `status`. */
+  #addNames(fields: readonly FieldColumn[]) {
+    const keys = fields.map(({ key }, at) => ({ name: key, index: columns.length + at }))
+    const own = columns.map((name, index) => ({ name, index }))
+    for (const { name, index } of [...own.slice(0, storedColumns), ...keys, ...own.slice(storedColumns)]) {
+      setFirst(this.#byName, name, index)
+      setFirst(this.#byWords, words(name), index)
+    }
+    for (const { name, index } of keys) setFirst(this.#byKey, name, index)
+    for (const [at, { label }] of fields.entries()) setFirst(this.#byLabel, words(label), columns.length + at)
   }
 
   /** Returns the meaning of a column by its name in the file ("Phone Number", "zip"). */
@@ -77,8 +93,9 @@ export class ColumnFinder {
     if (target === 'ignore') return 'ignored'
     const onlyField = target.startsWith(fieldPrefix)
     const key = onlyField ? target.slice(fieldPrefix.length) : target
-    const index = onlyField ? this.#indexOfField((own) => own === key) : this.#indexOf((own) => own === key)
-    if (index < 0) throw errors.invalid({ columns: [`has an unknown column ${JSON.stringify(shorten(target))}`] })
+    const index = (onlyField ? this.#byKey : this.#byName).get(key)
+    if (index === undefined)
+      throw errors.invalid({ columns: [`has an unknown column ${JSON.stringify(shorten(target))}`] })
     if (onlyField || index < columns.length) return { index, rank: 0 }
     return { index, rank: 0, consent: consentColumnOf(words(key)) ?? hiddenConsent(key) }
   }
@@ -91,8 +108,8 @@ export class ColumnFinder {
 
   #findUnmapped(name: string, plain: string): Meaning {
     if (plain === '' || generatedName.test(name)) return 'unnamed'
-    const own = this.#indexOf((key) => words(key) === plain)
-    const field = own >= columns.length ? own : this.#findByLabel(plain)
+    const own = this.#byWords.get(plain) ?? -1
+    const field = own >= columns.length ? own : (this.#byLabel.get(plain) ?? -1)
     const consent = consentColumnOf(plain)
     if (field >= 0 && (own < 0 || own >= storedColumns) && consent) return { index: field, rank: 0, consent }
     if (own >= 0) return { index: own, rank: 0, consent: own < columns.length ? undefined : hiddenConsent(name) }
@@ -101,24 +118,10 @@ export class ColumnFinder {
     if (field >= 0) return { index: field, rank: 0, consent: hiddenConsent(name) }
     return needlessColumns.has(plain) ? 'ignored' : 'unknown'
   }
+}
 
-  #findByLabel(plain: string): number {
-    const at = this.#fields.findIndex(({ label }) => words(label) === plain)
-    return at < 0 ? at : columns.length + at
-  }
-
-  /** A custom field takes precedence over a column about consent, because a list may have a field `status`. */
-  #indexOf(matches: (name: string) => boolean): number {
-    const stored = columns.slice(0, storedColumns).findIndex(matches)
-    if (stored >= 0) return stored
-    const field = this.#indexOfField(matches)
-    return field >= 0 ? field : columns.findIndex(matches)
-  }
-
-  #indexOfField(matches: (key: string) => boolean): number {
-    const at = this.#fields.findIndex(({ key }) => matches(key))
-    return at < 0 ? at : columns.length + at
-  }
+function setFirst(map: Map<string, number>, name: string, index: number) {
+  if (!map.has(name)) map.set(name, index)
 }
 
 /** Before the key of a custom field in the caller's columns: its column states nothing about consent. */
@@ -130,14 +133,15 @@ export const several = columns.indexOf('opted_out')
 /** The names that pandas gives to columns without one. */
 const generatedName = /^unnamed: ?\d+(?:_level_\d+)?$/i
 
+const plainColumns: ReadonlyMap<string, number> = new Map(columns.map((column, index) => [words(column), index]))
+
 /** Names of a status that may be one of anything. */
 const general: ReadonlySet<string> = new Set(['status', 'memberstatus', 'contactstatus'])
 
 /** Returns the column about consent that has this name, given as `words` returns it. */
 function consentColumnOf(plain: string): StatedColumn | undefined {
-  const exact = columns.findIndex((column) => words(column) === plain)
   const alias = aliasOf(plain)
-  const index = exact >= 0 || alias === undefined ? exact : columns.indexOf(alias.column)
+  const index = plainColumns.get(plain) ?? (alias === undefined ? -1 : columns.indexOf(alias.column))
   return index < storedColumns ? undefined : { index, counts: general.has(plain) ? 'understood' : 'all' }
 }
 

@@ -46,9 +46,12 @@ const missingDate =
 // "Unsubscribed (keyword)" and "Opted out by the carrier" are opt-outs, too
 const optOutStart = /^(?:unsubscribed|opted?out|donot(?:call|contact|text))/
 
+/** No cell states more at its end than at its beginning. */
+const longestStatement = 500
+
 /** Returns what a text states; a number may be one of a float column, such as 1.0. */
 function wordIn(text: string): Word | undefined {
-  const plain = words(text.replace(/\.0+$/, ''))
+  const plain = words(text.slice(0, longestStatement).replace(/\.0+$/, ''))
   if (plain === '') return checkMark.test(text) ? 'in' : undefined
   return wordOf.get(plain) ?? (optOutStart.test(plain) ? 'out' : undefined)
 }
@@ -127,7 +130,8 @@ const optedInAgain = new Set(
   'subscribed subscriber optedin optin in active resubscribed smssubscribed joined'.split(' '),
 )
 
-function singleFlag(text: string): boolean | undefined {
+function singleFlag(cell: string): boolean | undefined {
+  const text = cell.slice(0, longestStatement)
   const plain = words(text.replace(/\.0+$/, ''))
   const word = wordIn(text)
   if (dash.test(text) || word === 'none' || missingDate.test(text) || optedInAgain.has(plain)) return false

@@ -22,13 +22,17 @@ export function plainText(field: string): string {
 const optedIn = columns.indexOf('opted_in')
 
 /** Returns the cells of a row in the order of `columnNames`. */
-export function cellsOf(fields: readonly string[], { indexes, consent }: Header): string[] {
+export function cellsOf(fields: readonly string[], { used, present, consent }: Header): string[] {
   const cells: string[] = []
-  for (const [at, column] of indexes.entries()) {
-    if (column === undefined) continue
+  for (const { at, index } of used) {
+    // a short row of a wide file must take a short time
+    if (at >= fields.length) break
     const text = plainText(fields[at] ?? '')
-    cells[column] = cells[column] === undefined ? text : joinFlags(cells[column], text)
+    const other = cells[index]
+    if (other === undefined) cells[index] = text
+    else if (text !== '') cells[index] = joinFlags(other, text)
   }
+  for (const index of present) cells[index] ??= ''
   for (const stated of consent) {
     const text = plainText(fields[stated.at] ?? '').trim()
     const counts = text === '' ? stated.index === optedIn : statesConsent(text, stated)
@@ -43,6 +47,7 @@ export function cellsOf(fields: readonly string[], { indexes, consent }: Header)
 export function leftOutOf(fields: readonly string[], unnamed: readonly number[]): Unreadable[] | string {
   const leftOut: Unreadable[] = []
   for (const at of unnamed) {
+    if (at >= fields.length) break
     const text = plainText(fields[at] ?? '').trim()
     const kind = readUnnamed(text)
     if (kind === 'opt_out') return text
@@ -61,9 +66,12 @@ export function swallowsRow(fields: readonly string[], delimiter: string, indexe
   return fields.some((field, at) => {
     const [, ...inner] = field.split(/\r\n|\n|\r/)
     return inner.some((line, n) => {
-      const after = n === inner.length - 1 ? fields.slice(at + 1) : []
-      const row = [...line.split(delimiter), ...after]
-      return row.length === indexes.length && parsePhoneNumber(row[phone]?.replaceAll('"', '')) !== undefined
+      const own = line.split(delimiter)
+      const after = n === inner.length - 1 ? fields.length - at - 1 : 0
+      // without a copy of the fields behind this one: a row may have ten thousand of both
+      if (own.length + after !== indexes.length) return false
+      const text = own[phone] ?? fields[at + 1 + phone - own.length]
+      return parsePhoneNumber(text?.replaceAll('"', '')) !== undefined
     })
   })
 }

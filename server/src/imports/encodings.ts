@@ -3,6 +3,8 @@ import { isAscii, isUtf8 } from 'node:buffer'
 // Converts the bytes of a file to UTF-8, which the readers expect. Bytes that have no certain meaning remain as they are:
 // the readers decode them to U+FFFD, so that they cost only the cell that contains them.
 
+const decoder1252 = new TextDecoder('windows-1252')
+
 const newline = 0x0a
 const carriageReturn = 0x0d
 
@@ -42,10 +44,13 @@ function lineEndOf(start: Buffer): number {
 async function* fromMixed(
   bytes: AsyncIterable<Buffer>,
   lineEnd: number,
-  is1252: (line: Buffer) => boolean,
+  is1252: (text: string) => boolean,
 ): AsyncGenerator<Buffer> {
-  const decoder = new TextDecoder('windows-1252')
-  const convert = (line: Buffer) => (isUtf8(line) || !is1252(line) ? line : Buffer.from(decoder.decode(line)))
+  const convert = (line: Buffer) => {
+    if (isUtf8(line)) return line
+    const text = decoder1252.decode(line)
+    return is1252(text) ? Buffer.from(text) : line
+  }
   let partial: Buffer = Buffer.alloc(0)
   for await (const chunk of bytes) {
     if (partial.length === 0 && isAscii(chunk)) {
@@ -72,7 +77,7 @@ async function* fromMixed(
   if (partial.length > 0) yield convert(partial)
 }
 
-const maxLine = 1_048_576
+const maxLine = 262_144
 
 // letters of Western European languages, and the marks that Windows programs type by themselves
 const letter = /[A-Za-zÀ-ÖØ-öø-ÿ]/
@@ -83,12 +88,11 @@ const markBetweenLetters =
 const quoteInWord = /[a-zà-ÿ]\u2019(?!(?:s|t|re|ll|ve|d|m)\b)[a-zà-ÿ]/
 
 /**
- * Returns whether a line is Windows-1252 and hardly any other single-byte encoding: Cyrillic and Greek words are rows of
+ * Returns whether a line, decoded as Windows-1252, is hardly any other single-byte encoding: Cyrillic and Greek words are rows of
  * letters above ASCII, and in the encodings of DOS, the old Macintosh and Central Europe, the letters of names are at the
  * places of marks.
  */
-export function isCertainly1252(line: Buffer): boolean {
-  const text = new TextDecoder('windows-1252').decode(line)
+export function isCertainly1252(text: string): boolean {
   return (
     certain.test(text) &&
     letter.test(text) &&

@@ -19,12 +19,21 @@ export type Header = {
   names: readonly string[]
   /** For each column, up to the last one with a name, its index (see `columnNames`), or undefined for an ignored column. */
   indexes: (number | undefined)[]
+  /** The columns that are not ignored, in the order of the file. */
+  used: { at: number; index: number }[]
+  /** The distinct indexes of these columns. */
+  present: number[]
   /** The columns of custom fields that may state the consent, too. */
   consent: (StatedColumn & { at: number })[]
   /** The columns without a name. */
   unnamed: number[]
   ignored: string[]
 }
+
+/** Maximum number of columns of a file; those without a name at the end are not counted. */
+const maxColumns = 10_000
+/** Number of columns without a meaning that an import lists. */
+const shownColumns = 100
 
 export type HeaderOptions = {
   finder: ColumnFinder
@@ -109,9 +118,13 @@ const dates: ReadonlySet<number> = new Set([columns.indexOf('unsubscribed_at'), 
 function readHeader(line: number, given: string[], { finder, unknownColumns, fields }: HeaderOptions): Header {
   const last = given.findLastIndex((name) => finder.find(name) !== 'unnamed')
   const names = given.slice(0, last + 1)
+  if (names.length > maxColumns) {
+    throw errors.badImportFile(line, `the header has ${names.length} columns (maximum is ${maxColumns})`)
+  }
   const meanings = names.map((name) => finder.find(name))
-  const indexes = meanings.map((meaning, at) =>
-    typeof meaning === 'object' && isBest(meaning, at, meanings) ? meaning.index : undefined,
+  const bestRanks = bestRanksOf(meanings)
+  const indexes = meanings.map((meaning) =>
+    typeof meaning === 'object' && meaning.rank === bestRanks.get(meaning.index) ? meaning.index : undefined,
   )
   const missing = finder.missing(names)
   if (missing.length > 0) {
@@ -127,12 +140,18 @@ function readHeader(line: number, given: string[], { finder, unknownColumns, fie
     unknownColumns,
     indexes.some((index) => index !== undefined && dates.has(index)) ? describesOptOut : () => false,
   )
+  const used = indexes.flatMap((index, at) => (index === undefined ? [] : [{ at, index }]))
   return {
     names,
     indexes,
+    used,
+    present: [...new Set(used.map(({ index }) => index))],
     consent,
     unnamed: meanings.flatMap((meaning, at) => (meaning === 'unnamed' ? [at] : [])),
-    ignored: given.filter((name, at) => name !== '' && indexes[at] === undefined).map(shorten),
+    ignored: given
+      .filter((name, at) => name !== '' && indexes[at] === undefined)
+      .slice(0, shownColumns)
+      .map(shorten),
   }
 }
 
@@ -140,7 +159,8 @@ function readHeader(line: number, given: string[], { finder, unknownColumns, fie
  * Returns whether a row is a header with other columns, as below a second table or where two files were joined. The rows
  * below it would be read in the wrong columns.
  */
-export function isOtherHeader(cells: readonly string[], { names }: Header, finder: ColumnFinder): boolean {
+export function isOtherHeader(row: readonly string[], { names }: Header, finder: ColumnFinder): boolean {
+  const cells = row.length > maxColumns ? row.slice(0, maxColumns) : row
   const filled = cells.filter((cell) => cell.trim() !== '')
   if (filled.length * 2 < names.length || names.every((name, at) => name === cells[at])) return false
   const found = filled.map((cell) => finder.find(cell)).filter((meaning) => typeof meaning === 'object')
@@ -170,9 +190,13 @@ function rejectRepeated(
   }
 }
 
-/** Returns whether no other column of the file names the same thing more clearly. */
-function isBest({ index, rank }: { index: number; rank: number }, at: number, meanings: Meaning[]): boolean {
-  return !meanings.some(
-    (other, otherAt) => typeof other === 'object' && otherAt !== at && other.index === index && other.rank < rank,
-  )
+/** Returns the rank of the clearest name that the file has for each column. */
+function bestRanksOf(meanings: Meaning[]): Map<number, number> {
+  const ranks = new Map<number, number>()
+  for (const meaning of meanings) {
+    if (typeof meaning === 'object') {
+      ranks.set(meaning.index, Math.min(meaning.rank, ranks.get(meaning.index) ?? meaning.rank))
+    }
+  }
+  return ranks
 }

@@ -1,14 +1,16 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
+import { preparePatterns } from '../custom-fields/pattern.ts'
 import type { Db } from '../db/db.ts'
 import { isRaceLost } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
 import { enqueue } from '../jobs/jobs.ts'
+import { EventLoopTurns } from '../lib/event-loop-turns.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { getList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
-import type { ColumnMapping } from './columns.ts'
+import type { ColumnMapping, FieldColumn } from './columns.ts'
 import { type Reader, readCsv } from './csv-reader.ts'
 import { DateCounts } from './date-counts.ts'
 import {
@@ -40,6 +42,10 @@ export const applyJob = 'imports.apply'
 
 /** Rows per slice: 0.1 s of work on two idle cores, 0.25 s on busy ones. An opt-out may have to wait for a slice. */
 export const sliceRows = 5_000
+
+/** Maximum number of bytes that are validated in one turn, and of the steps of patterns: at most 18 ms. */
+const largestPiece = 16_384
+const stepsPerTurn = 500_000
 
 /** Maximum time between two chunks of an upload, so that a stalled client does not block a transaction and the upload gate. */
 const uploadTimeoutMs = 30_000
@@ -74,7 +80,8 @@ export async function receiveImport(rt: Runtime, upload: Upload, timeoutMs = upl
     const customFields = await listCustomFields(tx, listId)
     const dateCounts = new DateCounts(rt.clock.now())
     const rows = new StagedRows({ fields: customFields, dateCounts }, rejectsUnreadable)
-    const { sample, bytes } = await openFile(readWithTimeout(upload, timeoutMs), upload)
+    const pieceBytes = await preparePieces(customFields)
+    const { sample, bytes } = await openFile(readWithTimeout(upload, timeoutMs), { ...upload, pieceBytes })
     const isJson = upload.format === 'ndjson' || /^\s*\{\s*"/.test(sample)
     const reader = (isJson ? readNdjson : readCsv)(rows, { unknownColumns, customFields, columns, sample, dateCounts })
     await stage(tx, id, bytes, reader, rows)
@@ -84,6 +91,15 @@ export async function receiveImport(rt: Runtime, upload: Upload, timeoutMs = upl
     await enqueue(tx, applyJob, { importId: id })
     return { id }
   })
+}
+
+/**
+ * Compiles the patterns of the list, and returns how many bytes are validated in one turn: fewer if there are large
+ * patterns, for which each byte takes time.
+ */
+async function preparePieces(fields: readonly FieldColumn[]): Promise<number> {
+  const largest = await preparePatterns(fields, new EventLoopTurns())
+  return Math.min(largestPiece, Math.ceil(stepsPerTurn / Math.max(1, largest)))
 }
 
 async function stage(tx: Db, importId: number, body: AsyncIterable<Buffer>, reader: Reader, rows: StagedRows) {

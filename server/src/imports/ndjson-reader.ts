@@ -1,5 +1,6 @@
 import { Transform } from 'node:stream'
 import { errors } from '../errors.ts'
+import { isDeepJson } from '../lib/json-levels.ts'
 import { columns, storedColumns } from './column-names.ts'
 import { ColumnFinder, columnNames, type Meaning, rejectUnknown, repeatedColumn, several } from './columns.ts'
 import { joinFlags, statesConsent } from './consent-state.ts'
@@ -33,6 +34,10 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
     if (bytes.length > longestLine) throw tooLong(line)
     const text = utf8.decode(bytes).trim()
     if (text === '') return null
+    if (isDeepJson(text)) {
+      rows.skip(line, 'nested_too_deeply', text)
+      return null
+    }
     const entries = parseEntries(text)
     if (entries === undefined) {
       // a file in another format, such as one JSON array, would be skipped line by line

@@ -1,6 +1,7 @@
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { errors } from '../errors.ts'
+import { EventLoopTurns } from '../lib/event-loop-turns.ts'
 import { toUtf8 } from './encodings.ts'
 import { isGzip, rejectOtherFormats } from './file-format.ts'
 
@@ -16,10 +17,17 @@ export type OpenFile = {
   bytes: AsyncIterable<Buffer>
 }
 
+export type OpenOptions = {
+  charset?: 'windows-1252' | undefined
+  limit?: number
+  /** Maximum number of bytes that are parsed and validated before other requests may get a turn. */
+  pieceBytes?: number
+}
+
 /** Unpacks a file and converts it to UTF-8; throws a 422 that names the format of a file that is not a text. */
 export async function openFile(
   body: AsyncGenerator<Buffer>,
-  { charset, limit = maxUnpackedBytes }: { charset?: 'windows-1252' | undefined; limit?: number } = {},
+  { charset, limit = maxUnpackedBytes, pieceBytes = 16_384 }: OpenOptions = {},
 ): Promise<OpenFile> {
   let bytes = body
   try {
@@ -30,13 +38,24 @@ export async function openFile(
       bytes = file.bytes
     }
     rejectOtherFormats(file.start)
-    const text = await peek(toUtf8(bytes, file.start, charset))
+    const text = await peek(toUtf8(inTurns(bytes, pieceBytes), file.start, charset))
     return { sample: text.start.toString('utf8').replace(/^\ufeff/, ''), bytes: text.bytes }
   } catch (error) {
     // the body must be free for the code that reads the rest of a rejected upload
     await bytes.return(undefined)
     await body.return(undefined)
     throw error
+  }
+}
+
+/** Yields the bytes in pieces; between two of them, other requests get a turn. */
+async function* inTurns(source: AsyncGenerator<Buffer>, pieceBytes: number): AsyncGenerator<Buffer> {
+  const turns = new EventLoopTurns()
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.length; at += pieceBytes) {
+      yield chunk.subarray(at, at + pieceBytes)
+      await turns.yieldIfDue()
+    }
   }
 }
 

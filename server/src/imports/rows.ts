@@ -1,3 +1,4 @@
+import { PatternBudget } from '../custom-fields/pattern.ts'
 import { type CustomValue, readValue, type ValueError, type ValueResult } from '../custom-fields/values.ts'
 import { readInstant } from '../lib/dates.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
@@ -33,7 +34,7 @@ export type RowRules = {
 const upTo =
   (limit: number): Check =>
   (text) =>
-    text.length <= limit || [...text].length <= limit ? text : undefined
+    text.length <= limit || (text.length <= 2 * limit && [...text].length <= limit) ? text : undefined
 
 type StoredColumn = Exclude<
   Column,
@@ -93,10 +94,14 @@ export function checkRow(cells: Cells, { fields, dateCounts }: RowRules): Checke
     values.push(value)
   }
   let custom: Record<string, CustomValue> | undefined
+  let budget: PatternBudget | undefined
   for (const [at, field] of fields.entries()) {
     const text = cells[columns.length + at]?.trim()
     if (!text) continue
-    const read = isStorable(text) ? readField(field, text, columns.length + at, dateCounts) : { error: 'type' as const }
+    budget ??= new PatternBudget()
+    const read = isStorable(text)
+      ? readField(field, text, budget, dateCounts, columns.length + at)
+      : { error: 'type' as const }
     if ('error' in read) {
       leaveOut(field.key, `${customFaults[read.error]}: ${field.key}`, text)
       continue
@@ -146,8 +151,14 @@ function dateOf(instant: string | undefined, column: StoredColumn): string | und
   return column === 'birthdate' ? instant?.slice(0, 10).replaceAll('-', '') : instant
 }
 
-function readField(field: FieldColumn, text: string, index: number, dateCounts: DateCounts | undefined): ValueResult {
-  const read = readValue(field, text)
+function readField(
+  field: FieldColumn,
+  text: string,
+  budget: PatternBudget,
+  dateCounts: DateCounts | undefined,
+  index: number,
+): ValueResult {
+  const read = readValue(field, text, budget)
   if (!('error' in read) || field.contentType !== 'datetime' || read.error !== 'type') return read
   const instant = dateCounts?.read(index, text)
   return instant === undefined ? read : { value: instant }
@@ -157,6 +168,7 @@ const customFaults: Record<ValueError, string> = {
   type: 'bad_custom_field',
   length: 'custom_field_too_long',
   pattern: 'custom_field_pattern_mismatch',
+  cost: 'custom_field_pattern_too_slow',
 }
 
 const unstorable = /[\0\ufffd]/

@@ -46,8 +46,12 @@ const instantPattern = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s?(?<o
 const spokenPattern =
   /^(?<date>.*\d{4}|\d{4}[-/].*?),? (?<hour>\d\d?):(?<minute>\d\d)(?::(?<second>\d\d)(?:\.\d+)?)?(?: ?(?<half>[ap])\.?m\.?)?(?: (?:UTC|GMT))?$/i
 
+/** No date and time is written in more characters; a cell of a file may have 65,536. */
+const longestInstant = 80
+
 /** Parses a date (midnight UTC) or a date and time (UTC without an offset) to ISO 8601 in UTC; returns undefined if invalid. */
 export function readInstant(text: string): string | undefined {
+  if (text.length > longestInstant) return undefined
   const day = readDate(text)
   if (day !== undefined) return `${day}T00:00:00.000Z`
   const offset = instantPattern.exec(text)?.groups

@@ -56,7 +56,7 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const added = await addSubscriber(rt, {
         list,
         phone,
-        profile: readProfile(body, fields),
+        profile: await readProfile(body, fields),
         bypassProcess: isSet(body.bypass_opt_in_process),
         bypassResponse: isSet(body.bypass_opt_in_response),
         lookUp: await lookUpReachable(lookUp, phone),

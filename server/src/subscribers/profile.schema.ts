@@ -1,7 +1,9 @@
 import { type Static, Type } from 'typebox'
+import { PatternBudget, preparePatterns } from '../custom-fields/pattern.ts'
 import { type CustomValue, readValue, type ValueError, type ValueRules } from '../custom-fields/values.ts'
 import { errors } from '../errors.ts'
 import { accepted, TextOrNull } from '../http/schema.ts'
+import { EventLoopTurns } from '../lib/event-loop-turns.ts'
 import { readBirthdate, readGender, readZipCode } from './profile-values.ts'
 import type { Profile } from './subscribers.queries.ts'
 import { maxTags, readTags, TagsInput } from './tags.schema.ts'
@@ -45,14 +47,16 @@ const ProfileBody = Type.Object(profileKeys)
  * Returns the profile in a validated body, with the values of these custom fields; throws for errors that the schema
  * cannot express.
  */
-export function readProfile(body: Static<typeof ProfileBody>, customFields: ValueRules[]): Profile {
+export async function readProfile(body: Static<typeof ProfileBody>, customFields: ValueRules[]): Promise<Profile> {
+  const given = customFields.filter(({ key }) => Object.hasOwn(body, key))
+  if (given.length > 0) await preparePatterns(given, new EventLoopTurns())
   return {
     firstName: textOf(body.first_name),
     lastName: textOf(body.last_name),
     email: textOf(body.email),
     ...readDetails(body),
     tags: body.tags === undefined ? undefined : readTags(body.tags, 'subscriber.tags', maxTags),
-    customValues: readCustomValues(body, customFields),
+    customValues: readCustomValues(body, given),
   }
 }
 
@@ -91,10 +95,11 @@ export function mayNameFields(body: object): boolean {
 function readCustomValues(body: object, fields: ValueRules[]): Profile['customValues'] {
   const values: Record<string, CustomValue | null> = {}
   const faults: Record<string, string[]> = {}
+  const budget = new PatternBudget()
   for (const field of fields) {
-    const given = Object.hasOwn(body, field.key) ? (body as Record<string, unknown>)[field.key] : undefined
+    const given = (body as Record<string, unknown>)[field.key]
     if (given === undefined) continue
-    const read = readValue(field, given)
+    const read = readValue(field, given, budget)
     if ('error' in read) faults[`subscriber.${field.key}`] = [errorMessage(read.error, field)]
     else values[field.key] = read.value
   }
@@ -105,6 +110,7 @@ function readCustomValues(body: object, fields: ValueRules[]): Profile['customVa
 function errorMessage(fault: ValueError, field: ValueRules): string {
   if (fault === 'length') return `is too long (maximum is ${field.maxLength} characters)`
   if (fault === 'pattern') return 'is invalid'
+  if (fault === 'cost') return 'is too long to be checked with these other values: send it alone, or shorten it'
   return { text: 'must be a text', number: 'is not a number', datetime: 'is not a date or time' }[field.contentType]
 }
 

@@ -160,7 +160,7 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (req) => {
       const { list_id: listId, phone_number } = req.params
       const { phone, customFields } = await getSubscriber(rt.db, req.account.id, listId, phone_number)
-      const profile = readProfile(req.body.subscriber, customFields)
+      const profile = await readProfile(req.body.subscriber, customFields)
       const change = { listId, phones: [phone], kind: 'update_profile' as const, profile }
       await rt.db.tx((tx) => queueChange(tx, change, rt.clock.now()))
       return { status: 'Subscriber update is being processed.' as const }

@@ -61,10 +61,10 @@ export async function changeProfile(
   accountId: number,
   listId: number,
   phone: string,
-  read: (fields: ValueRules[]) => Profile,
+  read: (fields: ValueRules[]) => Promise<Profile>,
 ): Promise<Subscriber> {
   const subscriber = await getSubscriber(db, accountId, listId, phone)
-  await updateProfile(db, listId, subscriber.phone, read(subscriber.customFields))
+  await updateProfile(db, listId, subscriber.phone, await read(subscriber.customFields))
   return getSubscriber(db, accountId, listId, phone)
 }
 

@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest'
+import { EventLoopTurns } from './event-loop-turns.ts'
+
+function workFor(ms: number) {
+  const end = performance.now() + ms
+  while (performance.now() < end);
+}
+
+/** Counts the iterations of the event loop until `work` ends. */
+async function countIterations(work: Promise<unknown>): Promise<number> {
+  let iterations = 0
+  let isDone = false
+  void work.then(() => (isDone = true))
+  while (!isDone) {
+    await new Promise(setImmediate)
+    iterations++
+  }
+  return iterations
+}
+
+test('short work is not interrupted', async () => {
+  let isInterrupted = false
+  setImmediate(() => (isInterrupted = true))
+  const turns = new EventLoopTurns()
+  for (let n = 0; n < 3; n++) await turns.yieldIfDue()
+  expect(isInterrupted).toBe(false)
+})
+
+test('of several callers with long work, one has a turn per iteration of the event loop', async () => {
+  let ended = 0
+  const caller = async () => {
+    const turns = new EventLoopTurns()
+    for (let n = 0; n < 4; n++) {
+      workFor(6)
+      await turns.yieldIfDue()
+    }
+    ended++
+  }
+  const iterations = await countIterations(Promise.all([caller(), caller(), caller()]))
+  expect(ended).toBe(3)
+  expect(iterations).toBeGreaterThanOrEqual(12)
+})
