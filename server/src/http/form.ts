@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { decodeWindows1252 } from '../lib/windows-1252.ts'
 
 // Query strings and form bodies, in the notations of PHP and Rails: `subscriber[tags][]=a`. PHP also writes `[tags][0]`, which
 // leniency.ts converts where the schema requires an array.
@@ -35,8 +36,6 @@ function emptyForm(): Form {
   return Object.create(null)
 }
 
-/** The characters of the bytes of Windows-1252. */
-const windows1252 = [...new TextDecoder('windows-1252').decode(Uint8Array.from({ length: 256 }, (_, byte) => byte))]
 const surrogateEscape = /%ed%[ab][0-9a-f]%[89ab][0-9a-f]/i
 
 function decodePart(text: string): string {
@@ -46,14 +45,12 @@ function decodePart(text: string): string {
 /** Decodes a row of escapes. Not with decodeURIComponent: a body may have 200,000 rows that it rejects, and errors are slow. */
 function decodeEscapes(escapes: string): string {
   // a single byte of UTF-8 is ASCII, which Windows-1252 contains
-  if (escapes.length === 3) return windows1252[Number.parseInt(escapes.slice(1), 16)] ?? ''
+  if (escapes.length === 3) return decodeWindows1252([Number.parseInt(escapes.slice(1), 16)])
   const bytes = Buffer.from(escapes.replaceAll('%', ''), 'hex')
   if (isUtf8(bytes)) return bytes.toString()
   // half of a surrogate pair, which the validation rejects
   if (surrogateEscape.test(escapes)) return '\ud800'
-  let text = ''
-  for (const byte of bytes) text += windows1252[byte]
-  return text
+  return decodeWindows1252(bytes)
 }
 
 /** Returns the path of a name: a, b, '' for `a[b][]`; a name with unbalanced brackets is one key. */

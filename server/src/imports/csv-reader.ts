@@ -58,6 +58,8 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: longestLine,
     on_record: (fields: string[], { lines }) => {
+      // without a first record, the library does not make an error, with a stack trace, for each row of another length
+      ;(stream.info as { records: number }).records = 0
       const fileLines = lines - excessLines
       let inside = 0
       // only a record that ends more than one line after the previous record can contain line ends

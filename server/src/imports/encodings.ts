@@ -1,9 +1,8 @@
 import { isAscii, isUtf8 } from 'node:buffer'
+import { decodeWindows1252 } from '../lib/windows-1252.ts'
 
 // Converts the bytes of a file to UTF-8, which the readers expect. Bytes that have no certain meaning remain as they are:
 // the readers decode them to U+FFFD, so that they cost only the cell that contains them.
-
-const decoder1252 = new TextDecoder('windows-1252')
 
 const newline = 0x0a
 const carriageReturn = 0x0d
@@ -48,7 +47,7 @@ async function* fromMixed(
 ): AsyncGenerator<Buffer> {
   const convert = (line: Buffer) => {
     if (isUtf8(line)) return line
-    const text = decoder1252.decode(line)
+    const text = decodeWindows1252(line)
     return is1252(text) ? Buffer.from(text) : line
   }
   let partial: Buffer = Buffer.alloc(0)

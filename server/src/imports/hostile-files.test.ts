@@ -63,6 +63,15 @@ test('short rows of a wide file take a short time', async () => {
   expect(ms).toBeLessThan(1_500)
 })
 
+test('rows with fewer cells than the header take no more time than complete ones', async () => {
+  const readRows = (row: string) => read(`phone,zip,first_name\n${`${row}\n`.repeat(20_000)}`)
+  await readRows('2065550101,98101,Ana')
+  const complete = await readRows('2065550101,98101,Ana')
+  const short = await readRows('2065550101,98101')
+  expect(short.rows).toMatchObject({ total: 20_000, skipReasons: {} })
+  expect(short.ms).toBeLessThan(2 * complete.ms)
+})
+
 test('new keys in all lines take little more time than equal ones', async () => {
   const lines = (key: (n: number) => string) =>
     list(500, (n) => `{"phone":"2065550101",${list(100, (at) => `"${key(n * 100 + at)}":1`).join(',')}}`).join('\n')
