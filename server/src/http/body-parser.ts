@@ -1,11 +1,15 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
+import { waitForLongTurn } from '../lib/event-loop-turns.ts'
 import { rejectDeepJson, rejectManyFields } from './body-limits.ts'
 import { parseForm } from './form.ts'
 import { parseMultipart } from './multipart.ts'
 
 // Clients of the vendor send wrong content types: JSON as a form, an empty body as JSON, JSON inside a JSON string, and
 // arguments in the body of a GET. So one parser accepts every content type and inspects the body itself.
+
+/** Number of bytes from which bodies are parsed one by one: a megabyte takes up to 90 ms. */
+const largeBody = 65_536
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
@@ -18,6 +22,7 @@ export function useBodyParser(app: FastifyInstance) {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, async (req: FastifyRequest, bytes: Buffer) => {
     rejectCompressed(req.headers['content-encoding'], bytes)
+    if (bytes.length > largeBody) await waitForLongTurn()
     const { body, isForm } = parseBody(bytes)
     req.isForm = isForm
     return body

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { EventLoopTurns } from './event-loop-turns.ts'
+import { EventLoopTurns, waitForLongTurn } from './event-loop-turns.ts'
 
 function workFor(ms: number) {
   const end = performance.now() + ms
@@ -39,4 +39,19 @@ test('of several callers with long work, one has a turn per iteration of the eve
   const iterations = await countIterations(Promise.all([caller(), caller(), caller()]))
   expect(ended).toBe(3)
   expect(iterations).toBeGreaterThanOrEqual(12)
+})
+
+test('of several callers with work that cannot be interrupted, a short request waits for one or two', async () => {
+  let done = 0
+  const caller = async () => {
+    await waitForLongTurn()
+    workFor(20)
+    done++
+  }
+  const callers = Promise.all(Array.from({ length: 8 }, caller))
+  // a short request takes several iterations of the event loop
+  for (let n = 0; n < 4; n++) await new Promise(setImmediate)
+  expect(done).toBeLessThanOrEqual(2)
+  await callers
+  expect(done).toBe(8)
 })

@@ -1,12 +1,30 @@
 /** Time for which work on behalf of one caller may occupy the event loop before the others get a turn. */
 const turnMs = 5
 
-const waiting: (() => void)[] = []
+/** Pause after work that cannot be interrupted, in which short requests are completed. */
+const pauseMs = 5
+
+const waiting: { resume: () => void; isLong: boolean }[] = []
+let isScheduled = false
+
+function waitForTurn(isLong: boolean): Promise<void> {
+  return new Promise((resume) => {
+    waiting.push({ resume, isLong })
+    if (isScheduled) return
+    isScheduled = true
+    setImmediate(resumeNext)
+  })
+}
 
 /** Resumes one waiter per iteration of the event loop, so that many of them do not add up to one long turn. */
 function resumeNext() {
-  waiting.shift()?.()
-  if (waiting.length > 0) setImmediate(resumeNext)
+  const next = waiting.shift()
+  isScheduled = next !== undefined
+  if (!next) return
+  next.resume()
+  // the work begins after this function has returned, and the pause after the work
+  if (next.isLong) setImmediate(() => setTimeout(resumeNext, pauseMs))
+  else setImmediate(resumeNext)
 }
 
 /** Interrupts long work of one caller, so that the process can handle other requests meanwhile. */
@@ -16,9 +34,12 @@ export class EventLoopTurns {
   /** Resolves at once while the current turn lasts; otherwise when it is this caller's turn again. */
   async yieldIfDue(): Promise<void> {
     if (performance.now() - this.#since < turnMs) return
-    await new Promise<void>((resolve) => {
-      if (waiting.push(resolve) === 1) setImmediate(resumeNext)
-    })
+    await waitForTurn(false)
     this.#since = performance.now()
   }
+}
+
+/** Resolves when work that cannot be interrupted, such as parsing a large body, may start; a pause follows each. */
+export function waitForLongTurn(): Promise<void> {
+  return waitForTurn(true)
 }
