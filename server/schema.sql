@@ -601,6 +601,26 @@ create table message_counters (
   constraint message_counters_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
 ) with (fillfactor=10);
 
+-- Work on a message that failed, until it succeeds. After some failures the work is set aside: it is retried rarely, or
+-- by an operator.
+create table message_failures (
+  message_id bigint not null,
+  -- the name of the sweep, such as expand
+  sweep text not null,
+  -- failures in succession
+  attempts integer not null,
+  -- the kind of the latest error, without values of rows
+  error text not null,
+  first_failed_at timestamptz not null,
+  failed_at timestamptz not null,
+  retry_at timestamptz not null,
+  set_aside_at timestamptz,
+  constraint message_failures_pkey primary key (message_id, sweep),
+  constraint message_failures_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
+);
+create index message_failures_due on message_failures (retry_at);
+create index message_failures_set_aside on message_failures (set_aside_at) where (set_aside_at is not null);
+
 -- One row per recipient, durable before anything is sent. No index contains a column that changes after the insert, and
 -- pages have free space, so that updates of a row stay on its page (HOT).
 create table message_log (

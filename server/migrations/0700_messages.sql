@@ -76,3 +76,22 @@ create index messages_open_days on messages (logged_on)
   where status = 'sending' or (status in ('sent', 'cancelled') and closed_at is null);
 create index messages_unbilled on messages (id)
   where billed_at is null and accepted_at is not null and status in ('sent', 'cancelled');
+
+-- Work on a message that failed, until it succeeds. After some failures the work is set aside: it is retried rarely, or
+-- by an operator.
+create table message_failures (
+  message_id bigint not null references messages on delete cascade,
+  -- the name of the sweep, such as expand
+  sweep text not null,
+  -- failures in succession
+  attempts integer not null,
+  -- the kind of the latest error, without values of rows
+  error text not null,
+  first_failed_at timestamptz not null,
+  failed_at timestamptz not null,
+  retry_at timestamptz not null,
+  set_aside_at timestamptz,
+  primary key (message_id, sweep)
+);
+create index message_failures_due on message_failures (retry_at);
+create index message_failures_set_aside on message_failures (set_aside_at) where set_aside_at is not null;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { closeOverdueJob, createLogDaysJob, deleteAttemptsJob } from '../broadcasts/broadcasts.jobs.ts'
 import { createLogDaysAhead } from '../broadcasts/close.ts'
-import { sweeps } from '../broadcasts/sweeps.ts'
+import { retryFailed, sweeps } from '../broadcasts/sweeps.ts'
 import { listenForWork } from '../db/wake.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from '../flight-plans/flight-plans.jobs.ts'
 import { forgetIdempotencyKeysJob } from '../http/idempotency.jobs.ts'
@@ -12,7 +12,6 @@ import type { Job, Schedule } from '../jobs/jobs.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { foldListDeltasJob } from '../lists/lists.jobs.ts'
 import { correctPausedFlags } from '../log/pause.queries.ts'
-import { startDue } from '../messages/drafts/drafts.ts'
 import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
 import { deleteReceiptsJob } from '../receipts/receipts.jobs.ts'
 import type { Runtime } from '../runtime.ts'
@@ -58,17 +57,12 @@ async function startWorker(rt: Runtime) {
   const instanceId = randomUUID()
   const repeat = (work: () => Promise<unknown>, pauseMs: number, task: string) =>
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `failed to ${task}, retrying`))
-  // messages that failed in earlier rounds are skipped until there is no other work
-  const skippingFailed = (work: (rt: Runtime, failed: Set<number>) => Promise<unknown>) => {
-    const failed = new Set<number>()
-    return () => work(rt, failed)
-  }
   await createLogDaysAhead(rt)
-  const due = repeat(skippingFailed(startDue), 250, 'start scheduled messages')
+  const retry = repeat(() => retryFailed(rt), 1_000, 'retry failed work on messages')
   const correctFlags = repeat(() => correctPausedFlags(db), 1_000, 'flag the chunks of paused messages')
   const reopen = repeat(() => reopenOptOuts(db), 1_000, 'apply opt-outs to new short codes')
   const repeatSweep = ({ name, everyMs, round }: (typeof sweeps)[keyof typeof sweeps]) =>
-    everyMs === null ? [] : [repeat(skippingFailed(round), everyMs, name)]
+    everyMs === null ? [] : [repeat(() => round(rt), everyMs, name)]
   const { expand, ...others } = sweeps
   const expansionRepeaters = repeatSweep(expand)
   const sweepRepeaters = [...expansionRepeaters, ...Object.values(others).flatMap(repeatSweep)]
@@ -82,7 +76,7 @@ async function startWorker(rt: Runtime) {
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'expansions') for (const repeater of expansionRepeaters) repeater.now()
   })
-  const repeaters = [due, correctFlags, reopen, heartbeat, ...sweepRepeaters]
+  const repeaters = [retry, correctFlags, reopen, heartbeat, ...sweepRepeaters]
   for (const repeater of repeaters) repeater.start()
   return {
     async stop() {

@@ -61,7 +61,8 @@ export function audienceRows(range: AudienceRange, filters?: Sql, extra: ExtraCo
          and (c.tags_all is null or s.tags @> c.tags_all)
          and (c.tags_none is null or not s.tags && c.tags_none)
          and not exists (
-           select from jsonb_to_recordset(c.custom_fields) as t(key text, op text, value jsonb)
+           select from (select s.custom_fields || '{}'::jsonb as fields offset 0) own
+            cross join jsonb_to_recordset(c.custom_fields) as t(key text, op text, value jsonb)
             where not coalesce(case t.op
                     when 'exists' then (${value} is not null) = (t.value <> 'false')
                     when 'eq' then ${value} = t.value
@@ -76,8 +77,11 @@ export function audienceRows(range: AudienceRange, filters?: Sql, extra: ExtraCo
     )`
 }
 
-/** The subscriber's stored value of the test's field; null if there is none. */
-const value = raw(`nullif(s.custom_fields -> t.key, 'null')`)
+/**
+ * The subscriber's stored value of the test's field; null if there is none. `own` has the fields decompressed, once for
+ * all tests: they may be 2 MB.
+ */
+const value = raw(`nullif(own.fields -> t.key, 'null')`)
 
 /**
  * Returns the CTEs of the next recipients of a message: all subscribers of its list, or those who match its filters.

@@ -1,17 +1,17 @@
-import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
 import { totalsOf } from '../log/counters.sql.ts'
+import { ofRound } from '../log/failures.sql.ts'
 import { logTable } from '../log/log-days.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
 
 export type Billable = { messageId: number; loggedOn: string; audience: number }
 
 /**
- * Locks up to `limit` messages without a bill that are sent or cancelled and have no row queued or submitting; skips
- * those that another worker has locked.
+ * Locks up to `limit` messages without a bill that are sent or cancelled and have no row queued or submitting: those
+ * whose billing has not failed, or only this one. Skips those that another worker has locked.
  */
-export function claimUnbilled(tx: Db, limit: number, { except, only }: Choice) {
+export function claimUnbilled(tx: Db, limit: number, only: number | null) {
   return tx.many<Billable>(
     'claim_unbilled',
     /* sql */ `
@@ -19,10 +19,10 @@ export function claimUnbilled(tx: Db, limit: number, { except, only }: Choice) {
       from messages m cross join ${totalsOf('m.id')} c
      where m.billed_at is null and m.accepted_at is not null and m.status in ('sent', 'cancelled')
        and c.queued = 0 and c.submitting = 0
-       and m.id <> all($2::bigint[]) and ($3::bigint is null or m.id = $3)
+       and ${ofRound('bill', 'm.id', 2)}
      order by m.id limit $1
        for no key update of m skip locked`,
-    [limit, except, only],
+    [limit, only],
   )
 }
 

@@ -1,7 +1,6 @@
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
-import { manyMessages } from '../log/sweeps.ts'
-import type { Runtime } from '../runtime.ts'
+import { manyMessages, type SweepRt } from '../log/sweeps.ts'
 import {
   type Billable,
   claimUnbilled,
@@ -24,14 +23,16 @@ const recipientsAtOnce = 100_000
 const rowsAtOnce = 20_000
 
 /** Bills messages that have been sent and have no bill yet; returns whether there were any. */
-export const billSent = manyMessages<Pick<Runtime, 'db' | 'clock'>>((rt, choice, claimed) =>
-  rt.db.tx(async (tx) => {
-    const messages = firstBatch(await claimUnbilled(tx, messagesAtOnce, choice))
-    claimed(messages.map(({ messageId }) => messageId))
-    await bill(tx, messages, rt.clock.now())
-    return messages.length > 0
-  }),
-)
+export const billSent = manyMessages<SweepRt>({
+  sweep: 'bill',
+  work: (rt, only, claimed) =>
+    rt.db.tx(async (tx) => {
+      const messages = firstBatch(await claimUnbilled(tx, messagesAtOnce, only))
+      claimed(messages.map(({ messageId }) => messageId))
+      await bill(tx, messages, rt.clock.now())
+      return messages.length > 0
+    }),
+})
 
 /** Returns the first of these messages with at most 100,000 recipients in total; at least one, even if it has more. */
 function firstBatch(messages: Billable[]): Billable[] {

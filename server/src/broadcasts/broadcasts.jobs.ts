@@ -7,19 +7,7 @@ import { closeOverdue, createLogDaysAhead } from './close.ts'
 export const closeOverdueJob: Job = {
   name: 'broadcasts.close-overdue',
   async run(rt, _payload, signal) {
-    const failed = new Set<number>()
-    const errors: unknown[] = []
-    for (let closed = 1; closed > 0 && !signal.aborted; ) {
-      const before = failed.size
-      try {
-        closed = await closeOverdue(rt, failed)
-      } catch (error) {
-        // the next round skips the messages that failed
-        if (failed.size === before) throw error
-        errors.push(error)
-      }
-    }
-    if (errors.length > 0) throw errors[0]
+    while (!signal.aborted && (await closeOverdue(rt)) > 0);
   },
 }
 

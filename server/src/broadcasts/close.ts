@@ -21,7 +21,8 @@ type Rt = Pick<Runtime, 'db' | 'clock' | 'config' | 'log'>
  * finds the remaining rows.
  */
 export const closeOverdue = eachMessage<Rt, OverdueMessage>({
-  find: (rt, except) => listOverdue(rt.db, rt.clock.now(), rt.config.send.receiptDeadlineMs, except),
+  sweep: 'close',
+  find: (rt, only) => listOverdue(rt.db, rt.clock.now(), rt.config.send.receiptDeadlineMs, only),
   apply: (rt, message) => close(rt, message, rt.clock.now()),
 })
 

@@ -3,7 +3,7 @@ import { wake } from '../db/wake.ts'
 import { SliceSize } from '../lib/slice-size.ts'
 import type { Stopwatch } from '../lib/turn.ts'
 import { endExpansion, writeSlice } from '../log/slices.queries.ts'
-import { eachMessage, type Round } from '../log/sweeps.ts'
+import { eachMessage, type Round, type SweepRt } from '../log/sweeps.ts'
 import { readPersonalText } from '../messages/content/personal-text.ts'
 import { lanes } from '../messages/messages.ts'
 import { windowRulesOf } from '../messages/timing/windows.ts'
@@ -34,10 +34,11 @@ const maxSizes = 1_000
  * was any. A slice and its cursor commit together, so a crash between two slices neither loses nor duplicates a
  * recipient.
  */
-export const expandOnce: Round<Pick<Runtime, 'db' | 'clock'>, boolean> = async (rt) => (await expandEach(rt)) > 0
+export const expandOnce: Round<SweepRt, boolean> = async (rt, only) => (await expandEach(rt, only)) > 0
 
-const expandEach = eachMessage<Pick<Runtime, 'db' | 'clock'>, OpenExpansion>({
-  find: (rt, except) => listOpenExpansions(rt.db, except),
+const expandEach = eachMessage<SweepRt, OpenExpansion>({
+  sweep: 'expand',
+  find: (rt, only) => listOpenExpansions(rt.db, only),
   apply: (rt, { messageId }) => expandSlice(rt, messageId),
 })
 

@@ -1,19 +1,20 @@
 import type { Db } from '../db/db.ts'
+import { ofRound } from '../log/failures.sql.ts'
 import type { Audience } from '../messages/audience/audience.ts'
 
 export type OpenExpansion = { messageId: number }
 
 /**
- * Returns up to 100 messages whose audience is not completely written, except these ids, those with the lowest cursor
- * first.
+ * Returns up to 100 messages whose audience is not completely written, those with the lowest cursor first: those whose
+ * expansion has not failed, or only this one.
  */
-export function listOpenExpansions(db: Db, except: number[]) {
+export function listOpenExpansions(db: Db, only: number | null) {
   return db.many<OpenExpansion>(
     'list_open_expansions',
     /* sql */ `
-    select message_id as "messageId" from expansions where message_id <> all($1::bigint[])
+    select message_id as "messageId" from expansions where ${ofRound('expand', 'message_id', 1)}
      order by cursor_phone, message_id limit 100`,
-    [except],
+    [only],
   )
 }
 

@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { totalsOf } from '../log/counters.sql.ts'
+import { ofRound } from '../log/failures.sql.ts'
 
 export type OverdueMessage = {
   messageId: number
@@ -11,11 +12,11 @@ export type OverdueMessage = {
 }
 
 /**
- * Returns up to 100 sent or cancelled messages at their receipt deadline, the oldest first, except these ids. A
- * connection may have its own deadline; a message's deadline is the latest one of its short code's connections.
+ * Returns up to 100 sent or cancelled messages at their receipt deadline, the oldest first: those whose
+ * closing has not failed, or only this one. A connection may have its own deadline; a message's deadline is the latest one of its short code's connections.
  * `defaultDeadlineMs` applies to connections without their own.
  */
-export function listOverdue(db: Db, now: Date, defaultDeadlineMs: number, except: number[]) {
+export function listOverdue(db: Db, now: Date, defaultDeadlineMs: number, only: number | null) {
   return db.many<OverdueMessage>(
     'list_overdue',
     /* sql */ `
@@ -51,9 +52,9 @@ export function listOverdue(db: Db, now: Date, defaultDeadlineMs: number, except
          -- rows that a gateway left submitting must become unknown first
          and c.queued = 0 and c.submitting = 0
     ) ended
-     where id <> all($3::bigint[])
+     where ${ofRound('close', 'ended.id', 3)}
      order by ended_at limit 100`,
-    [now, defaultDeadlineMs, except],
+    [now, defaultDeadlineMs, only],
   )
 }
 

@@ -1,5 +1,7 @@
+import { claimFailures, endFailure, type SweepName } from '../log/failures.queries.ts'
 import { finishMessages, listFinished } from '../log/finish.queries.ts'
-import { manyMessages, type Sweep } from '../log/sweeps.ts'
+import { manyMessages, type Sweep, type SweepRt } from '../log/sweeps.ts'
+import { startDue } from '../messages/drafts/drafts.ts'
 import type { Runtime } from '../runtime.ts'
 import { billSent } from './bill.ts'
 import { cancelQueued } from './cancelled.ts'
@@ -8,16 +10,18 @@ import { expandOnce } from './expand.ts'
 import { reopenClosed, suppressLate } from './reopen.ts'
 
 /** Marks as sent the expanded messages without queued or submitting rows; returns whether there were any. */
-export const finishSent = manyMessages<Pick<Runtime, 'db' | 'clock'>>(async (rt, choice, claimed) => {
-  const ids = await listFinished(rt.db, choice)
-  claimed(ids)
-  return ids.length > 0 && (await finishMessages(rt.db, rt.clock.now(), ids)) > 0
+export const finishSent = manyMessages<SweepRt>({
+  sweep: 'finish',
+  async work(rt, only, claimed) {
+    const ids = await listFinished(rt.db, only)
+    claimed(ids)
+    return ids.length > 0 && (await finishMessages(rt.db, rt.clock.now(), ids)) > 0
+  },
 })
 
-type SweepName = 'expand' | 'cancel' | 'reopen' | 'suppress' | 'finish' | 'bill' | 'close'
-
-/** The workers' sweeps over accepted messages, from the first slice of the audience to the receipt deadline. */
+/** The workers' sweeps over messages, from their start to the receipt deadline. */
 export const sweeps: Record<SweepName, Sweep<Runtime>> = {
+  start: { name: 'start scheduled messages', everyMs: 250, round: startDue },
   // a notification about new expansions starts a round immediately
   expand: { name: 'write audiences', everyMs: 500, round: expandOnce },
   cancel: { name: 'cancel queued texts', everyMs: 250, round: cancelQueued },
@@ -27,4 +31,17 @@ export const sweeps: Record<SweepName, Sweep<Runtime>> = {
   bill: { name: 'write bills', everyMs: 1_000, round: billSent },
   // expires, requeues and closes; see closeOverdueJob
   close: { name: 'close messages at their receipt deadline', everyMs: null, round: closeOverdue },
+}
+
+/**
+ * Retries failed work on messages whose pause is over, one message after the other, and returns whether there was any.
+ * The sweeps' own rounds skip these messages until their work succeeds here.
+ */
+export async function retryFailed(rt: Runtime): Promise<boolean> {
+  const due = await claimFailures(rt.db, rt.clock.now())
+  for (const failure of due) {
+    await sweeps[failure.sweep].round(rt, failure.messageId)
+    await endFailure(rt.db, failure)
+  }
+  return due.length > 0
 }

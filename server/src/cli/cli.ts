@@ -9,6 +9,7 @@ import { connectionCommands } from './connections.commands.ts'
 import { helpOf, helpOfAll } from './help.ts'
 import { installationCommands } from './installation.commands.ts'
 import { keyCommands } from './keys.commands.ts'
+import { messageCommands } from './messages.commands.ts'
 import { findSecretKeyOf, openInstallation, secretKeyOf } from './open-installation.ts'
 import { quietHoursCommands } from './quiet-hours.commands.ts'
 import { rateCommands } from './rates.commands.ts'
@@ -21,6 +22,7 @@ export const commands: readonly CliCommand[] = [
   ...connectionCommands,
   ...rateCommands,
   ...quietHoursCommands,
+  ...messageCommands,
   ...installationCommands,
   ...backupCommands,
 ]

@@ -22,8 +22,8 @@ const socketCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'E
 const idleInTransactionTimeout = '25P03'
 
 /**
- * Returns whether the database is unavailable (stopped, restarting, out of connections), or has ended the session because
- * the process was idle in a transaction, so that the caller should wait and retry.
+ * Returns whether the error is one of an unavailable database (stopped, restarting, out of connections), or of a session
+ * that has ended, for example because the process was idle in a transaction. `isDatabaseLost` tells the two apart.
  */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) {
@@ -35,6 +35,23 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   return /Connection terminated|timeout exceeded when trying to connect|not queryable|Connection ended/i.test(
     error.message,
   )
+}
+
+// invalid transaction state (read-only), insufficient resources, object in use, operator intervention, system error
+const resourceClasses = new Set(['25', '53', '55', '57', '58'])
+
+/** Returns whether the error is one of the database's state or resources, which every statement may get. */
+export function isOutOfResources(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && resourceClasses.has((error.code ?? '').slice(0, 2))
+}
+
+/** Describes the kind of an error without its message, which may quote values of rows. */
+export function kindOfError(error: unknown): string {
+  if (error instanceof pg.DatabaseError) {
+    return `PostgreSQL error ${error.code ?? 'without a code'}${error.constraint ? ` (${error.constraint})` : ''}`
+  }
+  if (!(error instanceof Error)) return 'unknown error'
+  return 'code' in error && typeof error.code === 'string' ? `${error.name} (${error.code})` : error.name
 }
 
 /** Returns whether PostgreSQL cannot store a value: a string with a NUL, a number out of range, a value too large for an index. */

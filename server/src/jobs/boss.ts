@@ -3,6 +3,7 @@ import { PgBoss } from 'pg-boss'
 import type { Logger } from 'pino'
 import { isDatabaseUnavailable } from '../db/pg-errors.ts'
 import { idleTransactionTimeout, keepAlive, sessionOptions } from '../db/pool.ts'
+import { isDatabaseLost } from '../db/probe.ts'
 import type { Runtime } from '../runtime.ts'
 import { bossOn, enqueue, type Job, queueOptions, type Schedule, schema } from './jobs.ts'
 
@@ -115,13 +116,20 @@ export async function drainJobs(rt: Runtime, jobs: Job[]): Promise<void> {
   }
 }
 
-/** Runs a job and retries it while PostgreSQL is unavailable, because pg-boss could not store its failure. */
+/** How often a run whose database connection is lost, while PostgreSQL responds, is repeated before it counts as failed. */
+const lostConnections = 3
+
+/**
+ * Runs a job and retries it while PostgreSQL is unavailable, because pg-boss could not store its failure. A job that loses
+ * its own connection each time fails like any other.
+ */
 async function runThroughOutages(job: Job, rt: Runtime, payload: object, signal: AbortSignal): Promise<void> {
-  for (;;) {
+  for (let lost = 0; ; ) {
     try {
       return await job.run(rt, payload, signal)
     } catch (error) {
-      if (!isDatabaseUnavailable(error) || signal.aborted) throw error
+      if (signal.aborted || !isDatabaseUnavailable(error)) throw error
+      if (!(await isDatabaseLost(rt.db, error)) && ++lost > lostConnections) throw error
       await sleep(500, undefined, { signal })
     }
   }

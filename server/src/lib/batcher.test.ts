@@ -91,3 +91,31 @@ test('an entry with a permanent error is dropped, and all others are written', a
   expect(written.flat()).toEqual([1, 2, 4, 5, 6])
   expect(dropped).toEqual([3])
 })
+
+test('an entry that keeps failing, while others do not, delays neither the others nor a flush', async () => {
+  const written: number[] = []
+  let isOutage = true
+  const asked: unknown[] = []
+  const broken = new Error('broken row')
+  const batcher = new Batcher<number>({
+    size: 5,
+    maxDelayMs: 1,
+    writers: () => 1,
+    async write(batch) {
+      if (batch.includes(3)) throw broken
+      written.push(...batch)
+    },
+    onFailure: () => {},
+    async isOwn(error) {
+      asked.push(error)
+      return !isOutage
+    },
+  })
+  for (const n of [1, 2, 3, 4, 5, 6]) batcher.add(n)
+  await waitFor(() => asked.length > 0)
+  expect(asked).toEqual([broken])
+  expect(written).toEqual([])
+  isOutage = false
+  await batcher.flushed()
+  expect(written).toEqual([1, 2, 4, 5, 6])
+})

@@ -14,12 +14,24 @@ export type BatcherOptions<T> = {
   isPermanent?(error: unknown): boolean
   /** Called with an entry whose write failed permanently and is not retried. */
   onDropped?(entry: T, error: unknown): void
+  /**
+   * Returns whether an error concerns the entries of the batch, and not the state of the destination, so that other
+   * batches can be written; by default no error does.
+   */
+  isOwn?(error: unknown): Promise<boolean>
 }
+
+/** Failures of a batch after which it is asked whether they are its own. */
+const failuresUntilSplit = 5
+const maxPauseMs = 1_000
+/** Pause between two attempts to write an entry that fails alone. */
+const alonePauseMs = 30_000
 
 /**
  * Collects entries and writes them in batches. Retries a failed batch until it succeeds, so that no entry is dropped while
  * the process runs; `write` must be idempotent. After a permanent error, it halves the batch until it has isolated the
- * entry with the error, which it drops, so that one entry does not block the others.
+ * entry with the error, which it drops, so that one entry does not block the others. After five failures with errors that
+ * concern the batch itself it does the same, and retries the isolated entry twice a minute, without a writer.
  */
 export class Batcher<T> {
   readonly #options: BatcherOptions<T>
@@ -87,20 +99,35 @@ export class Batcher<T> {
     if (this.#waiting.length > 0) this.#pump()
   }
 
-  async #writeAll(batch: T[]): Promise<void> {
-    const { write, onFailure, isPermanent, onDropped } = this.#options
-    for (let failures = 0; ; failures++) {
+  async #writeAll(batch: T[], failuresBefore = 0): Promise<void> {
+    const { write, onFailure, isPermanent, onDropped, isOwn } = this.#options
+    for (let failures = failuresBefore + 1; ; failures++) {
       try {
         return await write(batch)
       } catch (error) {
         onFailure(error)
-        if (isPermanent?.(error)) {
-          if (batch.length === 1) return onDropped?.(batch[0] as T, error)
+        const isDropped = isPermanent?.(error) ?? false
+        if (isDropped || (failures >= failuresUntilSplit && (await isOwn?.(error)))) {
+          if (batch.length === 1) return isDropped ? onDropped?.(batch[0] as T, error) : void this.#writeAlone(batch)
           const middle = batch.length >> 1
-          await this.#writeAll(batch.slice(0, middle))
-          return await this.#writeAll(batch.slice(middle))
+          await this.#writeAll(batch.slice(0, middle), failures - 1)
+          return await this.#writeAll(batch.slice(middle), failures - 1)
         }
-        await delay(Math.min(1_000, 50 * 2 ** failures))
+        await delay(Math.min(maxPauseMs, 25 * 2 ** failures))
+      }
+    }
+  }
+
+  /** Retries an entry that keeps failing, beside the writers. */
+  async #writeAlone([entry]: T[]): Promise<void> {
+    const { write, onFailure, isPermanent, onDropped } = this.#options
+    for (;;) {
+      await delay(alonePauseMs, undefined, { ref: false })
+      try {
+        return await write([entry as T])
+      } catch (error) {
+        onFailure(error)
+        if (isPermanent?.(error)) return onDropped?.(entry as T, error)
       }
     }
   }

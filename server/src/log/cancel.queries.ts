@@ -2,21 +2,22 @@ import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves, totalsOf } from './counters.sql.ts'
+import { ofRound } from './failures.sql.ts'
 import { logTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
 export type CancelledMessage = { messageId: number; loggedOn: string }
 
-/** Returns up to 20 cancelled messages with queued rows, except these ids. */
-export function listCancelledQueued(db: Db, except: number[]) {
+/** Returns up to 20 cancelled messages with queued rows, those whose cancelling has not failed, or only this one. */
+export function listCancelledQueued(db: Db, only: number | null) {
   return db.many<CancelledMessage>(
     'list_cancelled_queued',
     /* sql */ `
     select m.id as "messageId", m.logged_on as "loggedOn"
       from messages m cross join ${totalsOf('m.id')} c
-     where m.status = 'cancelled' and m.closed_at is null and c.queued > 0 and m.id <> all($1::bigint[])
+     where m.status = 'cancelled' and m.closed_at is null and c.queued > 0 and ${ofRound('cancel', 'm.id', 1)}
      order by m.id limit 20`,
-    [except],
+    [only],
   )
 }
 

@@ -1,21 +1,22 @@
-import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
+import { ofRound } from './failures.sql.ts'
 
 const isFinished = /* sql */ `
   m.status = 'sending' and m.expanded_at is not null
   and (select queued + submitting from message_totals where message_id = m.id) = 0`
 
 /**
- * Returns up to 1,000 messages in status `sending` whose audience is written and that have no row queued or submitting.
+ * Returns up to 1,000 messages in status `sending` whose audience is written and that have no row queued or submitting:
+ * those whose finishing has not failed, or only this one.
  */
-export async function listFinished(db: Db, { except, only }: Choice): Promise<number[]> {
+export async function listFinished(db: Db, only: number | null): Promise<number[]> {
   const rows = await db.many<{ id: number }>(
     'list_finished',
     /* sql */ `
     select m.id from messages m
-     where ${isFinished} and m.id <> all($1::bigint[]) and ($2::bigint is null or m.id = $2)
+     where ${isFinished} and ${ofRound('finish', 'm.id', 1)}
      order by m.id limit 1000`,
-    [except, only],
+    [only],
   )
   return rows.map(({ id }) => id)
 }

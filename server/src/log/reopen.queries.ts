@@ -1,28 +1,28 @@
-import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves, totalsOf } from './counters.sql.ts'
+import { ofRound } from './failures.sql.ts'
 import { logTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
 export type ClosedChunk = { id: number; messageId: number; loggedOn: string; location: string | null }
 
 /**
- * Locks up to 200 open chunks of the chosen messages whose window has closed and that no gateway has leased, in the
- * order of their closing; skips those that another worker has locked.
+ * Locks up to 200 open chunks whose window has closed and that no gateway has leased, in the order of their closing: of
+ * messages whose reopening has not failed, or only of this one. Skips those that another worker has locked.
  */
-export function claimClosedChunks(tx: Db, now: Date, { except, only }: Choice) {
+export function claimClosedChunks(tx: Db, now: Date, only: number | null) {
   return tx.many<ClosedChunk>(
     'claim_closed_chunks',
     /* sql */ `
     select id, message_id as "messageId", logged_on as "loggedOn", location
       from send_chunks
      where done_at is null and closes_at <= $1 and (lease_until is null or lease_until < clock_timestamp())
-       and message_id <> all($2::bigint[]) and ($3::bigint is null or message_id = $3)
+       and ${ofRound('reopen', 'message_id', 2)}
      order by closes_at, id limit 200
        for update skip locked`,
-    [now, except, only],
+    [now, only],
   )
 }
 
@@ -69,16 +69,16 @@ ${countMoves(['suppress'])}`,
 
 export type LateMessage = { messageId: number; loggedOn: string }
 
-/** Returns up to 20 messages past their deadline with queued rows, except these ids. */
-export function listLate(db: Db, now: Date, except: number[]) {
+/** Returns up to 20 messages past their deadline with queued rows, whose suppressing has not failed, or only this one. */
+export function listLate(db: Db, now: Date, only: number | null) {
   return db.many<LateMessage>(
     'list_late',
     /* sql */ `
     select m.id as "messageId", m.logged_on as "loggedOn"
       from messages m cross join ${totalsOf('m.id')} c
-     where m.status = 'sending' and m.deliver_by <= $1 and c.queued > 0 and m.id <> all($2::bigint[])
+     where m.status = 'sending' and m.deliver_by <= $1 and c.queued > 0 and ${ofRound('suppress', 'm.id', 2)}
      order by m.deliver_by limit 20`,
-    [now, except],
+    [now, only],
   )
 }
 

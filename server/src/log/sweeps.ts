@@ -1,11 +1,16 @@
-import { allOrEach, type Choice } from '../db/all-or-each.ts'
-import { isDatabaseUnavailable } from '../db/pg-errors.ts'
+import { kindOfError } from '../db/pg-errors.ts'
+import { isDatabaseLost } from '../db/probe.ts'
+import type { Runtime } from '../runtime.ts'
+import { failuresUntilSetAside, recordFailure, type SweepName } from './failures.queries.ts'
+
+export type SweepRt = Pick<Runtime, 'db' | 'clock' | 'log'>
 
 /**
- * One round of a sweep; returns the number of messages with work, or whether there were any. `failed` has the ids of
- * messages whose work failed in earlier rounds: they are skipped until no other message has work, and then tried again.
+ * One round of a sweep over all messages except those whose work has failed, or over `only` one; returns the number of
+ * messages whose work succeeded, or whether there was any. An error of one message is recorded and does not affect the
+ * others. Throws if the database is unavailable.
  */
-export type Round<Rt, Result extends number | boolean> = (rt: Rt, failed?: Set<number>) => Promise<Result>
+export type Round<Rt, Result extends number | boolean> = (rt: Rt, only?: number) => Promise<Result>
 
 /** Work on messages that a worker polls for. */
 export type Sweep<Rt> = {
@@ -19,43 +24,68 @@ export type Sweep<Rt> = {
 }
 
 type EachMessage<Rt, Found> = {
-  /** Returns messages with work, except these ids. */
-  find: (rt: Rt, except: number[]) => Promise<Found[]>
+  sweep: SweepName
+  /** Returns messages with work: those whose work has not failed, or only this one. */
+  find: (rt: Rt, only: number | null) => Promise<Found[]>
   /** Does the work of one message; returns false if there was none. */
   apply: (rt: Rt, message: Found) => Promise<unknown>
 }
 
-/**
- * Builds a round that processes one message after the other and returns the number that had work. An error of one
- * message does not affect the others: the round throws the first error at its end, or immediately if the database is
- * unreachable.
- */
-export function eachMessage<Rt, Found extends { messageId: number }>(work: EachMessage<Rt, Found>): Round<Rt, number> {
-  return async (rt, failed = new Set()) => {
-    const found = await work.find(rt, [...failed])
-    if (found.length === 0) failed.clear()
+/** Builds a round that processes one message after the other and returns the number of those whose work succeeded. */
+export function eachMessage<Rt extends SweepRt, Found extends { messageId: number }>(
+  work: EachMessage<Rt, Found>,
+): Round<Rt, number> {
+  return async (rt, only) => {
     let worked = 0
-    const errors: unknown[] = []
-    for (const message of found) {
-      try {
-        if ((await work.apply(rt, message)) !== false) worked++
-      } catch (error) {
-        if (isDatabaseUnavailable(error)) throw error
-        failed.add(message.messageId)
-        errors.push(error)
-      }
+    for (const message of await work.find(rt, only ?? null)) {
+      if (await succeeds(rt, work.sweep, message.messageId, () => work.apply(rt, message))) worked++
     }
-    if (errors.length > 0) throw errors[0]
     return worked
   }
 }
 
-/**
- * Builds a round that processes many messages in one transaction, and each of them alone if that fails; it returns
- * whether there were any. `work` claims messages by the choice and reports their ids to `claimed`.
- */
-export function manyMessages<Rt>(
-  work: (rt: Rt, choice: Choice, claimed: (messageIds: number[]) => void) => Promise<boolean>,
-): Round<Rt, boolean> {
-  return (rt, failed = new Set()) => allOrEach(failed, (choice, claimed) => work(rt, choice, claimed))
+type ManyMessages<Rt> = {
+  sweep: SweepName
+  /**
+   * Claims messages whose work has not failed, or only this one, reports their ids to `claimed`, does their work in one
+   * transaction, and returns whether there was any.
+   */
+  work: (rt: Rt, only: number | null, claimed: (messageIds: number[]) => void) => Promise<boolean>
+}
+
+/** Builds a round that processes many messages in one transaction, and each of them alone if that fails. */
+export function manyMessages<Rt extends SweepRt>({ sweep, work }: ManyMessages<Rt>): Round<Rt, boolean> {
+  return async (rt, only) => {
+    let ids: number[] = []
+    try {
+      return await work(rt, only ?? null, (claimed) => {
+        ids = claimed
+      })
+    } catch (error) {
+      const [first] = ids
+      if (first === undefined || (await isDatabaseLost(rt.db, error))) throw error
+      if (ids.length === 1) await setBack(rt, sweep, first, error)
+      else for (const id of ids) await succeeds(rt, sweep, id, () => work(rt, id, () => {}))
+      return ids.length > 1
+    }
+  }
+}
+
+async function succeeds(rt: SweepRt, sweep: SweepName, messageId: number, work: () => Promise<unknown>) {
+  try {
+    return (await work()) !== false
+  } catch (error) {
+    if (await isDatabaseLost(rt.db, error)) throw error
+    await setBack(rt, sweep, messageId, error)
+    return false
+  }
+}
+
+/** Records and logs that work on a message failed. */
+async function setBack(rt: SweepRt, sweep: SweepName, messageId: number, error: unknown): Promise<void> {
+  const failure = { messageId, sweep, error: kindOfError(error) }
+  const attempts = await recordFailure(rt.db, failure, rt.clock.now())
+  const fields = { err: error, message: messageId, sweep, attempts }
+  if (attempts === failuresUntilSetAside) rt.log.error(fields, 'message set aside')
+  else rt.log.warn(fields, 'work on a message failed, it is retried later')
 }

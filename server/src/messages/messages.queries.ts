@@ -26,6 +26,8 @@ export type MessageView = {
   cancelReason: string | null
   /** The bill, once computed: the cost in dollars and cents, and the suppressed recipients by reason. */
   bill: { parts: number; least: number; most: number; cost: number; suppressions: Record<string, number> } | null
+  /** The work on the message that is set aside, because it keeps failing; null if there is none. */
+  setAside: { work: string; since: string; attempts: number; error: string; retryAt: string }[] | null
   /** The time since when the message is paused; null if it is not. */
   pausedAt: Date | null
   timing: { localTime: boolean; deliverBy: string | null; quietHours: boolean; sendHours: Hours | null }
@@ -55,7 +57,10 @@ const messageColumns = /* sql */ `
                     'delivered', c.delivered, 'bounced', c.bounced, 'expired', c.expired, 'suppressed', c.suppressed, 'cleaned', c.clean_count,
                     'unsubscribed', c.unsubscribe_count) as counters,
   (select json_build_object('parts', b.parts, 'least', b.least_parts, 'most', b.most_parts, 'cost', round(b.cost, 2), 'suppressions', b.suppressions)
-     from message_bills b where b.message_id = m.id) as bill`
+     from message_bills b where b.message_id = m.id) as bill,
+  (select json_agg(json_build_object('work', f.sweep, 'since', f.first_failed_at, 'attempts', f.attempts, 'error', f.error,
+                                     'retryAt', f.retry_at) order by f.sweep)
+     from message_failures f where f.message_id = m.id and f.set_aside_at is not null) as "setAside"`
 
 /** Returns the list's message, in any status: a broadcast or a transactional message. */
 export function findMessage(db: Db, listId: number, messageId: number) {

@@ -297,6 +297,7 @@ describe('the counters of a presented message', () => {
     sendAt: null,
     acceptedAt: new Date('2026-03-02T09:00:00Z'),
     cancelReason: null,
+    setAside: null,
     pausedAt: null,
     timing: { localTime: false, deliverBy: null, quietHours: false, sendHours: null },
     bill: null,

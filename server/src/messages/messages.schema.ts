@@ -95,6 +95,29 @@ export const MessageSchema = Type.Object(
         ...extension,
       }),
     ),
+    set_aside: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            work: Type.String({
+              description:
+                'start, expand (writing the audience), cancel, reopen (the next sending window), suppress (recipients that ' +
+                'are too late), finish, bill or close.',
+            }),
+            since: Type.String({ format: 'date-time', description: 'When it failed first.' }),
+            attempts: Type.Integer({ description: 'Failures in succession.' }),
+            error: Type.String({ description: 'The kind of the latest error.' }),
+            retry_at: Type.String({ format: 'date-time', description: 'When it is retried.' }),
+          },
+          { title: 'SetAsideWork' },
+        ),
+        {
+          description:
+            'The work on the message that keeps failing and is retried every hour; its other work continues.',
+          ...extension,
+        },
+      ),
+    ),
     paused_at: Type.Optional(
       Type.String({
         format: 'date-time',
@@ -163,6 +186,18 @@ function presentTiming(timing: MessageView['timing'], timeZone: string) {
   }
 }
 
+function presentSetAside(failures: MessageView['setAside'], timeZone: string) {
+  if (failures === null) return {}
+  const set_aside = failures.map(({ work, since, attempts, error, retryAt }) => ({
+    work,
+    since: formatTime(new Date(since), timeZone),
+    attempts,
+    error,
+    retry_at: formatTime(new Date(retryAt), timeZone),
+  }))
+  return { set_aside }
+}
+
 /** Returns the time that `sent_at` shows: it is never null, because the contract has a string. */
 function sentAtOf(message: MessageView): Date {
   const { status, createdAt } = message
@@ -209,6 +244,7 @@ export function presentMessage(message: MessageView, timeZone: string, now: Date
     created_at: formatTime(message.createdAt, timeZone),
     ...(message.sendAt === null ? {} : { send_at: formatTime(message.sendAt, timeZone) }),
     ...(message.cancelReason === null ? {} : { cancel_reason: message.cancelReason }),
+    ...presentSetAside(message.setAside, timeZone),
     ...(message.pausedAt === null
       ? {}
       : { paused_at: formatTime(message.pausedAt, timeZone), queued_count: counters.queued }),

@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { isBadValue } from '../db/pg-errors.ts'
+import { isErrorOfData } from '../db/probe.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { Batcher } from '../lib/batcher.ts'
 import type { AppliedReceipt } from '../log/receipt.ts'
@@ -42,6 +43,7 @@ export class ReceiptBatcher {
       },
       onFailure: (error) => log.warn({ err: error }, 'failed to record receipts, retrying'),
       isPermanent: isBadValue,
+      isOwn: (error) => isErrorOfData(this.#rt.db, error),
       onDropped(entry, error) {
         log.error({ err: error, connection: entry.connectionId }, 'receipt lost, it cannot be stored')
         entry.onDurable()

@@ -114,6 +114,7 @@ describe('receipts that cannot be applied', () => {
     let transactions = 0
     const unavailable: Db = {
       ...ctx.db,
+      one: () => Promise.reject(new Error('Connection terminated unexpectedly')),
       tx: () => {
         transactions++
         return Promise.reject(new Error('Connection terminated unexpectedly'))

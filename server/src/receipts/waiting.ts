@@ -1,6 +1,6 @@
 import { alternativeMessageIds } from '../connections/message-id.ts'
 import type { Db } from '../db/db.ts'
-import { isDatabaseUnavailable } from '../db/pg-errors.ts'
+import { isDatabaseLost } from '../db/probe.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { listLogDays } from '../log/receipts.queries.ts'
 import { insertFoundSubmit } from '../log/submits.queries.ts'
@@ -77,7 +77,7 @@ async function applyWaiting(
       }),
     )
   } catch (error) {
-    if (isDatabaseUnavailable(error)) throw error
+    if (await isDatabaseLost(db, error)) throw error
     if (batch.length === 1) {
       faults.push(error)
       return []

@@ -1,5 +1,6 @@
 import { findAlarms } from '../connections/alarms.ts'
 import type { MetricFamily } from '../lib/metric-series.ts'
+import { countSetAside } from '../log/failures.queries.ts'
 import { lanes } from '../messages/messages.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Snapshot } from '../system/metrics.ts'
@@ -8,12 +9,16 @@ import { countWaitingReceipts, measureBinds, measureLanes, measureOpenMessages }
 const laneNames = new Map<number, string>(Object.entries(lanes).map(([name, lane]) => [lane, name]))
 const laneName = (lane: number) => laneNames.get(lane) ?? String(lane)
 
-/** Returns metrics of state that is only in the database: depth and lag of the queue, open recipients, receipts, binds and alarms. */
+/**
+ * Returns metrics of state that is only in the database: depth and lag of the queue, open recipients, receipts, binds,
+ * alarms, and messages that are set aside.
+ */
 export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promise<Snapshot> {
   const depth = await measureLanes(rt.db, rt.clock.now())
   const open = await measureOpenMessages(rt.db)
   const waiting = await countWaitingReceipts(rt.db)
   const binds = await measureBinds(rt.db)
+  const setAside = await countSetAside(rt.db)
   const alarms = await findAlarms(rt.db, null, rt.clock.now())
   const families: MetricFamily[] = [
     {
@@ -56,6 +61,12 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
         { labels: { connection, state: 'bound' }, value: bound },
         { labels: { connection, state: 'unbound' }, value: unbound },
       ]),
+    },
+    {
+      name: 'carillon_set_aside_messages',
+      help: 'Messages with work that keeps failing and that a person must act on, by the work',
+      type: 'gauge',
+      values: setAside.map(({ sweep, count }) => ({ labels: { work: sweep }, value: count })),
     },
     {
       name: 'carillon_alarms',

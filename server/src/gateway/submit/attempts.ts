@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Db } from '../../db/db.ts'
 import { isBadValue } from '../../db/pg-errors.ts'
+import { isErrorOfData } from '../../db/probe.ts'
 import { Batcher } from '../../lib/batcher.ts'
 import { type Attempt, insertAttempts } from '../../log/attempts.queries.ts'
 import { timing } from '../timing.ts'
@@ -22,6 +23,7 @@ export class Attempts {
       write: (batch) => insertAttempts(db, batch),
       onFailure: (error) => log.debug({ err: error }, 'failed to record attempts, retrying'),
       isPermanent: isBadValue,
+      isOwn: (error) => isErrorOfData(db, error),
       onDropped: (attempt, error) => log.warn({ err: error, row: attempt.logId }, 'failed to record an attempt'),
     })
   }

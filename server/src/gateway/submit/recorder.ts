@@ -1,4 +1,5 @@
 import { isBadValue } from '../../db/pg-errors.ts'
+import { isErrorOfData } from '../../db/probe.ts'
 import { retryLostRaces } from '../../db/retry.ts'
 import { Batcher } from '../../lib/batcher.ts'
 import type { Chunk } from '../../log/chunk.ts'
@@ -47,6 +48,7 @@ export class Recorder {
         },
         onFailure: (error) => log.warn({ err: error }, 'failed to record outcomes of texts, retrying'),
         isPermanent: isBadValue,
+        isOwn: (error) => isErrorOfData(db, error),
         onDropped(entry, error) {
           log.error({ err: error, row: entry.logId }, 'outcome of a text cannot be recorded; it ends as unknown')
           entry.recorded()

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { useApi } from '../../../test/api.ts'
 import { make } from '../../../test/make.ts'
+import { makeRuntime } from '../../../test/runtime.ts'
 import { startDue } from '../drafts/drafts.ts'
 
 let now = new Date('2026-03-02T10:00:00Z')
@@ -149,7 +150,7 @@ describe('after the custom field of a tag is deleted', () => {
     const { id } = response.body.message as { id: number }
     await removeField()
     now = new Date('2026-03-02T11:00:01Z')
-    expect(await startDue({ db: api.db, clock: { now: () => now } })).toBe(true)
+    expect(await startDue(makeRuntime({ db: api.db, clock: { now: () => now } }))).toBe(true)
     expect((await api.owner.get(`${path}/${id}`)).body.message).toMatchObject({
       status: 'cancelled',
       cancel_reason: 'content',

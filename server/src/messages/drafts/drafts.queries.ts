@@ -1,4 +1,5 @@
 import type { Db } from '../../db/db.ts'
+import { ofRound } from '../../log/failures.sql.ts'
 import type { MessageStatus, NewBroadcast } from '../accept.queries.ts'
 import type { Audience } from '../audience/audience.ts'
 import type { Timing } from '../timing/timing.queries.ts'
@@ -75,11 +76,11 @@ export type DueBroadcast = {
 }
 
 /**
- * Locks and returns the scheduled broadcast that has been due the longest, except those of `except` and those that
- * another worker has locked. None is due while the installation's sending is paused, so that the lateness after a pause
+ * Locks and returns the scheduled broadcast that has been due the longest, except those that another
+ * worker has locked: one whose start has not failed, or only this one. None is due while the installation's sending is paused, so that the lateness after a pause
  * is checked.
  */
-export function claimDue(tx: Db, now: Date, except: number[]) {
+export function claimDue(tx: Db, now: Date, only: number | null) {
   return tx.maybeOne<DueBroadcast>(
     'claim_due',
     /* sql */ `
@@ -87,11 +88,11 @@ export function claimDue(tx: Db, now: Date, except: number[]) {
            m.starts_at as "startsAt", m.deliver_by as "deliverBy", l.scheduled_lateness_minutes as "latenessMinutes",
            l.deleted_at is not null as "listDeleted"
       from messages m join lists l on l.id = m.list_id
-     where m.status = 'scheduled' and m.starts_at <= $1 and m.id <> all($2::bigint[])
+     where m.status = 'scheduled' and m.starts_at <= $1 and ${ofRound('start', 'm.id', 2)}
        and not exists (select from installation where sending_paused)
      order by m.starts_at, m.id limit 1
        for no key update of m skip locked`,
-    [now, except],
+    [now, only],
   )
 }
 

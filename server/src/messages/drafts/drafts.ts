@@ -1,10 +1,10 @@
-import { allOrEach } from '../../db/all-or-each.ts'
 import type { Db } from '../../db/db.ts'
 import { wake } from '../../db/wake.ts'
 import { AppError, errors } from '../../errors.ts'
 import { utcDay } from '../../lib/clock.ts'
 import { holdListOpen } from '../../lists/lists.ts'
 import { ensureLogDay } from '../../log/log-days.queries.ts'
+import { manyMessages, type SweepRt } from '../../log/sweeps.ts'
 import type { Runtime } from '../../runtime.ts'
 import { insertDraft, startDraft } from '../accept.queries.ts'
 import type { Audience } from '../audience/audience.ts'
@@ -122,21 +122,20 @@ export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones:
 
 /**
  * Starts the scheduled broadcast that has been due the longest; returns false if none is due. Its row is locked, so
- * another worker starts the next one. A broadcast that starts later than its list allows is cancelled instead. See
- * allOrEach for `failed`.
+ * another worker starts the next one. A broadcast that starts later than its list allows is cancelled instead.
  */
-export function startDue(rt: Rt, failed = new Set<number>()): Promise<boolean> {
-  return allOrEach(failed, ({ except }, claimed) =>
+export const startDue = manyMessages<SweepRt>({
+  sweep: 'start',
+  work: (rt, only, claimed) =>
     rt.db.tx(async (tx) => {
       const now = rt.clock.now()
-      const due = await claimDue(tx, now, except)
+      const due = await claimDue(tx, now, only)
       if (!due) return false
       claimed([due.id])
       await startOrCancel(tx, due, now)
       return true
     }),
-  )
-}
+})
 
 async function startOrCancel(tx: Db, due: DueBroadcast, now: Date): Promise<void> {
   const isLate =
