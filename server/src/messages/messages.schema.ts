@@ -105,7 +105,7 @@ export const MessageSchema = Type.Object(
                 'are too late), finish, bill or close.',
             }),
             since: Type.String({ format: 'date-time', description: 'When it failed first.' }),
-            attempts: Type.Integer({ description: 'Failures in succession.' }),
+            attempts: Count('Failures in succession.'),
             error: Type.String({ description: 'The kind of the latest error.' }),
             retry_at: Type.String({ format: 'date-time', description: 'When it is retried.' }),
           },
