@@ -173,9 +173,14 @@ export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Pro
   }
 }
 
-/** Rewrites the path that the vendor's account resource had before 2021 (only this resource was below /api). */
+/**
+ * Rewrites the path that the vendor's account resource had before 2021 (only this resource was below /api), and removes repeated
+ * slashes at the start, with which a path in `Location` would be the name of a host.
+ */
 function rewriteRequest(req: { url?: string }): string {
-  return (req.url ?? '/').replace(/^\/+api\/+accounts\/+me(?=\/*(?:\?|$))/, '/api/v2/accounts/me')
+  return (req.url ?? '/')
+    .replace(/^\/{2,}/, '/')
+    .replace(/^\/api\/+accounts\/+me(?=\/*(?:\?|$))/, '/api/v2/accounts/me')
 }
 
 const randomPool = Buffer.alloc(12 * 256)

@@ -39,6 +39,12 @@ describe('every response of the API', () => {
   })
 })
 
+test('a redirect stays on this server, also if the path starts with slashes', async () => {
+  for (const path of ['/docs/static/index.html', '//docs/static/index.html', '///docs/static/index.html']) {
+    expect((await api.app.inject({ url: `http://localhost${path}` })).headers.location, path).toBe('/docs/')
+  }
+})
+
 test.each([
   '/docs',
   '/docs/',

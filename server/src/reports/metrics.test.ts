@@ -109,6 +109,9 @@ describe('access to /metrics', () => {
     const elsewhere = await api.app.inject({ url: '/metrics', remoteAddress: '203.0.113.9' })
     expect(elsewhere.statusCode).toBe(401)
     expect((await scrape({ 'x-forwarded-for': '203.0.113.9' })).statusCode).toBe(401)
+    // a page whose name DNS points at this machine
+    expect((await scrape({ host: 'evil.example:8080' })).statusCode).toBe(401)
+    expect((await scrape({ host: '127.0.0.1:8080' })).statusCode).toBe(200)
     expect((await scrape()).statusCode).toBe(200)
   })
 
