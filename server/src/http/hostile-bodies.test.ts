@@ -73,3 +73,21 @@ test.each(hostileRequests)(
   },
   20_000,
 )
+
+test.each([
+  ['flight_plans', { message: keysOf(1_001) }, 'Message has too many keys (maximum is 1000)'],
+  [
+    '/quiet_hours',
+    { quiet_hours: { hours: [{ weekdays: Array(8).fill(1) }] } },
+    'Weekdays has too many items (maximum is 7)',
+  ],
+])('%s rejects many parts with one error', async (path, body, error) => {
+  const url = path.startsWith('/') ? path : `${listPath}/${path}`
+  const method = path.startsWith('/') ? 'PUT' : 'POST'
+  const response = await attacker.send(method, url, {}, JSON.stringify(body))
+  expect(response).toMatchObject({ status: 422, body: { error: `Validation failed: ${error}` } })
+})
+
+function keysOf(count: number) {
+  return Object.fromEntries(Array.from({ length: count }, (_, n) => [`key_${n}`, n]))
+}
