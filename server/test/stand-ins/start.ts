@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { ConfigError, readEnv } from '../../src/config/config.ts'
+import { createListOfMigrations } from '../../src/db/unfinished-restore.ts'
 import { OperatorError } from '../../src/errors.ts'
 import { type RoleName, supervise } from '../../src/supervisor/supervisor.ts'
 
@@ -28,11 +29,12 @@ try {
   process.exit(1)
 }
 
-/** Inserts the mode, which the roles check at start. */
+/** Inserts the mode, and creates the list of migrations: the roles check both at start. */
 async function insertMode(databaseUrl: string, mode: string) {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()
   try {
+    await client.query(createListOfMigrations)
     await client.query('create table if not exists installation (mode text)')
     await client.query('insert into installation (mode) select $1 where not exists (select from installation)', [mode])
   } finally {
