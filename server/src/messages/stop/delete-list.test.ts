@@ -104,6 +104,7 @@ test('deleting a list cancels its paused, scheduled and transactional messages, 
 })
 
 test('a deletion waits for a broadcast that is being accepted, and cancels it', async () => {
+  await fill(200) // more than can be sent before the deletion continues
   const client = new pg.Client({ connectionString: sending.rt.databaseUrl })
   await client.connect()
   await client.query('begin')
