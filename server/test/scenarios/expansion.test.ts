@@ -66,7 +66,7 @@ describe.skipIf(process.platform !== 'linux')('a worker frozen while it writes a
     await waitFor(() => isSettled(client, messageId), { timeoutMs: 20_000, what: 'all texts to settle' })
     console.log(`frozen in ${frozen}, everything was settled ${Date.now() - frozenAt} ms later`)
     signal(pid, 'SIGCONT')
-    await waitFor(() => installation?.log('worker').includes('failed to write audiences, retrying'), {
+    await waitFor(() => installation?.log('worker').includes('work on a message failed, it is retried later'), {
       what: 'the thawed worker to log its failed transaction',
     })
     const { faults, counts } = await checkCounts(client, messageId)
