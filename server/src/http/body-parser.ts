@@ -21,6 +21,8 @@ export function useBodyParser(app: FastifyInstance) {
   app.decorateRequest('isForm', false)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, async (req: FastifyRequest, bytes: Buffer) => {
+    // the response is a 404 or 405, whatever the body
+    if (req.is404) return undefined
     rejectCompressed(req.headers['content-encoding'], bytes)
     if (bytes.length > largeBody) await waitForLongTurn()
     const { body, isForm } = parseBody(bytes)
@@ -28,10 +30,10 @@ export function useBodyParser(app: FastifyInstance) {
     return body
   })
   app.addHook('onRequest', async (req) => {
-    // Fastify rejects a malformed content type (`json`) before it calls a parser
+    // Fastify rejects a malformed content type (`json`) before it calls a parser, and a QUERY without one before the 405
     const contentType = req.headers['content-type']
-    if (contentType !== undefined && !mediaType.test(contentType))
-      req.headers['content-type'] = 'application/octet-stream'
+    const isRejected = contentType === undefined ? req.method === 'QUERY' : !mediaType.test(contentType)
+    if (isRejected) req.headers['content-type'] = 'application/octet-stream'
   })
 }
 

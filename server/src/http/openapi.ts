@@ -105,7 +105,7 @@ const idempotencyKey = {
   name: 'Idempotency-Key',
   in: 'header',
   required: false,
-  schema: { type: 'string', minLength: 1, maxLength: 255 },
+  schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]([ -~]*[!-~])?$' },
   description:
     'The request is processed once: for 24 hours, a repetition gets the same response, with `Idempotency-Replayed`. ' +
     'The response is 409 while the first request is running, and 422 for another body with the same key.',

@@ -41,9 +41,9 @@ export function missing(programs: Record<string, string[]>): string[] {
     .map(([name]) => name)
 }
 
-/** Returns the directory with the programs of the Python packages; installs the packages at first. */
-export async function installPythonTools(): Promise<string> {
-  const packages = Object.entries(pythonTools).map(([name, version]) => `${name}==${version}`)
+/** Returns the directory with the programs of these Python packages; installs the packages at first. */
+export async function installPythonTools(tools: Record<string, string> = pythonTools): Promise<string> {
+  const packages = Object.entries(tools).map(([name, version]) => `${name}==${version}`)
   const home = join(cache, packages.join('-'))
   const bin = join(home, 'bin')
   if (existsSync(join(home, 'installed'))) return bin
