@@ -63,8 +63,12 @@ create table accounts (
   quiet_hours boolean not null default false,
   -- whether texts to given numbers observe them too
   quiet_hours_transactional boolean not null default false,
+  -- limit of the calls of all keys together, set by the operator: `calls/seconds` or `off`; null means the
+  -- installation's setting
+  rate_limit text,
   created_at timestamptz not null,
-  constraint accounts_pkey primary key (id)
+  constraint accounts_pkey primary key (id),
+  constraint accounts_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$')
 );
 create unique index accounts_email_key on accounts (lower(email));
 
@@ -81,8 +85,12 @@ create table api_keys (
   sandbox boolean not null default false,
   -- the key that the sandbox's start banner shows
   seeded boolean not null default false,
-  -- `calls/seconds` or `off`; null means the installation's setting
+  -- the limit that the account chose, `calls/seconds` or `off`, in addition to the one that binds the key
   rate_limit text,
+  -- the limit that the operator chose, which the account cannot exceed; null means the installation's setting
+  operator_rate_limit text,
+  -- the key whose operator limit also binds this one, because it created this one: their calls are counted together
+  limited_by bigint,
   -- accurate to the minute, so that few calls write it
   last_used_at timestamptz,
   disabled_at timestamptz,
@@ -90,9 +98,11 @@ create table api_keys (
   created_at timestamptz not null,
   constraint api_keys_pkey primary key (id),
   constraint api_keys_prefix_key unique (prefix),
+  constraint api_keys_operator_rate_limit check (operator_rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$'),
   constraint api_keys_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$'),
   constraint api_keys_scope check (scope = any (array['full', 'read', 'send'])),
-  constraint api_keys_account_id_fkey foreign key (account_id) references accounts(id)
+  constraint api_keys_account_id_fkey foreign key (account_id) references accounts(id),
+  constraint api_keys_limited_by_fkey foreign key (limited_by) references api_keys(id)
 );
 create index api_keys_account on api_keys (account_id);
 
@@ -401,6 +411,9 @@ create table imports (
   -- the last applied row, in the order of (phone, line); commits with its slice
   cursor_phone bigint not null default 0,
   cursor_line bigint not null default 0,
+  -- consecutive turns that failed, and when the next one is due
+  failures smallint not null default 0,
+  retry_at timestamptz,
   -- the reason of a failure, as shown to users
   error text,
   created_at timestamptz not null,
@@ -413,6 +426,7 @@ create table imports (
   constraint imports_list_id_fkey foreign key (list_id) references lists(id)
 );
 create index imports_list on imports (list_id, id);
+create index imports_open on imports (account_id, id) where (status = any (array['queued', 'running']));
 
 -- An MO is stored, then acknowledged, then interpreted; the MOs of one phone in their order.
 create table inbound_messages (
@@ -724,6 +738,7 @@ create index messages_list on messages (list_id, id) where (kind = 'broadcast');
 create index messages_open on messages (id) where (status = 'sending');
 create index messages_open_days on messages (logged_on) where ((status = 'sending') or ((status = any (array['sent', 'cancelled'])) and (closed_at is null)));
 create index messages_paused on messages (id) where ((status = 'sending') and (paused_at is not null));
+create index messages_planned on messages (account_id, status) where (status = any (array['draft', 'scheduled']));
 create index messages_unbilled on messages (id) where ((billed_at is null) and (accepted_at is not null) and (status = any (array['sent', 'cancelled'])));
 create index messages_unclosed on messages (sent_at) where ((status = 'sent') and (closed_at is null));
 
@@ -1054,8 +1069,10 @@ create table submits (
 
 -- Updates of many subscribers, or deferred updates of one, that run after the request has returned. A list's changes
 -- are applied in the order of their ids, each slice in one transaction with the cursor; a completed change is deleted.
+-- Accounts take turns of one slice.
 create table subscriber_changes (
   id bigint not null generated always as identity,
+  account_id bigint not null,
   list_id bigint not null,
   kind text not null,
   -- the numbers that are changed; null means the whole list
@@ -1064,11 +1081,16 @@ create table subscriber_changes (
   profile jsonb,
   -- the last number that has been processed
   cursor_phone bigint not null default 0,
+  -- consecutive turns that failed, and when the next one is due
+  failures smallint not null default 0,
+  retry_at timestamptz,
   created_at timestamptz not null,
   constraint subscriber_changes_pkey primary key (id),
   constraint subscriber_changes_kind check (kind = any (array['add_tags', 'replace_tags', 'remove_tags', 'update_profile'])),
+  constraint subscriber_changes_account_id_fkey foreign key (account_id) references accounts(id),
   constraint subscriber_changes_list_id_fkey foreign key (list_id) references lists(id)
 );
+create index subscriber_changes_account on subscriber_changes (account_id, id);
 create index subscriber_changes_list on subscriber_changes (list_id, id);
 
 -- One phone number on one list, with its consent state. The state is derived: `opts` is the record of consent.
@@ -1083,6 +1105,7 @@ create table subscribers (
   zip_code text not null default '',
   birthdate text not null default '',
   gender text,
+  -- the code avoids the violation where it can: an import and a bulk change leave out tags beyond the limit
   tags text[] not null default '{}',
   -- values by key: strings, numbers, and instants as UTC strings with milliseconds. The value of a deleted field
   -- remains but is not shown
@@ -1109,6 +1132,7 @@ create table subscribers (
   constraint subscribers_gender check (gender = any (array['Male', 'Female'])),
   constraint subscribers_phone check ((phone >= 2000000000) and (phone <= '9999999999'::bigint)),
   constraint subscribers_state check (state = any (array['pending', 'subscribed', 'unsubscribed', 'cleaned'])),
+  constraint subscribers_tags check (cardinality(tags) <= 1000),
   constraint subscribers_list_id_fkey foreign key (list_id) references lists(id)
 ) with (fillfactor=90);
 create index subscribers_cleaned on subscribers (list_id, phone) where (state = 'cleaned');

@@ -10,6 +10,10 @@ create table accounts (
   quiet_hours boolean not null default false,
   -- whether texts to given numbers observe them too
   quiet_hours_transactional boolean not null default false,
+  -- limit of the calls of all keys together, set by the operator: `calls/seconds` or `off`; null means the
+  -- installation's setting
+  rate_limit text
+    constraint accounts_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$'),
   created_at timestamptz not null
 );
 create unique index accounts_email_key on accounts (lower(email));
@@ -39,9 +43,14 @@ create table api_keys (
   sandbox boolean not null default false,
   -- the key that the sandbox's start banner shows
   seeded boolean not null default false,
-  -- `calls/seconds` or `off`; null means the installation's setting
+  -- the limit that the account chose, `calls/seconds` or `off`, in addition to the one that binds the key
   rate_limit text
     constraint api_keys_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$'),
+  -- the limit that the operator chose, which the account cannot exceed; null means the installation's setting
+  operator_rate_limit text
+    constraint api_keys_operator_rate_limit check (operator_rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$'),
+  -- the key whose operator limit also binds this one, because it created this one: their calls are counted together
+  limited_by bigint references api_keys,
   -- accurate to the minute, so that few calls write it
   last_used_at timestamptz,
   disabled_at timestamptz,

@@ -10,7 +10,8 @@ create table subscribers (
   zip_code text not null default '',
   birthdate text not null default '',
   gender text constraint subscribers_gender check (gender in ('Male', 'Female')),
-  tags text[] not null default '{}',
+  -- the code avoids the violation where it can: an import and a bulk change leave out tags beyond the limit
+  tags text[] not null default '{}' constraint subscribers_tags check (cardinality(tags) <= 1000),
   -- values by key: strings, numbers, and instants as UTC strings with milliseconds. The value of a deleted field
   -- remains but is not shown
   custom_fields jsonb not null default '{}',
@@ -112,8 +113,10 @@ create table number_look_ups (
 
 -- Updates of many subscribers, or deferred updates of one, that run after the request has returned. A list's changes
 -- are applied in the order of their ids, each slice in one transaction with the cursor; a completed change is deleted.
+-- Accounts take turns of one slice.
 create table subscriber_changes (
   id bigint generated always as identity primary key,
+  account_id bigint not null references accounts,
   list_id bigint not null references lists,
   kind text not null
     constraint subscriber_changes_kind check (kind in ('add_tags', 'replace_tags', 'remove_tags', 'update_profile')),
@@ -123,6 +126,10 @@ create table subscriber_changes (
   profile jsonb,
   -- the last number that has been processed
   cursor_phone bigint not null default 0,
+  -- consecutive turns that failed, and when the next one is due
+  failures smallint not null default 0,
+  retry_at timestamptz,
   created_at timestamptz not null
 );
 create index subscriber_changes_list on subscriber_changes (list_id, id);
+create index subscriber_changes_account on subscriber_changes (account_id, id);

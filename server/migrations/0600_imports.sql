@@ -31,6 +31,9 @@ create table imports (
   -- the last applied row, in the order of (phone, line); commits with its slice
   cursor_phone bigint not null default 0,
   cursor_line bigint not null default 0,
+  -- consecutive turns that failed, and when the next one is due
+  failures smallint not null default 0,
+  retry_at timestamptz,
   -- the reason of a failure, as shown to users
   error text,
   created_at timestamptz not null,
@@ -38,6 +41,8 @@ create table imports (
   completed_at timestamptz
 );
 create index imports_list on imports (list_id, id);
+-- Accounts with open imports take turns of one slice.
+create index imports_open on imports (account_id, id) where status in ('queued', 'running');
 
 -- The skipped rows with the lowest line numbers, at most a thousand per import.
 create table import_skips (

@@ -65,6 +65,7 @@ create table messages (
 create index messages_list on messages (list_id, id) where kind = 'broadcast';
 create index messages_open on messages (id) where status = 'sending';
 create index messages_due on messages (starts_at, id) where status = 'scheduled';
+create index messages_planned on messages (account_id, status) where status in ('draft', 'scheduled');
 create index messages_paused on messages (id) where status = 'sending' and paused_at is not null;
 create index messages_deadline on messages (deliver_by) where status = 'sending' and deliver_by is not null;
 create index messages_unclosed on messages (sent_at) where status = 'sent' and closed_at is null;

@@ -87,12 +87,9 @@ export const errors = {
   noSecretKey: (remedy: string) =>
     new AppError(422, 'no_secret_key', `A secret cannot be stored, because no secret key is set. ${remedy}`),
   shortCodeTaken: () => new AppError(422, 'short_code_taken', 'Shortcode is taken already'),
-  tooManyFlightPlans: (limit: number) =>
-    new AppError(
-      422,
-      'too_many_flight_plans',
-      `At most ${limit} flight plans of an account can be computed concurrently`,
-    ),
+  tooManyTags: () => new AppError(422, 'too_many_tags', 'At most 1000 tags of a subscriber are allowed'),
+  capReached: (name: string, limit: number, of: string) =>
+    new AppError(422, `too_many_${name}`, `At most ${limit} ${of} are allowed`),
   keyInUse: () =>
     new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another API key of the account'),
   noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),
@@ -116,6 +113,12 @@ export const errors = {
     return new AppError(422, 'invalid', validationSentence(details), details)
   },
   unstorable: () => new AppError(422, 'invalid', 'Validation failed: A value cannot be stored'),
+  tooManyAtOnce: (limit: number) =>
+    new AppError(
+      429,
+      'too_many_requests_at_once',
+      `At most ${limit} requests of an account are handled at a time, and others wait too long`,
+    ),
   rateLimited: () => new AppError(429, 'rate_limited', 'Rate limit exceeded'),
   internal: () => new AppError(500, 'internal_error', 'Internal server error'),
   unavailable: () => new AppError(503, 'unavailable', 'Temporarily unavailable, please try again'),

@@ -8,8 +8,12 @@ export type ApiKeyRow = {
   sandbox: boolean
   seeded: boolean
   rateLimit: string | null
+  /** The operator's limit, and the key whose calls it counts: this key, or the one that created it. */
+  operatorRateLimit: string | null
+  limitedKeyId: number
   disabledAt: Date | null
   accountId: number
+  accountRateLimit: string | null
   email: string
   username: string
   timeZone: string
@@ -22,10 +26,13 @@ export function findApiKeysByPrefix(db: Db, prefixes: string[]) {
     'find_api_keys_by_prefix',
     /* sql */ `
     select k.id, k.prefix, k.hash, k.scope, k.sandbox, k.seeded, k.rate_limit as "rateLimit",
-           k.disabled_at as "disabledAt", a.id as "accountId", a.email, a.username,
+           coalesce(l.operator_rate_limit, k.operator_rate_limit) as "operatorRateLimit",
+           case when l.operator_rate_limit is null then k.id else l.id end as "limitedKeyId",
+           k.disabled_at as "disabledAt", a.id as "accountId", a.rate_limit as "accountRateLimit", a.email, a.username,
            a.time_zone as "timeZone", a.is_operator as "isOperator"
       from api_keys k
       join accounts a on a.id = k.account_id
+      left join api_keys l on l.id = k.limited_by
      where k.prefix = any($1::text[]) and k.revoked_at is null`,
     [prefixes],
   )
@@ -38,11 +45,13 @@ export type Account = {
   timeZone: string
   /** May change the settings that all accounts share. */
   isOperator: boolean
+  /** Limit of the calls of all its keys; null means the limit of the installation. */
+  rateLimit: string | null
   createdAt: Date
 }
 
 const accountColumns = /* sql */ `id, email, username, time_zone as "timeZone", is_operator as "isOperator",
-  created_at as "createdAt"`
+  rate_limit as "rateLimit", created_at as "createdAt"`
 
 /** Inserts an account (the first one is an operator); violates `accounts_email_key` if another account has the email. */
 export function insertAccount(
@@ -73,6 +82,23 @@ export function findAccountByEmail(db: Db, email: string) {
 
 export function listAccounts(db: Db) {
   return db.many<Account>('list_accounts', /* sql */ `select ${accountColumns} from accounts order by id`)
+}
+
+/** Sets the limit of an account's calls (null: the installation's); returns undefined if the account does not exist. */
+export function updateAccountLimit(db: Db, id: number, rateLimit: string | null) {
+  return db.maybeOne<Account>(
+    'update_account_limit',
+    /* sql */ `update accounts set rate_limit = $2 where id = $1 returning ${accountColumns}`,
+    [id, rateLimit],
+  )
+}
+
+/**
+ * Locks the account until the end of the transaction, so that what its requests count cannot change between a count and
+ * an insert. References to the account do not wait for this lock.
+ */
+export function lockAccount(tx: Db, id: number) {
+  return tx.exec('lock_account', /* sql */ `select from accounts where id = $1 for no key update`, [id])
 }
 
 /** Sets whether the account is an operator; returns undefined if the account does not exist. */

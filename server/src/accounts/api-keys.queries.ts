@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { columnsOf, raw, sql, valuesOf } from '../db/sql.ts'
 import type { PageBounds } from '../lib/paging.ts'
 
 export type Scope = 'full' | 'read' | 'send'
@@ -10,13 +11,18 @@ export type ApiKey = {
   prefix: string
   scope: Scope
   rateLimit: string | null
+  /** The operator's limit of this key. */
+  operatorRateLimit: string | null
+  /** The key whose operator limit also binds this one. */
+  limitedBy: number | null
   createdAt: Date
   lastUsedAt: Date | null
   disabledAt: Date | null
 }
 
 const columns = /* sql */ `
-  id, account_id as "accountId", name, prefix, scope, rate_limit as "rateLimit", created_at as "createdAt",
+  id, account_id as "accountId", name, prefix, scope, rate_limit as "rateLimit", operator_rate_limit as "operatorRateLimit",
+  limited_by as "limitedBy", created_at as "createdAt",
   last_used_at as "lastUsedAt", disabled_at as "disabledAt"`
 
 export type NewApiKey = {
@@ -26,18 +32,28 @@ export type NewApiKey = {
   hash: Buffer
   scope: Scope
   rateLimit: string | null
+  operatorRateLimit?: string | null
+  limitedBy?: number | null
   sandbox: boolean
   now: Date
 }
 
 export function insertApiKey(db: Db, key: NewApiKey) {
+  const row = {
+    account_id: key.accountId,
+    name: key.name,
+    prefix: key.prefix,
+    hash: key.hash,
+    scope: key.scope,
+    rate_limit: key.rateLimit,
+    operator_rate_limit: key.operatorRateLimit ?? null,
+    limited_by: key.limitedBy ?? null,
+    sandbox: key.sandbox,
+    created_at: key.now,
+  }
   return db.one<ApiKey>(
     'insert_api_key',
-    /* sql */ `
-    insert into api_keys (account_id, name, prefix, hash, scope, rate_limit, sandbox, created_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8)
-    returning ${columns}`,
-    [key.accountId, key.name, key.prefix, key.hash, key.scope, key.rateLimit, key.sandbox, key.now],
+    sql`insert into api_keys (${columnsOf(row)}) values (${valuesOf(row)}) returning ${raw(columns)}`,
   )
 }
 
@@ -112,6 +128,29 @@ export function markKeysUsed(db: Db, ids: number[], now: Date) {
      where k.id = used.id and (k.last_used_at is null or k.last_used_at <= $2::timestamptz - interval '1 minute')`,
     [ids, now],
   )
+}
+
+/** Sets a key's operator limit (null: the installation's) and ends its own limit and its dependence on another key. */
+export function updateOperatorLimit(db: Db, id: number, limit: string | null) {
+  return db.one<ApiKey>(
+    'update_operator_limit',
+    /* sql */ `
+    update api_keys set operator_rate_limit = $2, rate_limit = null, limited_by = null where id = $1
+    returning ${columns}`,
+    [id, limit],
+  )
+}
+
+/** Returns the operator limit that binds a key of the account: its own, or that of the key that created it. */
+export async function findBindingLimit(db: Db, accountId: number, id: number): Promise<string | null> {
+  const row = await db.maybeOne<{ limit: string | null }>(
+    'find_binding_limit',
+    /* sql */ `
+    select coalesce(l.operator_rate_limit, k.operator_rate_limit) as limit
+      from api_keys k left join api_keys l on l.id = k.limited_by where k.id = $2 and k.account_id = $1`,
+    [accountId, id],
+  )
+  return row?.limit ?? null
 }
 
 /** Returns a key of any account; for operators only. */

@@ -4,6 +4,7 @@ import { Type } from 'typebox'
 import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { installationLimit } from '../http/rate-limit.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
+import { countApiKeys, findBindingLimit } from './api-keys.queries.ts'
 import {
   ApiKeyCreateBody,
   ApiKeyIdParam,
@@ -23,6 +24,7 @@ import {
   type KeyActor,
   removeApiKey,
 } from './api-keys.ts'
+import { rejectAtCap } from './caps.ts'
 
 const common = { tags: ['API keys'], 'x-extension': true }
 const params = Type.Object({ api_key_id: ApiKeyIdParam })
@@ -31,7 +33,7 @@ const itself = errorResponse('A key cannot disable or revoke itself.')
 
 export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
-  const bound = installationLimit(rt.config.rateLimit)
+  const installation = installationLimit(rt.config.rateLimit)
 
   app.get(
     '/api_keys',
@@ -59,7 +61,9 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'createApiKey',
         summary: 'Create an API key',
-        description: 'The key itself is shown in this response only.',
+        description:
+          'The key itself is shown in this response only. If the operator has limited the calling key, the calls of the ' +
+          'new key are counted together with its calls.',
         ...common,
         body: ApiKeyCreateBody,
         response: {
@@ -71,14 +75,20 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req, reply) => {
       const { name, scope = 'full', rate_limit } = req.body.api_key
-      const rateLimit = readRateLimit(rate_limit, bound) ?? null
-      const { key, ...made } = await createApiKey(rt.db, {
-        accountId: req.account.id,
-        name,
-        scope,
-        rateLimit,
-        sandbox: rt.config.mode === 'sandbox',
-        now: rt.clock.now(),
+      const { operatorRateLimit, limitedKeyId } = req.apiKey
+      const rateLimit = readRateLimit(rate_limit, operatorRateLimit, installation) ?? null
+      const accountId = req.account.id
+      const { key, ...made } = await rt.db.tx(async (tx) => {
+        await rejectAtCap(tx, rt, { name: 'api_keys', accountId }, () => countApiKeys(tx, accountId))
+        return createApiKey(tx, {
+          accountId,
+          name,
+          scope,
+          rateLimit,
+          limitedBy: operatorRateLimit === null ? null : limitedKeyId,
+          sandbox: rt.config.mode === 'sandbox',
+          now: rt.clock.now(),
+        })
       })
       reply.code(201)
       return { status: 'API key created' as const, api_key: { ...present(req, made), key } }
@@ -105,8 +115,10 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const { name, rate_limit } = req.body.api_key
-      const change = { name, rateLimit: readRateLimit(rate_limit, bound) }
-      const key = await changeApiKey(rt, actorOf(req), req.params.api_key_id, change)
+      const id = req.params.api_key_id
+      const operatorLimit = await findBindingLimit(rt.db, req.account.id, id)
+      const change = { name, rateLimit: readRateLimit(rate_limit, operatorLimit, installation) }
+      const key = await changeApiKey(rt, actorOf(req), id, change)
       return { status: 'OK' as const, api_key: present(req, key) }
     },
   )

@@ -10,7 +10,7 @@ const Name = Type.String({ maxLength: 100, pattern: '\\S', description: 'Purpose
 
 const RateLimitText = TextOrNull({
   maxLength: 20,
-  description: `Rate limit of this key: ${rateLimitFormat}; at most the limit of the installation, which applies when null.`,
+  description: `Rate limit of this key: ${rateLimitFormat}; at most the operator's limit of this key or else of the installation, which applies when null.`,
 })
 
 const ScopeName = Type.Unsafe<'full' | 'read' | 'send'>({
@@ -76,15 +76,26 @@ export function presentApiKey(key: ApiKey, current: number, timeZone: string): S
   }
 }
 
-/** Returns the rate limit unchanged; throws a 422 if it is malformed or above the limit of the installation. */
-export function readRateLimit(text: string | null | undefined, bound: RateLimit | 'off'): string | null | undefined {
+/**
+ * Returns the rate limit unchanged; throws a 422 if it is malformed, or above the operator's limit of the key
+ * (`operatorLimit`) or, without one, above the limit of the installation.
+ */
+export function readRateLimit(
+  text: string | null | undefined,
+  operatorLimit: string | null,
+  installation: RateLimit | 'off',
+): string | null | undefined {
   if (text === undefined || text === null) return text
+  const ofOperator = operatorLimit === null ? undefined : parseRateLimit(operatorLimit)
+  const bound = ofOperator ?? installation
   const limit = parseRateLimit(text)
   const field = 'api_key.rate_limit'
   if (limit === undefined) throw errors.invalid({ [field]: [`must be ${rateLimitFormat}`] })
   if (!isWithin(limit, bound) && bound !== 'off') {
     throw errors.invalid({
-      [field]: [`is above the limit of the installation, ${bound.calls} calls in ${bound.windowMs / 1_000} s`],
+      [field]: [
+        `is above the limit of ${ofOperator ? 'the operator' : 'the installation'}, ${bound.calls} calls in ${bound.windowMs / 1_000} s`,
+      ],
     })
   }
   return text

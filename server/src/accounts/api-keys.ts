@@ -15,6 +15,7 @@ import {
   revokeApiKey,
   type Scope,
   updateApiKey,
+  updateOperatorLimit,
 } from './api-keys.queries.ts'
 
 const prefixLength = 20
@@ -62,20 +63,39 @@ export function callerFinder(db: Db, mode: 'sandbox' | 'production') {
         username: row.username,
         timeZone: row.timeZone,
         isOperator: row.isOperator,
+        rateLimit: row.accountRateLimit,
       },
-      apiKey: { id: row.id, scope: row.scope, sandbox: row.sandbox, seeded: row.seeded, rateLimit: row.rateLimit },
+      apiKey: {
+        id: row.id,
+        scope: row.scope,
+        sandbox: row.sandbox,
+        seeded: row.seeded,
+        rateLimit: row.rateLimit,
+        operatorRateLimit: row.operatorRateLimit,
+        limitedKeyId: row.limitedKeyId,
+      },
     }
   }
+}
+
+export type GivenApiKey = {
+  accountId: number
+  name: string
+  scope: Scope
+  rateLimit: string | null
+  /** The operator's limit. */
+  operatorRateLimit?: string | null
+  /** The key whose operator limit also binds the new one. */
+  limitedBy?: number | null
+  sandbox: boolean
+  now: Date
 }
 
 /**
  * Creates a key for the account and returns it with its text, which is not stored. Production rejects keys that were
  * created in sandbox mode.
  */
-export async function createApiKey(
-  db: Db,
-  given: { accountId: number; name: string; scope: Scope; rateLimit: string | null; sandbox: boolean; now: Date },
-): Promise<ApiKey & { key: string }> {
+export async function createApiKey(db: Db, given: GivenApiKey): Promise<ApiKey & { key: string }> {
   const key = makeKey()
   const row = await insertApiKey(db, { ...given, ...storedKeyOf(key) })
   return { ...row, key }
@@ -99,7 +119,12 @@ async function onKey<T>(db: Db, { accountId, keyId }: KeyActor, id: number, chan
   })
 }
 
-/** Changes a key's name or limit. */
+/** Sets the operator's limit of a key; null means the installation's. The account can choose lower limits only. */
+export function limitApiKey(rt: Pick<Runtime, 'db'>, actor: KeyActor, id: number, limit: string | null) {
+  return onKey(rt.db, actor, id, (tx) => updateOperatorLimit(tx, id, limit))
+}
+
+/** Changes a key's name or the limit that the account chose. */
 export function changeApiKey(rt: Pick<Runtime, 'db'>, actor: KeyActor, id: number, change: ApiKeyChange) {
   return onKey(rt.db, actor, id, (tx) => updateApiKey(tx, id, change))
 }

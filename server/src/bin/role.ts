@@ -16,13 +16,21 @@ export type RunningRole = { ready?: object; stop(): Promise<void> }
 const stopMs = 8_000
 const orphanStopMs = 1_500 // the watchdog kills remaining processes after two seconds
 
-/** Runs a role until a signal stops it; exits with a message if the database is missing or has the other mode. */
-export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRole>): Promise<void> {
+/**
+ * Runs a role until a signal stops it; exits with a message if the database is missing or has the other mode. `poolSize`
+ * returns the maximum number of its database connections, by default 10.
+ */
+export function runRole(
+  name: string,
+  start: (rt: Runtime) => Promise<RunningRole>,
+  poolSize?: (config: Config) => number,
+): Promise<void> {
   return runProcess(name, async ({ config, log }) => {
     const databaseUrl = config.databaseUrl?.reveal()
     if (!databaseUrl) throw new ConfigError(['DATABASE_URL is not set, but a role without a supervisor requires it'])
     const pool = makePool(databaseUrl, log, {
       name: `carillon ${name}`,
+      ...(poolSize && { max: poolSize(config) }),
       settings: idleTransactionTimeout(config.send.leaseMs),
     })
     const db = poolDb(pool)

@@ -2,21 +2,32 @@ import { retryLostRaces } from '../db/retry.ts'
 import { type CancelledMessage, cancelChunks, listCancelledQueued } from '../log/cancel.queries.ts'
 import { eachMessage, type SweepRt } from '../log/sweeps.ts'
 
+/** Statements per turn, each of five chunks: about half a second. */
+const statementsPerTurn = 10
+
+/** The last log ids of messages that need another turn. In memory: after a restart, a message is read from its beginning. */
+const lastLogIds = new Map<number, number>()
+
 /**
- * Marks the queued rows of cancelled messages as cancelled, a few chunks at a time, and returns the number of such
- * messages. Only counters depend on this, because a mark would cancel these rows too; after a crash the next round
- * finds the rest.
+ * Marks the queued rows of cancelled messages as cancelled, up to fifty chunks of a message per turn, and accounts take turns;
+ * returns the number of messages. Only counters depend on this, because a mark would cancel these rows too; after a crash
+ * the next round finds the rest.
  */
 export const cancelQueued = eachMessage<SweepRt, CancelledMessage>({
   sweep: 'cancel',
   find: (rt, only) => listCancelledQueued(rt.db, only),
-  apply: cancelAll,
+  apply: cancelSome,
 })
 
-async function cancelAll(rt: SweepRt, message: CancelledMessage): Promise<void> {
-  let last: number | undefined = 0
-  while (last !== undefined) {
-    const after: number = last
-    last = await retryLostRaces(() => cancelChunks(rt.db, message, after, rt.clock.now()))
+async function cancelSome(rt: SweepRt, message: CancelledMessage): Promise<void> {
+  const { messageId } = message
+  let last = lastLogIds.get(messageId) ?? 0
+  lastLogIds.delete(messageId)
+  for (let n = 0; n < statementsPerTurn; n++) {
+    const after = last
+    const next = await retryLostRaces(() => cancelChunks(rt.db, message, after, rt.clock.now()))
+    if (next === undefined) return
+    last = next
   }
+  lastLogIds.set(messageId, last)
 }

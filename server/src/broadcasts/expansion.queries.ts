@@ -5,15 +5,23 @@ import type { Audience } from '../messages/audience/audience.ts'
 export type OpenExpansion = { messageId: number }
 
 /**
- * Returns up to 100 messages whose audience is not completely written, those with the lowest cursor first: those whose
- * expansion has not failed, or only this one.
+ * Returns up to 100 messages whose audience is not completely written: those whose expansion has not failed, or only
+ * this one. Of each account the one with the lowest cursor, then a second one of each, so that another worker finds one
+ * that is not locked.
  */
 export function listOpenExpansions(db: Db, only: number | null) {
   return db.many<OpenExpansion>(
     'list_open_expansions',
     /* sql */ `
-    select message_id as "messageId" from expansions where ${ofRound('expand', 'message_id', 1)}
-     order by cursor_phone, message_id limit 100`,
+    select message_id as "messageId" from (
+      select e.message_id, m.account_id,
+             row_number() over (partition by m.account_id order by e.cursor_phone, e.message_id) as turn
+        from expansions e
+       cross join lateral (select account_id from messages where id = e.message_id offset 0) m
+       where ${ofRound('expand', 'e.message_id', 1)}
+    ) open
+     where turn <= 2
+     order by turn, account_id limit 100`,
     [only],
   )
 }

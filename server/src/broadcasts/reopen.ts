@@ -16,6 +16,12 @@ import { type MessageTiming, readTimings } from '../messages/timing/windows.quer
 import { rulesOf } from '../messages/timing/windows.ts'
 import { findWindowAt, type WindowRules } from '../quiet-hours/windows.ts'
 
+/** Statements per turn of a message past its deadline, each of five chunks: about half a second. */
+const statementsPerTurn = 10
+
+/** The last log ids of messages that need another turn. In memory: after a restart, a message is read from its beginning. */
+const lastLogIds = new Map<number, number>()
+
 /** Chunks whose rows one statement suppresses; a statement may take no longer than a second. */
 const chunksAtOnce = 5
 
@@ -89,23 +95,27 @@ function nextWindow(location: string | null, rules: WindowRules | undefined, now
 }
 
 /**
- * Suppresses as `too_late` the queued rows of messages past their deadline, including paused messages, a few chunks at
- * a time, and returns the number of such messages. A mark would suppress these rows as well; this sweep finds the rows
- * that no gateway marks.
+ * Suppresses as `too_late` the queued rows of messages past their deadline, including paused messages, up to fifty chunks
+ * of a message per turn, and accounts take turns; returns the number of messages. A mark would suppress these rows as
+ * well; this sweep finds the rows that no gateway marks.
  */
 export const suppressLate = eachMessage<SweepRt, LateMessage>({
   sweep: 'suppress',
   find: (rt, only) => listLate(rt.db, rt.clock.now(), only),
-  apply: suppressAll,
+  apply: suppressSome,
 })
 
-async function suppressAll(rt: SweepRt, message: LateMessage): Promise<void> {
-  for (let after = 0; ; ) {
-    const chunks = await listChunksAfter(rt.db, message.messageId, after, chunksAtOnce)
+async function suppressSome(rt: SweepRt, message: LateMessage): Promise<void> {
+  const { messageId } = message
+  let after = lastLogIds.get(messageId) ?? 0
+  lastLogIds.delete(messageId)
+  for (let n = 0; n < statementsPerTurn; n++) {
+    const chunks = await listChunksAfter(rt.db, messageId, after, chunksAtOnce)
     const last = chunks.at(-1)
-    if (!last) break
+    if (!last) return
     const ids = chunks.map((chunk) => chunk.id)
     await retryLostRaces(() => suppressChunks(rt.db, message, ids, 'too_late', rt.clock.now()))
     after = last.lastLogId
   }
+  lastLogIds.set(messageId, after)
 }

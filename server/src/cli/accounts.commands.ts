@@ -1,10 +1,18 @@
 import { readFileSync } from 'node:fs'
-import { type Account, listAccounts, listUsers, type Role, updateOperator } from '../accounts/accounts.queries.ts'
+import {
+  type Account,
+  listAccounts,
+  listUsers,
+  type Role,
+  updateAccountLimit,
+  updateOperator,
+} from '../accounts/accounts.queries.ts'
 import { addUser, createAccount } from '../accounts/accounts.ts'
 import { createApiKey } from '../accounts/api-keys.ts'
 import { makePassword } from '../accounts/passwords.ts'
 import type { Db } from '../db/db.ts'
 import { OperatorError } from '../errors.ts'
+import { parseRateLimit, rateLimitFormat } from '../lib/rate-limit.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
 import { addShortCode } from '../short-codes/short-codes.ts'
 import { readCode, resolveAccount, textOf } from './arguments.ts'
@@ -121,6 +129,26 @@ const operator: CliCommand = {
   },
 }
 
+const limit: CliCommand = {
+  name: 'account limit',
+  summary: 'Limit the calls of all API keys of an account together',
+  options: { account: { value: 'id or email', help: 'The account', required: true } },
+  names: ['<limit>'],
+  notes: [`The limit is ${rateLimitFormat}, or default for CARILLON_ACCOUNT_RATE_LIMIT.`],
+  async run(context) {
+    const { id } = await resolveAccount(context)
+    const text = context.names[0] ?? ''
+    if (text !== 'default' && !parseRateLimit(text))
+      throw new UsageError(`The limit must be ${rateLimitFormat}, or default`)
+    const account = await updateAccountLimit(context.db, id, text === 'default' ? null : text)
+    if (!account) throw new OperatorError(`There is no account ${id}.`)
+    return {
+      lines: [`Account ${account.id} (${account.email}): ${text}.`],
+      json: { account: presentAccount(account) },
+    }
+  },
+}
+
 const userAdd: CliCommand = {
   name: 'user add',
   summary: 'Add a user to an account',
@@ -166,10 +194,18 @@ const userList: CliCommand = {
   },
 }
 
-export const accountCommands: CliCommand[] = [create, list, operator, userAdd, userList]
+export const accountCommands: CliCommand[] = [create, list, operator, limit, userAdd, userList]
 
-function presentAccount({ id, email, username, timeZone, isOperator, createdAt }: Account) {
-  return { id, email, username, time_zone: timeZone, is_operator: isOperator, created_at: createdAt.toISOString() }
+function presentAccount({ id, email, username, timeZone, isOperator, rateLimit, createdAt }: Account) {
+  return {
+    id,
+    email,
+    username,
+    time_zone: timeZone,
+    is_operator: isOperator,
+    rate_limit: rateLimit,
+    created_at: createdAt.toISOString(),
+  }
 }
 
 function presentUser({ id, accountId, email, role }: Awaited<ReturnType<typeof addUser>>) {

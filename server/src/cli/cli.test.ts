@@ -140,15 +140,18 @@ test('keys are created, listed, limited, disabled, enabled and revoked', async (
     'Weekly report',
   )
   const key = made.api_key
-  expect(key).toMatchObject({ account_id: id, name: 'Weekly report', scope: 'read', rate_limit: '10/60' })
+  expect(key).toMatchObject({ account_id: id, name: 'Weekly report', scope: 'read', operator_rate_limit: '10/60' })
   const app = await makeApp(makeRuntime({ db: cli.database.db }))
   const status = async () =>
     (await app.inject({ url: '/api/v2/lists', headers: { authorization: basic(key.key) } })).statusCode
   expect(await status()).toBe(200)
   expect((await json(`key list --account ${id}`)).api_keys).toMatchObject([{ id: key.id, disabled_at: null }])
   expect(await run('key list')).not.toContain(key.key)
-  expect((await json(`key limit ${key.id} off`)).api_key.rate_limit).toBe('off')
-  expect((await json(`key limit ${key.id} default`)).api_key.rate_limit).toBeNull()
+  expect((await json(`key limit ${key.id} off`)).api_key.operator_rate_limit).toBe('off')
+  expect((await json(`key limit ${key.id} default`)).api_key.operator_rate_limit).toBeNull()
+  expect((await json(`account limit 20/1 --account ${id}`)).account.rate_limit).toBe('20/1')
+  expect((await json(`account limit default --account ${id}`)).account.rate_limit).toBeNull()
+  await expect(run(`account limit 20 --account ${id}`)).rejects.toThrow('The limit must be calls/seconds')
   await run(`key disable ${key.id}`)
   expect(await status()).toBe(403)
   expect(await run('key list')).toContain('disabled')

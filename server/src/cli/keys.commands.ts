@@ -1,6 +1,6 @@
 import { listAccounts } from '../accounts/accounts.queries.ts'
 import { type ApiKey, findApiKey, listApiKeys, type Scope } from '../accounts/api-keys.queries.ts'
-import { changeApiKey, createApiKey, disableApiKey, enableApiKey, removeApiKey } from '../accounts/api-keys.ts'
+import { createApiKey, disableApiKey, enableApiKey, limitApiKey, removeApiKey } from '../accounts/api-keys.ts'
 import { errors } from '../errors.ts'
 import { parseRateLimit, rateLimitFormat } from '../lib/rate-limit.ts'
 import { resolveAccount, textOf } from './arguments.ts'
@@ -20,13 +20,14 @@ const create: CliCommand = {
   async run(context) {
     const scope = (textOf(context, 'scope') ?? 'full') as Scope
     if (!['full', 'read', 'send'].includes(scope)) throw new UsageError('--scope must be full, read or send')
-    const rateLimit = readLimit(context) ?? null
+    const operatorRateLimit = readLimit(context) ?? null
     const account = await resolveAccount(context)
     const made = await createApiKey(context.db, {
       accountId: account.id,
       name: textOf(context, 'name') ?? '',
       scope,
-      rateLimit,
+      rateLimit: null,
+      operatorRateLimit,
       sandbox: context.mode === 'sandbox',
       now: context.clock.now(),
     })
@@ -53,7 +54,7 @@ const list: CliCommand = {
           String(key.accountId),
           key.name,
           key.scope,
-          key.rateLimit ?? '-',
+          key.rateLimit ?? key.operatorRateLimit ?? '-',
           key.lastUsedAt?.toISOString() ?? 'never',
           key.disabledAt ? 'disabled' : 'enabled',
         ]),
@@ -67,13 +68,16 @@ const limit: CliCommand = {
   name: 'key limit',
   summary: "Set a key's rate limit",
   names: ['<id>', '<limit>'],
-  notes: [`The limit is ${rateLimitFormat}, or default for the limit of the installation.`],
+  notes: [
+    `The limit is ${rateLimitFormat}, or default for the limit of the installation.`,
+    'Through the API, the account can set lower limits only. Keys that this key creates from now on share its limit.',
+  ],
   async run(context) {
     const key = await resolveKey(context)
     const text = context.names[1] ?? ''
     if (text !== 'default' && !parseRateLimit(text))
       throw new UsageError(`The limit must be ${rateLimitFormat}, or default`)
-    const changed = await changeApiKey(context, actorOf(key), key.id, { rateLimit: text === 'default' ? null : text })
+    const changed = await limitApiKey(context, actorOf(key), key.id, text === 'default' ? null : text)
     return { lines: [`Key ${key.id}: ${text}.`], json: { api_key: presentKey(changed) } }
   },
 }
@@ -137,6 +141,8 @@ function presentKey(key: ApiKey) {
     name: key.name,
     scope: key.scope,
     rate_limit: key.rateLimit,
+    operator_rate_limit: key.operatorRateLimit,
+    limited_by: key.limitedBy,
     created_at: key.createdAt.toISOString(),
     last_used_at: key.lastUsedAt?.toISOString() ?? null,
     disabled_at: key.disabledAt?.toISOString() ?? null,

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { isLoopbackHost, loopbackRanges } from '../lib/address-ranges.ts'
+import { type AccountCaps, capsWith } from './caps.ts'
 import type { SmppAddress } from './parsers.ts'
 import type { Secret } from './secret.ts'
 import { type Setting, type SettingName, type SettingValue, settings } from './settings.ts'
@@ -19,6 +20,12 @@ export type Config = {
   /** 64 hex digits; encrypts secrets in the database. */
   secretKey: Secret | undefined
   rateLimit: 'vendor' | 'default' | 'off'
+  /** Limit of the calls of all keys of an account, `calls/seconds` or `off`; not applied if `rateLimit` is off. */
+  accountRateLimit: string
+  /** Maximum number of requests of an account that an api process handles at a time. */
+  accountConcurrency: number
+  /** The maximum numbers of what an account or a list can have. */
+  caps: AccountCaps
   sandbox: { email: string; apiKey: Secret | undefined }
   simulator: {
     latencyMs: number
@@ -80,6 +87,9 @@ export function readEnv(env: Env): Config {
     smpp: read('CARILLON_SMPP_URL'),
     secretKey: read('CARILLON_SECRET_KEY'),
     rateLimit: read('CARILLON_RATE_LIMIT'),
+    accountRateLimit: read('CARILLON_ACCOUNT_RATE_LIMIT'),
+    accountConcurrency: read('CARILLON_ACCOUNT_CONCURRENCY'),
+    caps: capsWith(read('CARILLON_CAPS')),
     sandbox: { email: read('CARILLON_SANDBOX_EMAIL'), apiKey: read('CARILLON_SANDBOX_API_KEY') },
     simulator: {
       latencyMs: read('CARILLON_SIMULATOR_LATENCY_MS'),

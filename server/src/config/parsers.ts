@@ -1,5 +1,7 @@
 import { isIP } from 'node:net'
 import { loopbackRanges } from '../lib/address-ranges.ts'
+import { parseRateLimit, rateLimitFormat } from '../lib/rate-limit.ts'
+import { type AccountCaps, capNames } from './caps.ts'
 import { Secret } from './secret.ts'
 
 /** Parses the value of a setting; throws an Error with a message that continues "<name> ...". */
@@ -37,6 +39,24 @@ export function oneOf<const T extends string>(...words: T[]): Parser<T> {
     if (word) return word
     throw new Error(`must be ${words.slice(0, -1).join(', ')} or ${words.at(-1)}, not ${quote(text)}`)
   }
+}
+
+/** Calls and seconds, such as 100/60, or off. */
+export const rateLimit: Parser<string> = (text) => {
+  if (parseRateLimit(text) !== undefined) return text
+  throw new Error(`must be ${rateLimitFormat}, not ${quote(text)}`)
+}
+
+/** Caps and their numbers, such as lists=20000,api_keys=500. */
+export const capList: Parser<Partial<AccountCaps>> = (text) => {
+  const changes: Partial<AccountCaps> = {}
+  for (const item of itemsOf(text)) {
+    const [, name, digits] = /^([a-z_]+)\s*=\s*(\d{1,7})$/.exec(item) ?? []
+    const cap = capNames.find((each) => each === name)
+    if (!cap) throw new Error(`must be name=number with the names ${capNames.join(', ')}, not ${quote(item)}`)
+    changes[cap] = Number(digits)
+  }
+  return changes
 }
 
 export const plainText: Parser<string> = (text) => text

@@ -2,6 +2,7 @@ import {
   apiKey,
   baseUrl,
   bearerToken,
+  capList,
   cidrList,
   emailAddress,
   hostName,
@@ -10,6 +11,7 @@ import {
   plainText,
   postgresUrl,
   proxyList,
+  rateLimit,
   secretKey,
   smppUrl,
   webAddress,
@@ -86,6 +88,19 @@ export const settings = {
   CARILLON_RATE_LIMIT: required('default', {
     help: 'Requests per API key: vendor (1,200 per hour), default (50 per second; no limit for the sandbox key) or off',
     parse: oneOf('vendor', 'default', 'off'),
+  }),
+  CARILLON_ACCOUNT_RATE_LIMIT: required('200/1', {
+    help: 'Requests of all keys of an account together, as calls/seconds, or off; not applied if CARILLON_RATE_LIMIT is off. account limit sets it for one account',
+    parse: rateLimit,
+  }),
+  CARILLON_ACCOUNT_CONCURRENCY: required('5', {
+    help: 'Requests of one account that an api process handles at a time; others wait up to ten seconds. The process opens up to four times as many database connections',
+    parse: wholeNumber(1, 20),
+  }),
+  CARILLON_CAPS: required('', {
+    help: 'Maximum numbers of things of an account or a list that differ from the defaults, as name=number, separated by commas (docs/security.md)',
+    parse: capList,
+    example: 'lists=20000,api_keys=500',
   }),
   CARILLON_ALLOW_PRIVATE_URLS: required('', {
     help: 'Private address ranges that webhooks and the look-up may call, separated by commas',

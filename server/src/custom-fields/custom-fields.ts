@@ -15,9 +15,6 @@ import { readValue } from './values.ts'
 
 type Clocked = Pick<Runtime, 'db' | 'clock'>
 
-/** Every response with a subscriber includes all fields of the list. */
-const maxFields = 200
-
 /** Keys that a subscriber already has in request bodies, in responses or as a column of an import. */
 export const reservedKeys: ReadonlySet<string> = new Set([
   'phone_number',
@@ -53,7 +50,7 @@ export const reservedKeys: ReadonlySet<string> = new Set([
  * Throws one error with all invalid values.
  */
 export function createCustomField(
-  rt: Clocked,
+  rt: Clocked & Pick<Runtime, 'config'>,
   accountId: number,
   listId: number,
   field: NewCustomField,
@@ -64,8 +61,8 @@ export function createCustomField(
     await addTakenNames(tx, listId, field, found)
     if (Object.keys(found).length > 0) throw invalidField(found)
     const others = await listCustomFields(tx, listId)
-    if (others.length >= maxFields)
-      throw invalidField({ list: [`has too many custom fields (maximum is ${maxFields})`] })
+    const limit = rt.config.caps.custom_fields
+    if (others.length >= limit) throw invalidField({ list: [`has too many custom fields (maximum is ${limit})`] })
     if (field.isEnforced && sourceSizeOfAll([...others, field]) > maxListSize) {
       throw invalidField({
         pattern: ["is too large beside the list's other patterns: shorten it, or lower its repetitions"],

@@ -1,3 +1,4 @@
+import { rejectAtCap } from '../accounts/caps.ts'
 import { type AudienceRead, readAudienceSlice } from '../broadcasts/personal-slice.queries.ts'
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
@@ -30,10 +31,10 @@ import { newTotals, type OpensAt, TotalsCounter } from './totals.ts'
 // recipient's text as an expansion would write it; a list of a million subscribers takes some seconds.
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
+type Capped = Pick<Runtime, 'db' | 'clock' | 'config'>
 
 export const computeJob = 'flight-plans.compute'
 
-const maxPending = 5
 /** Maximum rows of a slice: with usual rows it takes far less than one second, the limit of a statement. */
 const sliceRows = 10_000
 
@@ -41,10 +42,11 @@ const sliceRows = 10_000
  * Inserts a flight plan and enqueues its job in one transaction, so that a crash cannot lose the job. Throws a 422 if the
  * content is invalid or the account has too many pending plans.
  */
-export function requestFlightPlan(rt: Rt, plan: NewFlightPlan): Promise<FlightPlan> {
+export function requestFlightPlan(rt: Capped, plan: NewFlightPlan): Promise<FlightPlan> {
   return rt.db.tx(async (tx) => {
     await validateContent(tx, plan.listId, plan.content, plan.maxParts)
-    if ((await countPending(tx, plan.accountId)) >= maxPending) throw errors.tooManyFlightPlans(maxPending)
+    const { accountId } = plan
+    await rejectAtCap(tx, rt, { name: 'flight_plans', accountId }, () => countPending(tx, accountId))
     const inserted = await insertFlightPlan(tx, plan, rt.clock.now())
     await enqueue(tx, computeJob, { flightPlanId: inserted.id })
     return inserted

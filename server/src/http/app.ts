@@ -43,6 +43,7 @@ import { tagRoutes } from '../subscribers/tags.routes.ts'
 import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
 import type { Metrics } from '../system/metrics.ts'
 import { webhookRoutes } from '../webhooks/webhooks.routes.ts'
+import { useAccountPlaces } from './account-places.ts'
 import { useAuth } from './auth.ts'
 import { useBodyParser } from './body-parser.ts'
 import { serveConsole } from './console.ts'
@@ -121,8 +122,10 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
 const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app, { rt, scope }) => {
   useAccept(app)
   useAuth(app, recordingCallerFinder(app, rt))
-  useRateLimit(app, rt.config.rateLimit)
+  useRateLimit(app, rt.config.rateLimit, rt.config.accountRateLimit)
+  const places = useAccountPlaces(app, rt.config.accountConcurrency)
   useIdempotency(app, rt.db, scope)
+  places.releaseOnSend()
   usePatch(app)
   await app.register(accountRoutes)
   await app.register(apiKeyRoutes)

@@ -10,6 +10,8 @@ export type Caller = {
     timeZone: string
     /** May change the settings that all accounts share. */
     isOperator: boolean
+    /** Limit of the calls of all its keys, `calls/seconds` or `off`; null means the limit of the installation. */
+    rateLimit: string | null
   }
   apiKey: {
     id: number
@@ -18,8 +20,12 @@ export type Caller = {
     sandbox: boolean
     /** The key that the sandbox's banner shows. */
     seeded: boolean
-    /** The key's own limit, `calls/seconds` or `off`; null means the limit of the installation. */
+    /** The limit that the account chose, `calls/seconds` or `off`. */
     rateLimit: string | null
+    /** The limit that the operator chose; null means the limit of the installation. */
+    operatorRateLimit: string | null
+    /** The key whose calls the operator's limit counts: this key, or the one that created it. */
+    limitedKeyId: number
   }
 }
 

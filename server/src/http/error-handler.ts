@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import pg from 'pg'
-import { isBadValue, isDatabaseUnavailable, isRaceLost } from '../db/pg-errors.ts'
+import { isBadValue, isDatabaseUnavailable, isRaceLost, violates } from '../db/pg-errors.ts'
 import { AppError, errors } from '../errors.ts'
 import { drainRequest } from './drain-request.ts'
 import { notFoundOf } from './path-params.ts'
@@ -38,6 +38,7 @@ export function presentError({ message, code, details }: AppError, requestId: st
 function toAppError(error: FastifyError, req: FastifyRequest): AppError {
   if (error instanceof AppError) return error
   if (error.validation) return toValidationError(error, req)
+  if (violates(error, 'subscribers_tags')) return errors.tooManyTags()
   if (isDatabaseUnavailable(error) || isRaceLost(error)) return errors.unavailable()
   if (isBadValue(error)) return errors.unstorable()
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return errors.bodyTooLarge(req.routeOptions.bodyLimit)

@@ -14,6 +14,8 @@ declare module 'fastify' {
     /** The account of the request's key; set on every path below /api/v2. */
     account: Caller['account']
     apiKey: Caller['apiKey']
+    /** The request has one of its account's places. */
+    hasPlace: boolean
     /** The body was a form, so all its values are strings. */
     isForm: boolean
     /** The handler of an upload with an Idempotency-Key must update this hash with all bytes; null for other requests. */

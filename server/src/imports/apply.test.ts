@@ -5,8 +5,9 @@ import { make } from '../../test/make.ts'
 import { listWrongCounts } from '../../test/number-ranges.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import { takeTurn } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
-import { applyImport } from './imports.jobs.ts'
+import { applyImport, importsQueue } from './imports.jobs.ts'
 import { applyNextSlice, receiveImport, type Upload } from './imports.ts'
 
 let database: TestDatabase
@@ -110,9 +111,9 @@ test('a crash in a slice loses no row and counts no row twice', async () => {
 
 test('a job continues an import after another job was stopped', async () => {
   const { id } = await receive(makeFile())
-  await expect(applyImport.run(rt, { importId: id }, AbortSignal.abort())).rejects.toThrow()
+  await expect(applyImport.run(rt, {}, AbortSignal.abort())).rejects.toThrow()
   await applyNextSlice(rt, id, 50)
-  await applyImport.run(rt, { importId: id }, new AbortController().signal)
+  await applyImport.run(rt, {}, new AbortController().signal)
   expect(await countEffects(id)).toEqual(allAdded)
 })
 
@@ -196,7 +197,10 @@ test('a number that subscribes concurrently with a slice is counted once', async
 
 test('an import that cannot be applied fails, and its rows are deleted', async () => {
   const { id } = await receive(makeFile())
-  await applyImport.onFinalFailure?.(rt, { importId: id }, new Error('broken'))
+  await database.db.exec('break', `alter table import_rows_${id} rename to elsewhere`)
+  await database.db.exec('last', 'update imports set failures = 20 where id = $1', [id])
+  await takeTurn(rt, importsQueue, { lastAccount: 0 })
+  await database.db.exec('leftover', 'drop table elsewhere')
   expect(await countEffects(id)).toMatchObject({ status: 'failed', added: 0, tables: 0 })
   expect(await applyNextSlice(rt, id)).toBe(false)
 })

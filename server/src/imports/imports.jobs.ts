@@ -1,20 +1,19 @@
-import type { Job } from '../jobs/jobs.ts'
-import { applyJob, applyNextSlice, endImport } from './imports.ts'
+import { type TurnQueue, turnsJob } from '../jobs/turns.ts'
+import { applyJob, applySliceIn, endImport, isSliceRace } from './imports.ts'
+import { findNextAccount, findNextImport, type OpenImport, postponeImport } from './slices.queries.ts'
 
-/** Applies an import slice by slice. A concurrent run, or one after a crash, continues after the last committed slice. */
-export const applyImport: Job<{ importId: number }> = {
+const fault = 'an internal error; rows after the applied ones were not changed'
+
+/** Open imports: those of an account are applied in their order, slice by slice, and accounts take turns. */
+export const importsQueue: TurnQueue<OpenImport> = {
   name: applyJob,
-  options: { expireSeconds: 6 * 3_600 },
-  async run(rt, { importId }, signal) {
-    let more = true
-    while (more) {
-      signal.throwIfAborted()
-      more = await applyNextSlice(rt, importId)
-    }
-  },
-  async onFinalFailure(rt, { importId }) {
-    await rt.db.tx((tx) =>
-      endImport(tx, importId, 'an internal error; rows after the applied ones were not changed', rt.clock.now()),
-    )
-  },
+  nextAccount: findNextAccount,
+  claim: findNextImport,
+  apply: async (tx, rt, { id }) => void (await applySliceIn(tx, rt, id)),
+  postpone: (tx, { id }, failures, until) => postponeImport(tx, id, failures, until),
+  giveUp: (tx, rt, { id }) => endImport(tx, id, fault, rt.clock.now()),
+  options: { isRace: isSliceRace },
 }
+
+/** Applies imports. */
+export const applyImport = turnsJob(importsQueue)

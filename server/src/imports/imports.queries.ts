@@ -59,6 +59,16 @@ export async function countImports(db: Db, listId: number): Promise<number> {
   return n
 }
 
+/** Returns the number of the account's imports that are not completed. */
+export async function countOpenImports(db: Db, accountId: number): Promise<number> {
+  const { n } = await db.one<{ n: number }>(
+    'count_open_imports',
+    /* sql */ `select count(*) as n from imports where account_id = $1 and status in ('queued', 'running')`,
+    [accountId],
+  )
+  return n
+}
+
 /** Returns the stored skips of an import (at most 1,000), in the order of their lines. */
 export function listSkips(db: Db, importId: number) {
   return db.many<Skip>(

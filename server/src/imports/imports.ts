@@ -1,11 +1,13 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { rejectAtCap } from '../accounts/caps.ts'
+import { caps } from '../config/caps.ts'
 import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
 import { preparePatterns } from '../custom-fields/pattern.ts'
 import type { Db } from '../db/db.ts'
 import { isRaceLost } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
-import { enqueue } from '../jobs/jobs.ts'
+import { announceWork } from '../jobs/turns.ts'
 import { EventLoopTurns } from '../lib/event-loop-turns.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { getList } from '../lists/lists.ts'
@@ -15,6 +17,7 @@ import { type Reader, readCsv } from './csv-reader.ts'
 import { DateCounts } from './date-counts.ts'
 import {
   countImports,
+  countOpenImports,
   findImport,
   type Import,
   insertImport,
@@ -74,6 +77,10 @@ export type Upload = {
 export async function receiveImport(rt: Runtime, upload: Upload, timeoutMs = uploadTimeoutMs): Promise<{ id: number }> {
   const { accountId, listId, columns, unknownColumns } = upload
   const { rejectsUnreadable } = await getList(rt.db, accountId, listId)
+  const limit = rt.config.caps.open_imports
+  // before the file is read; the check below decides
+  if ((await countOpenImports(rt.db, accountId)) >= limit)
+    throw errors.capReached('open_imports', limit, caps.open_imports.of)
   return rt.db.tx(async (tx) => {
     const { id } = await insertImport(tx, { ...upload, now: rt.clock.now() })
     await createRowsTable(tx, id)
@@ -88,7 +95,9 @@ export async function receiveImport(rt: Runtime, upload: Upload, timeoutMs = upl
     const ignoredColumns = reader.ignoredColumns()
     await indexRows(tx, id)
     await markReceived(tx, id, { ...rows, totalRows: rows.total, ignoredColumns })
-    await enqueue(tx, applyJob, { importId: id })
+    // not earlier, because the upload would lock the account; the count includes this import
+    await rejectAtCap(tx, rt, { name: 'open_imports', accountId, adding: 0 }, () => countOpenImports(tx, accountId))
+    await announceWork(tx, applyJob)
     return { id }
   })
 }
@@ -153,21 +162,27 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T> {
 /** Thrown when another transaction wrote one of the slice's numbers between the slice's reads and its writes. */
 class SliceRaced extends Error {}
 
+/** Returns whether a slice failed because of a concurrent transaction, so that it can be repeated at once. */
+export function isSliceRace(error: unknown): boolean {
+  return error instanceof SliceRaced || isRaceLost(error)
+}
+
 /**
  * Applies the next slice of an import and moves the cursor in one transaction, so that a crash neither loses nor repeats a
- * slice. Retries after a race. Returns whether rows may remain.
+ * slice. Retries after a race. Returns whether rows may remain. For tests and measurements, outside of the turns.
  */
 export async function applyNextSlice(rt: Runtime, importId: number, limit = sliceRows): Promise<boolean> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await rt.db.tx((tx) => applySliceIn(tx, rt, importId, limit))
     } catch (error) {
-      if (attempt === 10 || !(error instanceof SliceRaced || isRaceLost(error))) throw error
+      if (attempt === 10 || !isSliceRace(error)) throw error
     }
   }
 }
 
-async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit: number): Promise<boolean> {
+/** Applies the next slice of an import in this transaction, and returns whether rows may remain. */
+export async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit = sliceRows): Promise<boolean> {
   const cursor = await lockImport(tx, importId)
   if (!cursor || cursor.status === 'done' || cursor.status === 'failed') return false
   const now = rt.clock.now()

@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
-import { sql } from '../db/sql.ts'
+import { param, type Sql, sql } from '../db/sql.ts'
+import { maxTags } from '../subscribers/tags.schema.ts'
 import type { ImportStatus } from './imports.queries.ts'
 import { rowsTable, runUnprepared } from './staging.queries.ts'
 
@@ -11,6 +12,44 @@ export type ImportCursor = {
   listDeleted: boolean
   phone: number
   line: number
+}
+
+/** An import as work of its account. */
+export type OpenImport = { id: number; failures: number }
+
+const isDue = (now: Sql) =>
+  sql`status in ('queued', 'running') and (retry_at is null or retry_at <= ${now}::timestamptz)`
+
+/** Returns the account with due imports whose id follows `after`, or else the first such account. */
+export async function findNextAccount(db: Db, after: number, now: Date): Promise<number | undefined> {
+  const due = isDue(param(now))
+  const last = param(after)
+  const row = await db.maybeOne<{ accountId: number }>(
+    'find_next_account_with_imports',
+    sql`
+    (select account_id as "accountId" from imports where account_id > ${last} and ${due} order by account_id limit 1)
+    union all
+    (select account_id from imports where account_id <= ${last} and ${due} order by account_id limit 1)
+    limit 1`,
+  )
+  return row?.accountId
+}
+
+/** Returns the oldest due import of an account. */
+export function findNextImport(tx: Db, accountId: number, now: Date) {
+  return tx.maybeOne<OpenImport>(
+    'find_next_import',
+    sql`select id, failures from imports where account_id = ${accountId} and ${isDue(param(now))} order by id limit 1`,
+  )
+}
+
+/** Sets the number of failed turns of an import, and when its next one is due. */
+export function postponeImport(tx: Db, id: number, failures: number, until: Date) {
+  return tx.exec('postpone_import', /* sql */ `update imports set failures = $2, retry_at = $3 where id = $1`, [
+    id,
+    failures,
+    until,
+  ])
 }
 
 /** Locks the import for a slice, so that two workers never apply the same slice. */
@@ -46,6 +85,11 @@ export type SliceCounts = {
 }
 
 export type Slice = { importId: number; cursor: ImportCursor; limit: number; now: Date }
+
+/** The tags of the subscriber `s` with those of the row `j`. */
+const withTags = /* sql */ `s.tags || array(
+               select tag from unnest(string_to_array(j.tags, ',')) with ordinality as t (tag, n)
+                where tag <> all (s.tags) order by n)`
 
 /**
  * Applies one slice and returns its counts. Opted-out and cleaned numbers do not change, nor do numbers that are blocked at
@@ -110,9 +154,11 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
              first_name = coalesce(j.first_name, s.first_name), last_name = coalesce(j.last_name, s.last_name),
              email = coalesce(j.email, s.email), zip_code = coalesce(j.zip_code, s.zip_code),
              birthdate = coalesce(j.birthdate, s.birthdate), gender = coalesce(j.gender, s.gender),
-             tags = case when j.tags is null then s.tags else s.tags || array(
-                      select tag from unnest(string_to_array(j.tags, ',')) with ordinality as t (tag, n)
-                       where tag <> all (s.tags) order by n) end,
+             tags = case when j.tags is null then s.tags
+                         -- tags beyond the limit of a subscriber are left out
+                         when cardinality(s.tags) + cardinality(string_to_array(j.tags, ',')) > ${maxTags}
+                           and cardinality(${withTags}) > ${maxTags} then s.tags
+                         else ${withTags} end,
              custom_fields = s.custom_fields || coalesce(j.custom_fields, '{}'),
              opt_in_method = coalesce(s.opt_in_method, 'import'),
              subscribed_at = coalesce(s.subscribed_at, $5),
@@ -203,7 +249,7 @@ export async function markSlice(db: Db, { importId, now }: Slice, counts: SliceC
            skip_reasons = skip_reasons || (
              select coalesce(jsonb_object_agg(key, value::bigint + coalesce((skip_reasons ->> key)::bigint, 0)), '{}')
                from jsonb_each_text(${JSON.stringify(counts.skipReasons)}::jsonb)),
-           cursor_phone = ${counts.lastPhone}, cursor_line = ${counts.lastLine}
+           cursor_phone = ${counts.lastPhone}, cursor_line = ${counts.lastLine}, failures = 0, retry_at = null
      where id = ${importId}`,
   )
 }

@@ -24,27 +24,33 @@ const slotCount = 60
 
 /** Counts calls in a sliding window of sixty slots; it is exact to one slot and uses constant memory. */
 export class SlidingCounter {
-  readonly #limit: RateLimit
+  readonly limit: RateLimit
   readonly #slotMs: number
   readonly #counts: number[] = Array(slotCount).fill(0)
   #newest = 0
   #sum = 0
 
   constructor(limit: RateLimit) {
-    this.#limit = limit
+    this.limit = limit
     this.#slotMs = limit.windowMs / slotCount
   }
 
   /** Number of calls allowed now. */
   get left(): number {
-    return this.#limit.calls - this.#sum
+    return this.limit.calls - this.#sum
+  }
+
+  /** Returns the milliseconds until a call is allowed; 0 if it is allowed now. */
+  waitMs(nowMs: number): number {
+    this.#forget(Math.floor(nowMs / this.#slotMs))
+    return this.#sum >= this.limit.calls ? this.nextCallInMs(nowMs) : 0
   }
 
   /** Counts a call and returns 0, or returns the milliseconds until the next call is allowed. */
   take(nowMs: number): number {
     const slot = Math.floor(nowMs / this.#slotMs)
     this.#forget(slot)
-    if (this.#sum >= this.#limit.calls) return this.nextCallInMs(nowMs)
+    if (this.#sum >= this.limit.calls) return this.nextCallInMs(nowMs)
     this.#counts[slot % slotCount] = (this.#counts[slot % slotCount] ?? 0) + 1
     this.#sum += 1
     return 0

@@ -1,3 +1,5 @@
+import { rejectAtCap } from '../accounts/caps.ts'
+import { caps } from '../config/caps.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { errors } from '../errors.ts'
@@ -22,6 +24,7 @@ import {
 } from './lists.queries.ts'
 
 type Clocked = Pick<Runtime, 'db' | 'clock'>
+type Capped = Pick<Runtime, 'db' | 'clock' | 'config'>
 
 export type ListChange = Partial<ListSettings>
 
@@ -56,15 +59,17 @@ export function getListPage(db: Db, accountId: number, page: Page): Promise<Page
  * one.
  */
 export function createList(
-  rt: Clocked,
+  rt: Capped,
   accountId: number,
   settings: ListSettings,
   keywords: string[],
   shortCode?: string,
 ): Promise<ListView> {
   return rt.db.tx(async (tx) => {
+    await rejectAtCap(tx, rt, { name: 'lists', accountId }, () => countLists(tx, accountId))
     const shortCodeId = await chooseShortCode(tx, accountId, shortCode)
     const now = rt.clock.now()
+    rejectTooManyKeywords(rt, keywords)
     const id = await insertList(tx, accountId, shortCodeId, settings, now)
     await attachKeywords(tx, { id, shortCodeId }, keywords, now)
     return getListView(tx, accountId, id)
@@ -100,11 +105,23 @@ export function changeList(
 }
 
 /** Replaces the list's keywords, all of them or none, and returns them as they are stored. */
-export function changeKeywords(rt: Clocked, accountId: number, listId: number, given: string[]): Promise<string[]> {
+export async function changeKeywords(
+  rt: Capped,
+  accountId: number,
+  listId: number,
+  given: string[],
+): Promise<string[]> {
+  rejectTooManyKeywords(rt, given)
   // two lists that swap words can deadlock
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => replaceKeywords(tx, await lockList(tx, accountId, listId), given, rt.clock.now())),
   )
+}
+
+/** Throws a 422 for more keywords than a list can have; they are always given all at once. */
+function rejectTooManyKeywords({ config }: Capped, given: string[]): void {
+  const limit = config.caps.keywords
+  if (given.length > limit) throw errors.capReached('keywords', limit, caps.keywords.of)
 }
 
 /** Returns the id of the account's short code with this name, or of its first one; throws if there is none. */

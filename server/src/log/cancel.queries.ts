@@ -8,15 +8,21 @@ import { from, to } from './transitions.ts'
 
 export type CancelledMessage = { messageId: number; loggedOn: string }
 
-/** Returns up to 20 cancelled messages with queued rows, those whose cancelling has not failed, or only this one. */
+/**
+ * Returns up to 100 cancelled messages with queued rows, whose cancelling has not failed, or only this one: three of each
+ * account, in turns.
+ */
 export function listCancelledQueued(db: Db, only: number | null) {
   return db.many<CancelledMessage>(
     'list_cancelled_queued',
     /* sql */ `
-    select m.id as "messageId", m.logged_on as "loggedOn"
-      from messages m cross join ${totalsOf('m.id')} c
-     where m.status = 'cancelled' and m.closed_at is null and c.queued > 0 and ${ofRound('cancel', 'm.id', 1)}
-     order by m.id limit 20`,
+    select id as "messageId", logged_on as "loggedOn" from (
+      select m.id, m.logged_on, m.account_id, row_number() over (partition by m.account_id order by m.id) as turn
+        from messages m cross join ${totalsOf('m.id')} c
+       where m.status = 'cancelled' and m.closed_at is null and c.queued > 0 and ${ofRound('cancel', 'm.id', 1)}
+    ) cancelled
+     where turn <= 3
+     order by turn, account_id limit 100`,
     [only],
   )
 }

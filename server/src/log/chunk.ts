@@ -39,6 +39,10 @@ export type BroadcastClaim = Omit<Claim, 'fromLane' | 'toLane'> & {
   enough: number[]
   /** Broadcasts whose chunks the owner leased before, the least recent first; all others precede them. */
   served: number[]
+  /** The accounts of these broadcasts, in the same way. */
+  servedAccounts: number[]
+  /** Accounts whose chunks are not claimed now. */
+  exceptAccounts: number[]
 }
 
 /** The `chunk_id` of this chunk's log rows: null, or its id if it is a retry in the id range of an earlier chunk. */

@@ -113,9 +113,9 @@ export function claimChunks(db: Db, claim: Claim) {
 }
 
 /**
- * Leases open chunks of broadcasts in turn: one of each broadcast before a second one of any. The query steps through
- * an index from broadcast to broadcast, so that skipping a broadcast of 680 chunks costs no more than skipping one
- * chunk.
+ * Leases open chunks of broadcasts in turn: one of each account before a second one of any, and of an account, one of
+ * each broadcast before a second one of any. The query steps through an index from broadcast to broadcast, so that
+ * skipping a broadcast of 680 chunks costs no more than skipping one chunk.
  */
 export function claimBroadcasts(db: Db, claim: BroadcastClaim) {
   return lease(db, 'claim_broadcasts', claim, ({ now, limit, isOpen, maySendFrom }) => ({
@@ -129,9 +129,12 @@ export function claimBroadcasts(db: Db, claim: BroadcastClaim) {
           select message_id, short_code_id from send_chunks
            where done_at is null and not paused and lane = 2 and message_id > b.message_id
            order by message_id limit 1) next
-    ), candidates as materialized (
-      select c.id, c.chunk_number, b.message_id
-        from broadcast b cross join lateral (
+    ), free_chunks as (
+      select c.id, c.chunk_number, b.message_id, m.account_id,
+             array_position(${claim.served}::bigint[], b.message_id) as served
+        from broadcast b
+       cross join lateral (select account_id from messages where id = b.message_id offset 0) m
+       cross join lateral (
           select id, row_number() over (order by due_at, id) as chunk_number
             from (select id, due_at from send_chunks
                    where message_id = b.message_id and done_at is null and lane = 2 and due_at <= ${now}
@@ -139,8 +142,16 @@ export function claimBroadcasts(db: Db, claim: BroadcastClaim) {
                    order by due_at, id
                    limit 2 * ${limit}::int) free) c
        where ${maySendFrom} and b.message_id <> all(${claim.enough}::bigint[])
+         and m.account_id <> all(${claim.exceptAccounts}::bigint[])
+    ), candidates as materialized (
+      select id, account_id,
+             row_number() over (partition by account_id order by chunk_number, served nulls first, message_id)
+               as account_turn,
+             chunk_number, served, message_id
+        from free_chunks
     )`,
-    ranking: sql`chunk_number, array_position(${claim.served}::bigint[], message_id) nulls first, message_id`,
+    ranking: sql`account_turn, array_position(${claim.servedAccounts}::bigint[], account_id) nulls first,
+                 chunk_number, served nulls first, message_id`,
     ranked: sql`2 * ${limit}::int`,
     order: sql`array_position((select ids from ranked), id)`,
   }))

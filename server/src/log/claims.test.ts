@@ -15,8 +15,8 @@ beforeEach(async () => {
 afterEach(() => database.close())
 
 /** Makes a broadcast with this number of chunks, all of them free. */
-async function broadcast(chunks: number, shortCodeId?: number) {
-  const list = await make.list(database.db, shortCodeId === undefined ? {} : { shortCodeId })
+async function broadcast(chunks: number, owner: { accountId?: number; shortCodeId?: number } = {}) {
+  const list = await make.list(database.db, owner)
   const { id } = await database.db.one<{ id: number }>(
     'broadcast',
     `with added as (
@@ -29,7 +29,7 @@ async function broadcast(chunks: number, shortCodeId?: number) {
      select id from added`,
     [list.accountId, list.id, list.shortCodeId, chunks],
   )
-  return { id, shortCodeId: list.shortCodeId }
+  return { id, shortCodeId: list.shortCodeId, accountId: list.accountId }
 }
 
 function claim(given: Partial<BroadcastClaim> = {}) {
@@ -41,6 +41,8 @@ function claim(given: Partial<BroadcastClaim> = {}) {
     limit: 4,
     enough: [],
     served: [],
+    servedAccounts: [],
+    exceptAccounts: [],
     ...given,
   })
 }
@@ -51,6 +53,21 @@ test('leases one chunk of each broadcast before a second one of any', async () =
   const [big, small, other] = [await broadcast(50), await broadcast(1), await broadcast(3)]
   expect(messagesOf(await claim())).toEqual([big.id, big.id, small.id, other.id])
   expect(messagesOf(await claim())).toEqual([big.id, big.id, other.id, other.id])
+})
+
+test('accounts take turns, whatever the number of their broadcasts', async () => {
+  const { id, ...hostile } = await broadcast(3)
+  for (let n = 0; n < 40; n++) await broadcast(3, hostile)
+  const other = await broadcast(5)
+  const ofOther = (chunks: Array<{ messageId: number }>) =>
+    messagesOf(chunks).filter((each) => each === other.id).length
+  expect(ofOther(await claim({ limit: 4 }))).toBe(2)
+  // the account that was served least recently is first, whatever its broadcasts
+  const servedAccounts = [other.accountId, hostile.accountId]
+  expect(messagesOf(await claim({ limit: 1, served: [other.id], servedAccounts }))).toEqual([other.id])
+  expect(messagesOf(await claim({ limit: 1, servedAccounts: servedAccounts.toReversed() }))).not.toEqual([other.id])
+  expect(messagesOf(await claim({ limit: 9, exceptAccounts: [hostile.accountId] }))).toEqual([other.id, other.id])
+  expect(id).not.toBe(other.id)
 })
 
 test('skips broadcasts in `enough`, and leases the least recently served first', async () => {

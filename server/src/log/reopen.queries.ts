@@ -9,18 +9,28 @@ import { from, to } from './transitions.ts'
 export type ClosedChunk = { id: number; messageId: number; loggedOn: string; location: string | null }
 
 /**
- * Locks up to 200 open chunks whose window has closed and that no gateway has leased, in the order of their closing: of
- * messages whose reopening has not failed, or only of this one. Skips those that another worker has locked.
+ * Locks up to 200 open chunks whose window has closed and that no gateway has leased, one of each short code before a
+ * second one of any, in the order of their closing: of messages whose reopening has not failed, or only of this one. Skips
+ * those that another worker has locked.
  */
 export function claimClosedChunks(tx: Db, now: Date, only: number | null) {
   return tx.many<ClosedChunk>(
     'claim_closed_chunks',
     /* sql */ `
+    with closed as (
+      select id, closes_at, row_number() over (partition by short_code_id order by closes_at, id) as turn
+        from send_chunks
+       where done_at is null and closes_at <= $1 and (lease_until is null or lease_until < clock_timestamp())
+         and ${ofRound('reopen', 'message_id', 2)}
+    ), chosen as materialized (
+      -- more than the limit, because another worker may have locked some of them
+      select array(select id from closed order by turn, closes_at, id limit 400) as ids
+    )
     select id, message_id as "messageId", logged_on as "loggedOn", location
       from send_chunks
-     where done_at is null and closes_at <= $1 and (lease_until is null or lease_until < clock_timestamp())
-       and ${ofRound('reopen', 'message_id', 2)}
-     order by closes_at, id limit 200
+     where id = any((select ids from chosen)::bigint[])
+       and done_at is null and closes_at <= $1 and (lease_until is null or lease_until < clock_timestamp())
+     order by array_position((select ids from chosen), id) limit 200
        for update skip locked`,
     [now, only],
   )
@@ -69,15 +79,22 @@ ${countMoves(['suppress'])}`,
 
 export type LateMessage = { messageId: number; loggedOn: string }
 
-/** Returns up to 20 messages past their deadline with queued rows, whose suppressing has not failed, or only this one. */
+/**
+ * Returns up to 100 messages past their deadline with queued rows, whose suppressing has not failed, or only this one:
+ * three of each account, in turns.
+ */
 export function listLate(db: Db, now: Date, only: number | null) {
   return db.many<LateMessage>(
     'list_late',
     /* sql */ `
-    select m.id as "messageId", m.logged_on as "loggedOn"
-      from messages m cross join ${totalsOf('m.id')} c
-     where m.status = 'sending' and m.deliver_by <= $1 and c.queued > 0 and ${ofRound('suppress', 'm.id', 2)}
-     order by m.deliver_by limit 20`,
+    select id as "messageId", logged_on as "loggedOn" from (
+      select m.id, m.logged_on, m.account_id,
+             row_number() over (partition by m.account_id order by m.deliver_by, m.id) as turn
+        from messages m cross join ${totalsOf('m.id')} c
+       where m.status = 'sending' and m.deliver_by <= $1 and c.queued > 0 and ${ofRound('suppress', 'm.id', 2)}
+    ) late
+     where turn <= 3
+     order by turn, account_id limit 100`,
     [now, only],
   )
 }

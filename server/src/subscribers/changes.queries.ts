@@ -1,24 +1,25 @@
 import type { Db } from '../db/db.ts'
-import { type Sql, sql } from '../db/sql.ts'
+import { param, type Sql, sql } from '../db/sql.ts'
 import type { Profile } from './subscribers.queries.ts'
 
 export type TagChange = { kind: 'add_tags' | 'replace_tags' | 'remove_tags'; tags: string[] }
 
 /** A change to these numbers; null means all subscribers of the list. */
-export type NewChange = { listId: number; phones: number[] | null } & (
+export type NewChange = { accountId: number; listId: number; phones: number[] | null } & (
   | TagChange
   | { kind: 'update_profile'; profile: Profile }
 )
 
-export type Change = NewChange & { id: number; cursorPhone: number; listDeleted: boolean }
+export type Change = NewChange & { id: number; cursorPhone: number; failures: number; listDeleted: boolean }
 
 export function insertChange(tx: Db, change: NewChange, now: Date) {
   return tx.exec(
     'insert_subscriber_change',
     /* sql */ `
-    insert into subscriber_changes (list_id, kind, phones, tags, profile, created_at)
-    values ($1, $2, $3, $4, $5, $6)`,
+    insert into subscriber_changes (account_id, list_id, kind, phones, tags, profile, created_at)
+    values ($1, $2, $3, $4, $5, $6, $7)`,
     [
+      change.accountId,
       change.listId,
       change.kind,
       change.phones,
@@ -29,38 +30,57 @@ export function insertChange(tx: Db, change: NewChange, now: Date) {
   )
 }
 
-/**
- * Returns the oldest change of a list, locked for a slice. Undefined also when another worker ended that change while
- * this statement waited for its lock, so callers must check `hasChanges` before they stop.
- */
-export function lockOldestChange(tx: Db, listId: number) {
+/** The condition that a change is the oldest of its list, and not postponed after a failure. */
+const isDue = (now: Sql) => sql`
+  (c.retry_at is null or c.retry_at <= ${now}::timestamptz)
+  and not exists (select from subscriber_changes older where older.list_id = c.list_id and older.id < c.id)`
+
+/** Returns the account with due changes whose id follows `after`, or else the first such account. */
+export async function findNextAccount(db: Db, after: number, now: Date): Promise<number | undefined> {
+  const due = isDue(param(now))
+  const last = param(after)
+  const row = await db.maybeOne<{ accountId: number }>(
+    'find_next_account_with_changes',
+    sql`
+    (select account_id as "accountId" from subscriber_changes c
+      where account_id > ${last} and ${due} order by account_id limit 1)
+    union all
+    (select account_id from subscriber_changes c
+      where account_id <= ${last} and ${due} order by account_id limit 1)
+    limit 1`,
+  )
+  return row?.accountId
+}
+
+/** Locks the oldest due change of an account for a slice, and returns it. */
+export function lockNextChange(tx: Db, accountId: number, now: Date) {
   return tx.maybeOne<Change>(
-    'lock_oldest_subscriber_change',
-    /* sql */ `
-    select c.id, c.list_id as "listId", c.kind, c.phones, c.tags, c.profile, c.cursor_phone as "cursorPhone",
-           l.deleted_at is not null as "listDeleted"
+    'lock_next_subscriber_change',
+    sql`
+    select c.id, c.account_id as "accountId", c.list_id as "listId", c.kind, c.phones, c.tags, c.profile,
+           c.cursor_phone as "cursorPhone", c.failures, l.deleted_at is not null as "listDeleted"
       from subscriber_changes c join lists l on l.id = c.list_id
-     where c.list_id = $1
+     where c.account_id = ${accountId} and ${isDue(param(now))}
      order by c.id limit 1
        for update of c`,
-    [listId],
   )
 }
 
-export async function hasChanges(db: Db, listId: number): Promise<boolean> {
-  const { found } = await db.one<{ found: boolean }>(
-    'has_subscriber_changes',
-    /* sql */ `select exists (select from subscriber_changes where list_id = $1) as found`,
-    [listId],
+/** Sets the number of failed turns of a change, and when its next one is due. */
+export function postponeChange(tx: Db, id: number, failures: number, until: Date) {
+  return tx.exec(
+    'postpone_subscriber_change',
+    /* sql */ `update subscriber_changes set failures = $2, retry_at = $3 where id = $1`,
+    [id, failures, until],
   )
-  return found
 }
 
 export function moveChange(tx: Db, id: number, cursorPhone: number) {
-  return tx.exec('move_subscriber_change', /* sql */ `update subscriber_changes set cursor_phone = $2 where id = $1`, [
-    id,
-    cursorPhone,
-  ])
+  return tx.exec(
+    'move_subscriber_change',
+    /* sql */ `update subscriber_changes set cursor_phone = $2, failures = 0, retry_at = null where id = $1`,
+    [id, cursorPhone],
+  )
 }
 
 export function deleteChange(tx: Db, id: number) {
@@ -94,13 +114,28 @@ const isChanged = {
   remove_tags: (tags: Sql) => sql`tags && ${tags}`,
 }
 
-/** Adds, replaces or removes tags of the given numbers that are on the list, in any state. */
-export function changeTags(db: Db, listId: number, phones: number[], change: TagChange) {
+/** Returns the number of the account's queued changes. */
+export async function countChanges(db: Db, accountId: number): Promise<number> {
+  const { n } = await db.one<{ n: number }>(
+    'count_subscriber_changes',
+    /* sql */ `select count(*) as n from subscriber_changes where account_id = $1`,
+    [accountId],
+  )
+  return n
+}
+
+/**
+ * Adds, replaces or removes tags of the given numbers that are on the list, in any state. Skips subscribers that would then
+ * have more than `maxTags` tags; without it, such a subscriber violates `subscribers_tags`.
+ */
+export function changeTags(db: Db, listId: number, phones: number[], change: TagChange, maxTags: number | null = null) {
   const tags = sql`${change.tags}::text[]`
+  const most = param(maxTags)
   return db.exec(
     change.kind,
     sql`
     update subscribers set tags = ${newTags[change.kind](tags)}
-     where list_id = ${listId} and phone = any(${phones}::bigint[]) and ${isChanged[change.kind](tags)}`,
+     where list_id = ${listId} and phone = any(${phones}::bigint[]) and ${isChanged[change.kind](tags)}
+       and (${most}::int is null or cardinality(tags) + cardinality(${tags}) <= ${most} or cardinality(${newTags[change.kind](tags)}) <= ${most})`,
   )
 }

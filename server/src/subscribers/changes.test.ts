@@ -5,23 +5,27 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import type { Db } from '../db/db.ts'
 import { startJobs } from '../jobs/boss.ts'
+import { takeTurn } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
-import type { NewChange } from './changes.queries.ts'
-import { applyNextSlice, queueChange } from './changes.ts'
-import { applyChanges } from './subscribers.jobs.ts'
+import type { Change, NewChange } from './changes.queries.ts'
+import { applySlice, queueChange } from './changes.ts'
+import { applyChanges, changesQueue } from './subscribers.jobs.ts'
 
 // Each change is applied once and in order, even if processes die.
 
 let database: TestDatabase
 let rt: Runtime
 let listId: number
+let accountId: number
 const firstPhone = 2_065_560_000
 const people = 30
 
 beforeEach(async () => {
   database = await freshDatabase()
   rt = makeRuntime(database)
-  listId = (await make.list(database.db)).id
+  const list = await make.list(database.db)
+  listId = list.id
+  accountId = list.accountId
   await rt.db.exec(
     'fill',
     `insert into subscribers (list_id, phone, created_at, state, tags) select $1, $2 + n, now(), 'subscribed', '{a,b}'
@@ -31,10 +35,16 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-type WithoutList<T> = T extends unknown ? Omit<T, 'listId'> : never
+type WithoutList<T> = T extends unknown ? Omit<T, 'listId' | 'accountId'> : never
 
 const queue = (change: WithoutList<NewChange>) =>
-  rt.db.tx((tx) => queueChange(tx, { ...change, listId } as NewChange, new Date()))
+  rt.db.tx((tx) => queueChange(tx, { ...change, accountId, listId } as NewChange, new Date()))
+
+/** Applies all changes in slices of this size. */
+async function applyAll(on: Runtime, limit: number) {
+  const queue = { ...changesQueue, apply: (tx: Db, _rt: Runtime, change: Change) => applySlice(tx, change, limit) }
+  while (await takeTurn(on, queue, { lastAccount: 0 }));
+}
 
 async function tagSets() {
   const rows = await rt.db.many<{ tags: string[]; n: number }>(
@@ -47,6 +57,11 @@ async function tagSets() {
 
 const openChanges = () =>
   rt.db.many<{ cursor: number }>('open', 'select cursor_phone as cursor from subscriber_changes')
+
+async function failures() {
+  const rows = await rt.db.many<{ failures: number }>('f', 'select failures from subscriber_changes order by id')
+  return rows.map((row) => row.failures)
+}
 
 /** Returns a database whose statements fail after this number of them. */
 function dyingAfter(db: Db, statements: number): Db {
@@ -75,10 +90,7 @@ test('a run that is killed at any statement applies every change exactly once af
     await rt.db.exec('reset', `update subscribers set tags = '{a,b}' where list_id = $1`, [listId])
     await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
     const dying = { ...rt, db: dyingAfter(rt.db, statements) }
-    const run = async (on: Runtime) => {
-      while (await applyNextSlice(on, listId, 7));
-    }
-    await run(dying).catch((error) => expect(error.message).toBe('killed'))
+    await applyAll(dying, 7).catch((error) => expect(error.message).toBe('killed'))
     // a later request adds the tag again to the numbers of applied slices, and the restart must not remove it
     const done = await rt.db.exec(
       'again',
@@ -86,7 +98,7 @@ test('a run that is killed at any statement applies every change exactly once af
           and exists (select from subscriber_changes)`,
       [listId],
     )
-    await run(rt)
+    await applyAll(rt, 7)
     const expected = [
       ['a', done],
       ['b', people - done],
@@ -98,9 +110,9 @@ test('a run that is killed at any statement applies every change exactly once af
 
 test('a job continues where a stopped job ended', async () => {
   await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
-  await expect(applyChanges.run(rt, { listId }, AbortSignal.abort(new Error('stopping')))).rejects.toThrow('stopping')
+  await expect(applyChanges.run(rt, {}, AbortSignal.abort(new Error('stopping')))).rejects.toThrow('stopping')
   expect(await tagSets()).toEqual([['a,b', people]])
-  await applyChanges.run(rt, { listId }, new AbortController().signal)
+  await applyChanges.run(rt, {}, new AbortController().signal)
   expect(await tagSets()).toEqual([['b', people]])
 })
 
@@ -110,10 +122,7 @@ test('concurrent workers apply each change once, in order', async () => {
   await queue({ kind: 'replace_tags', phones, tags: ['c'] })
   await queue({ kind: 'add_tags', phones: phones.slice(0, 10), tags: ['x', 'd'] })
   await queue({ kind: 'remove_tags', phones: null, tags: ['x'] })
-  const run = async () => {
-    while (await applyNextSlice(rt, listId, 4));
-  }
-  await Promise.all([run(), run(), run()])
+  await Promise.all([1, 2, 3].map(() => applyAll(rt, 4)))
   expect(await tagSets()).toEqual([
     ['c', 20],
     ['c,d', 10],
@@ -126,7 +135,7 @@ test('a job enqueued in the transaction of the change applies it', async () => {
     await queue({ kind: 'remove_tags', phones: null, tags: ['b'] })
     await expect(
       rt.db.tx(async (tx) => {
-        await queueChange(tx, { listId, kind: 'remove_tags', phones: null, tags: ['a'] }, new Date())
+        await queueChange(tx, { accountId, listId, kind: 'remove_tags', phones: null, tags: ['a'] }, new Date())
         throw new Error('rolled back')
       }),
     ).rejects.toThrow('rolled back')
@@ -141,10 +150,14 @@ test('a change that fails permanently does not block the next one', async () => 
   await queue({ kind: 'update_profile', phones: [firstPhone], profile: { firstName: 'Nobody' } })
   await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
   await rt.db.exec('add_constraint', `alter table subscribers add constraint nobody check (first_name <> 'Nobody')`)
-  await expect(applyChanges.run(rt, { listId }, new AbortController().signal)).rejects.toThrow('nobody')
-  await applyChanges.onFinalFailure?.(rt, { listId }, new Error('nobody'))
-  await applyChanges.run(rt, { listId }, new AbortController().signal)
+  const run = () => applyChanges.run(rt, {}, new AbortController().signal)
+  await run()
+  expect(await tagSets()).toEqual([['a,b', people]])
+  expect(await failures()).toEqual([1, 0])
+  await rt.db.exec('last', 'update subscriber_changes set failures = 20, retry_at = null where failures = 1')
+  await run()
   expect(await tagSets()).toEqual([['b', people]])
+  expect(await failures()).toEqual([])
 })
 
 test('batched changes of tags and profile have the same result as changes one by one', async () => {
@@ -181,7 +194,7 @@ test('batched changes of tags and profile have the same result as changes one by
           }
         }
       }
-      while (await applyNextSlice(rt, listId, limit));
+      await applyAll(rt, limit)
       const rows = await rt.db.many<{ phone: number; tags: string[]; values: object }>(
         'people',
         'select phone, tags, custom_fields as values from subscribers where list_id = $1 order by phone',

@@ -1,61 +1,66 @@
+import { rejectAtCap } from '../accounts/caps.ts'
 import type { Db } from '../db/db.ts'
-import { retryLostRaces } from '../db/retry.ts'
-import { enqueue } from '../jobs/jobs.ts'
+import { violates } from '../db/pg-errors.ts'
+import { announceWork } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   type Change,
   changeTags,
+  countChanges,
   deleteChange,
-  hasChanges,
   insertChange,
   listNextTagged,
-  lockOldestChange,
   moveChange,
   type NewChange,
 } from './changes.queries.ts'
-import { updateProfile } from './subscribers.queries.ts'
+import { type Profile, updateProfile } from './subscribers.queries.ts'
+import { maxTags } from './tags.schema.ts'
 
 export const applyChangesJob = 'subscribers.apply-changes'
 
 /** Numbers per slice: 0.1 s of work if all of them change. */
 export const sliceNumbers = 5_000
 
+/** Queues a change for its account; throws a 422 if the account has too many. */
+export async function requestChange(rt: Pick<Runtime, 'db' | 'clock' | 'config'>, change: NewChange): Promise<void> {
+  const { accountId } = change
+  await rt.db.tx(async (tx) => {
+    await rejectAtCap(tx, rt, { name: 'queued_changes', accountId }, () => countChanges(tx, accountId))
+    await queueChange(tx, change, rt.clock.now())
+  })
+}
+
 /** Appends a change to the list's queue, in the caller's transaction. */
 export async function queueChange(tx: Db, change: NewChange, now: Date): Promise<void> {
   await insertChange(tx, change, now)
-  await enqueue(tx, applyChangesJob, { listId: change.listId })
+  await announceWork(tx, applyChangesJob)
 }
 
 /**
- * Applies the next slice of the list's oldest change in a transaction of its own, and returns whether slices remain.
- * The cursor commits with the slice, so a slice is never repeated after a crash and cannot undo a later change.
+ * Applies the next slice of a change that the transaction has locked. The cursor commits with the slice, so a slice is
+ * never repeated after a crash and cannot undo a later change.
  */
-export async function applyNextSlice(
-  rt: Pick<Runtime, 'db'>,
-  listId: number,
-  limit: number = sliceNumbers,
-): Promise<boolean> {
-  const applied = await retryLostRaces(() =>
-    rt.db.tx(async (tx) => {
-      const change = await lockOldestChange(tx, listId)
-      if (change) await applySlice(tx, change, limit)
-      return change !== undefined
-    }),
-  )
-  return applied || hasChanges(rt.db, listId)
-}
-
-async function applySlice(tx: Db, change: Change, limit: number): Promise<void> {
+export async function applySlice(tx: Db, change: Change, limit = sliceNumbers): Promise<void> {
   const { id, listId, cursorPhone } = change
   if (change.listDeleted) {
     await deleteChange(tx, id)
     return
   }
   const { phones, last } = await nextPhones(tx, change, limit)
-  if (change.kind !== 'update_profile') await changeTags(tx, listId, phones, change)
-  else for (const phone of phones) await updateProfile(tx, listId, phone, change.profile)
+  if (change.kind !== 'update_profile') await changeTags(tx, listId, phones, change, maxTags)
+  else for (const phone of phones) await applyProfile(tx, listId, phone, change.profile)
   if (last === null) await deleteChange(tx, id)
   else await moveChange(tx, id, Math.max(last, cursorPhone))
+}
+
+/** Writes a profile, without its tags if the subscriber has got too many tags since the request. */
+async function applyProfile(tx: Db, listId: number, phone: number, profile: Profile): Promise<void> {
+  try {
+    await tx.tx((inner) => updateProfile(inner, listId, phone, profile))
+  } catch (error) {
+    if (!violates(error, 'subscribers_tags')) throw error
+    await updateProfile(tx, listId, phone, { ...profile, tags: [] })
+  }
 }
 
 /** Returns the numbers that the slice changes, and the last number it has seen; null at the end. */
@@ -68,15 +73,4 @@ async function nextPhones(tx: Db, change: Change, limit: number): Promise<{ phon
   const remaining = change.phones.filter((phone) => phone > change.cursorPhone).sort((a, b) => a - b)
   const phones = remaining.slice(0, limit)
   return { phones, last: remaining.length > limit ? (phones.at(-1) ?? null) : null }
-}
-
-/** Deletes the list's oldest change, so that it no longer blocks the others; returns its id, if there was one. */
-export async function dropOldestChange(rt: Pick<Runtime, 'db'>, listId: number): Promise<number | undefined> {
-  return rt.db.tx(async (tx) => {
-    const change = await lockOldestChange(tx, listId)
-    if (!change) return undefined
-    await deleteChange(tx, change.id)
-    await enqueue(tx, applyChangesJob, { listId })
-    return change.id
-  })
 }

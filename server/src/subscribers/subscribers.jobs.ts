@@ -1,22 +1,16 @@
-import type { Job } from '../jobs/jobs.ts'
-import { applyChangesJob, applyNextSlice, dropOldestChange } from './changes.ts'
+import { type TurnQueue, turnsJob } from '../jobs/turns.ts'
+import { type Change, deleteChange, findNextAccount, lockNextChange, postponeChange } from './changes.queries.ts'
+import { applyChangesJob, applySlice } from './changes.ts'
 
-/**
- * Applies a list's queued changes, oldest first. A concurrent run, or one after a crash, continues after the last
- * slice.
- */
-export const applyChanges: Job<{ listId: number }> = {
+/** Queued changes: those of a list are applied in their order, and accounts take turns. */
+export const changesQueue: TurnQueue<Change> = {
   name: applyChangesJob,
-  options: { concurrency: 2, expireSeconds: 3_600 },
-  async run(rt, { listId }, signal) {
-    let more = true
-    while (more) {
-      signal.throwIfAborted()
-      more = await applyNextSlice(rt, listId)
-    }
-  },
-  async onFinalFailure(rt, { listId }) {
-    const changeId = await dropOldestChange(rt, listId)
-    rt.log.error({ listId, changeId }, 'change to subscribers dropped after its last attempt')
-  },
+  nextAccount: findNextAccount,
+  claim: lockNextChange,
+  apply: (tx, _rt, change) => applySlice(tx, change),
+  postpone: (tx, { id }, failures, until) => postponeChange(tx, id, failures, until),
+  giveUp: (tx, _rt, { id }) => deleteChange(tx, id),
 }
+
+/** Applies queued changes. */
+export const applyChanges = turnsJob(changesQueue)

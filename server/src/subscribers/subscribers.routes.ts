@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { errors } from '../errors.ts'
 import { pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
-import { queueChange } from './changes.ts'
+import { requestChange } from './changes.ts'
 import { readProfile } from './profile.schema.ts'
 import {
   PhonePage,
@@ -17,6 +18,7 @@ import {
   SubscriberUpdatedResponse,
 } from './subscribers.schema.ts'
 import { changeProfile, getPhonePage, getPhonesAfter, getSubscriber, subscriberReader } from './subscribers.ts'
+import { maxTags } from './tags.schema.ts'
 
 const tags = ['Subscribers']
 const listParams = Type.Object({ list_id: ListIdParam })
@@ -159,10 +161,11 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const { list_id: listId, phone_number } = req.params
-      const { phone, customFields } = await getSubscriber(rt.db, req.account.id, listId, phone_number)
+      const { phone, customFields, tags: stored } = await getSubscriber(rt.db, req.account.id, listId, phone_number)
       const profile = await readProfile(req.body.subscriber, customFields)
-      const change = { listId, phones: [phone], kind: 'update_profile' as const, profile }
-      await rt.db.tx((tx) => queueChange(tx, change, rt.clock.now()))
+      const change = { accountId: req.account.id, listId, phones: [phone], kind: 'update_profile' as const, profile }
+      if (new Set([...stored, ...(profile.tags ?? [])]).size > maxTags) throw errors.tooManyTags()
+      await requestChange(rt, change)
       return { status: 'Subscriber update is being processed.' as const }
     },
   )

@@ -16,14 +16,22 @@ export async function removeTags(db: Db, listId: number, phone: number, tags: st
   return row?.before
 }
 
-/** Returns the numbers among these that are subscribed to the list. */
-export async function listSubscribedAmong(db: Db, listId: number, phones: number[]): Promise<number[]> {
-  const rows = await db.many<{ phone: number }>(
-    'list_subscribed_among',
+/**
+ * Returns the numbers among these that are subscribed to the list, and how many of them would have more than `maxTags`
+ * tags with these.
+ */
+export async function findSubscribedAmong(db: Db, listId: number, phones: number[], tags: string[], maxTags: number) {
+  const rows = await db.many<{ phone: number; isFull: boolean }>(
+    'find_subscribed_among',
     /* sql */ `
-    select phone from subscribers
+    select phone,
+           -- few subscribers have so many tags that the new ones must be compared
+           case when cardinality(tags) + cardinality($3::text[]) > $4
+                then cardinality(tags || array(select tag from unnest($3::text[]) tag where tag <> all (tags))) > $4
+                else false end as "isFull"
+      from subscribers
      where list_id = $1 and phone = any($2::bigint[]) and state = 'subscribed' order by phone`,
-    [listId, phones],
+    [listId, phones, tags, maxTags],
   )
-  return rows.map(({ phone }) => phone)
+  return { phones: rows.map(({ phone }) => phone), full: rows.filter(({ isFull }) => isFull).length }
 }

@@ -7,14 +7,15 @@ import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { changeTags } from './changes.queries.ts'
-import { queueChange } from './changes.ts'
+import { requestChange } from './changes.ts'
 import { PhoneParam } from './subscribers.schema.ts'
 import { phoneOfPath } from './subscribers.ts'
-import { listSubscribedAmong, removeTags } from './tags.queries.ts'
+import { findSubscribedAmong, removeTags } from './tags.queries.ts'
 import {
   AddTagsBody,
   BulkTaggingBody,
   BulkTaggingResponse,
+  maxTags,
   presentBulkTagging,
   presentRemoval,
   readAddTags,
@@ -78,11 +79,13 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (req) => {
       const list = await getList(rt.db, req.account.id, req.params.list_id)
       const tagging = readBulkTagging(req.body)
-      const phones = await listSubscribedAmong(rt.db, list.id, tagging.numbers.phones)
+      const added = tagging.replace ? [] : tagging.tags
+      const { phones, full } = await findSubscribedAmong(rt.db, list.id, tagging.numbers.phones, added, maxTags)
+      if (full > 0) throw errors.tooManyTags()
       if (phones.length > 0) {
         const kind = tagging.replace ? ('replace_tags' as const) : ('add_tags' as const)
-        const change = { listId: list.id, phones, kind, tags: tagging.tags }
-        await rt.db.tx((tx) => queueChange(tx, change, rt.clock.now()))
+        const change = { accountId: req.account.id, listId: list.id, phones, kind, tags: tagging.tags }
+        await requestChange(rt, change)
       }
       return presentBulkTagging(tagging, phones, await findUnreachable(rt, tagging.numbers.phones))
     },
@@ -103,8 +106,14 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const list = await getList(rt.db, req.account.id, req.params.list_id)
-      const change = { listId: list.id, phones: null, kind: 'remove_tags' as const, tags: readNamedTags(req.body.tags) }
-      await rt.db.tx((tx) => queueChange(tx, change, rt.clock.now()))
+      const change = {
+        accountId: req.account.id,
+        listId: list.id,
+        phones: null,
+        kind: 'remove_tags' as const,
+        tags: readNamedTags(req.body.tags),
+      }
+      await requestChange(rt, change)
       return { status: 'Tags enqueued for deletion' as const }
     },
   )

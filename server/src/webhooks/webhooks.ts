@@ -1,3 +1,4 @@
+import { rejectAtCap } from '../accounts/caps.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
@@ -29,10 +30,18 @@ export async function getWebhook(db: Db, accountId: number, listId: number, id: 
 }
 
 /** Creates a webhook of the account's list; throws a 404 if the list does not exist, and a 422 if there is no URL. */
-export async function createWebhook(rt: Rt, accountId: number, listId: number, webhook: WebhookChange) {
+export async function createWebhook(
+  rt: Pick<Runtime, 'db' | 'clock' | 'config'>,
+  accountId: number,
+  listId: number,
+  webhook: WebhookChange,
+) {
   await getList(rt.db, accountId, listId)
   if (webhook.callbackUrl === undefined) throw errors.invalid({ 'webhook.callback_url': ["can't be blank"] })
-  return insertWebhook(rt.db, listId, webhook, rt.clock.now())
+  return rt.db.tx(async (tx) => {
+    await rejectAtCap(tx, rt, { name: 'webhooks', accountId }, () => countWebhooks(tx, listId))
+    return insertWebhook(tx, listId, webhook, rt.clock.now())
+  })
 }
 
 /** Applies a change and returns the webhook; throws the errors of `getWebhook`. */

@@ -244,7 +244,9 @@ test('a backup contains every job that a noun enqueues', () => {
   const source = fileURLToPath(new URL('../../', import.meta.url))
   const enqueued = globSync('**/*.ts', { cwd: source, exclude: (path) => /test|^jobs|^cli/.test(path) }).flatMap(
     (path) =>
-      [...readFileSync(join(source, path), 'utf8').matchAll(/\benqueue\(\w+, (\w+),/g)].map((match) => match[1]),
+      [...readFileSync(join(source, path), 'utf8').matchAll(/\b(?:enqueue|announceWork)\(\w+, (\w+)[,)]/g)].map(
+        (match) => match[1],
+      ),
   )
   const list = /jobsOfRequests.*\[(\w.*)\]/.exec(readFileSync(new URL('jobs.ts', import.meta.url), 'utf8'))?.[1]
   expect(new Set(list?.split(', '))).toEqual(new Set(enqueued))

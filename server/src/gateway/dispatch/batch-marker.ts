@@ -29,7 +29,7 @@ export type BatchMarkerOptions = {
   routes: SendingRoutes
   submitter: Pick<Submitter, 'submit'>
   urgency: Urgency
-  /** This many recipients of a broadcast are being marked. */
+  /** This many recipients of a chunk are being marked. */
   onMarked(leased: LeasedChunk, texts: number): void
   /** A mark has ended, or tokens or window slots became free, so that another mark may be possible. */
   onChange(): void
@@ -171,7 +171,8 @@ export class BatchMarker {
     if (isUrgent) {
       this.#options.urgency.note(now)
       windowSlots.noteUrgent(now)
-    } else this.#options.onMarked(leased, recipients.length)
+    }
+    this.#options.onMarked(leased, recipients.length)
     this.#marking++
     void this.#options.submitter.submit(leased, group, recipients, slots, caps).finally(() => {
       this.#marking--

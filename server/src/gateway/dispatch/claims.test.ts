@@ -60,9 +60,9 @@ afterEach(async () => {
   await database.close()
 })
 
-async function broadcast(recipients: number): Promise<void> {
+async function broadcast(recipients: number, owner: { accountId?: number } = {}): Promise<number> {
   const rt = makeRuntime({ db: database.db })
-  const list = await make.list(database.db)
+  const list = await make.list(database.db, owner)
   await database.db.exec(
     'fill',
     `insert into subscribers (list_id, phone, created_at, state, opt_in_method, subscribed_at, opted_in_at)
@@ -72,6 +72,7 @@ async function broadcast(recipients: number): Promise<void> {
   )
   await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Doors at seven' })
   while (await expandOnce(rt)) {}
+  return list.accountId
 }
 
 const remaining = () => leased.reduce((sum, each) => sum + each.remaining, 0)
@@ -95,6 +96,21 @@ test('a single broadcast is claimed again before its leased recipients run out',
     await waitFor(() => running === 0)
     await waitFor(() => remaining() > 1_500, { timeoutMs: 3_000, what: 'more of its chunks to be leased' })
   }
+})
+
+test('an account with many broadcasts does not keep another one from its first chunk', async () => {
+  const accountId = await broadcast(1)
+  for (let n = 0; n < 70; n++) await broadcast(1, { accountId })
+  claims.claimNow()
+  await waitFor(() => leased.length >= 64 && running === 0)
+  claims.claimNow()
+  await waitFor(() => running === 0)
+  const before = leased.length
+  expect(before).toBeLessThan(71)
+  const other = await broadcast(1)
+  claims.claimNow()
+  await waitFor(() => leased.some(({ chunk }) => chunk.accountId === other))
+  expect(leased).toHaveLength(before + 1)
 })
 
 test('a broadcast without further chunks is not claimed after each text', async () => {

@@ -32,7 +32,7 @@ const targetRows = 3_000
 /** Maximum number of broadcast chunks per claim, and the usual number of recipients of one. */
 const chunksPerClaim = 4
 const chunkRows = 1_000
-/** Maximum number of leased broadcast chunks. */
+/** Maximum number of leased broadcast chunks, beyond which each account without any gets one, up to twice the number. */
 const maxBroadcastChunks = 64
 /** More chunks of one broadcast are claimed when at most this many of its recipients are leased; higher for few broadcasts. */
 const lowRows = 250
@@ -61,6 +61,8 @@ export class Claims {
   readonly #broadcasts: Claiming
   // ids of the broadcasts of which chunks were claimed, the longest ago first
   #served: number[] = []
+  // and of their accounts
+  #servedAccounts: number[] = []
   // ids of the short codes for which the last claim was skipped, because too many of their texts were leased
   #skippedCodes: number[] = []
   // ids of the broadcasts without further chunks at the last claim; the next claim waits for a notice or the poll
@@ -146,11 +148,13 @@ export class Claims {
   #countLeased() {
     const urgentByCode = new Map<number, number>()
     const broadcasts = new Map<number, { remaining: number; chunks: number }>()
+    const broadcastAccounts = new Set<number>()
     let [urgent, rows] = [0, 0]
     for (const { chunk, remaining } of this.#options.leased()) {
       if (chunk.lane === lanes.broadcast) {
         const own = broadcasts.get(chunk.messageId) ?? { remaining: 0, chunks: 0 }
         broadcasts.set(chunk.messageId, { remaining: own.remaining + remaining, chunks: own.chunks + 1 })
+        broadcastAccounts.add(chunk.accountId)
         rows += remaining
       } else {
         urgent++
@@ -158,7 +162,7 @@ export class Claims {
       }
     }
     const fullCodes = [...urgentByCode].filter(([, count]) => count >= urgentChunksPerClaim).map(([code]) => code)
-    return { urgent, fullCodes, rows, broadcasts }
+    return { urgent, fullCodes, rows, broadcasts, broadcastAccounts }
   }
 
   async #claimUrgent(): Promise<boolean> {
@@ -181,23 +185,26 @@ export class Claims {
   async #claimBroadcasts(): Promise<boolean> {
     const { db, clock, routes, instanceId, leaseMs } = this.#options
     const codes = routes.sendable()
-    const { rows, broadcasts } = this.#countLeased()
+    const { rows, broadcasts, broadcastAccounts } = this.#countLeased()
     const leasedChunks = [...broadcasts.values()].reduce((sum, { chunks }) => sum + chunks, 0)
-    if (!codes || leasedChunks >= maxBroadcastChunks) return false
+    if (!codes || leasedChunks >= 2 * maxBroadcastChunks) return false
+    // an account with many broadcasts must not keep another one from its first chunk
+    const exceptAccounts = leasedChunks >= maxBroadcastChunks ? [...broadcastAccounts] : []
     // if enough recipients are leased, only broadcasts without a leased recipient are claimed
     const missing = this.#enoughRows - rows
     const low = missing <= 0 ? 0 : lowRowsFor(broadcasts)
     const enough = [...broadcasts].filter(([, { remaining }]) => remaining > low).map(([messageId]) => messageId)
     const startedAt = performance.now()
     const limit = missing <= 0 ? chunksPerClaim : Math.min(chunksPerClaim, Math.ceil(missing / chunkRows))
-    const claim = { owner: instanceId, leaseMs, now: clock.now(), codes, limit, enough, served: this.#served }
-    const chunks = await claimBroadcasts(db, claim)
-    this.#broadcasts.isDrained = chunks.length === 0 && enough.length === 0
+    const turns = { enough, served: this.#served, servedAccounts: this.#servedAccounts, exceptAccounts }
+    const chunks = await claimBroadcasts(db, { owner: instanceId, leaseMs, now: clock.now(), codes, limit, ...turns })
+    this.#broadcasts.isDrained = chunks.length === 0 && enough.length === 0 && exceptAccounts.length === 0
     for (const [id, { remaining }] of broadcasts) {
       if (remaining <= low && !chunks.some(({ messageId }) => messageId === id)) this.#exhausted.add(id)
     }
-    for (const { messageId } of chunks) {
-      this.#served = [...this.#served.filter((id) => id !== messageId), messageId].slice(-1_000)
+    for (const { messageId, accountId } of chunks) {
+      this.#served = appended(this.#served, messageId)
+      this.#servedAccounts = appended(this.#servedAccounts, accountId)
     }
     await this.#load(chunks, startedAt + leaseMs)
     // If the limit was reached with chunks of different broadcasts, there may be more broadcasts without a leased chunk.
@@ -225,6 +232,11 @@ export class Claims {
       }
     }
   }
+}
+
+/** Returns the ids with this one at the end; the first ones are dropped if there are more than a thousand. */
+function appended(ids: number[], id: number): number[] {
+  return [...ids.filter((each) => each !== id), id].slice(-1_000)
 }
 
 /** Returns the sendable short codes without these ids; undefined if none is left. */

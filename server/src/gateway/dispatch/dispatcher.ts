@@ -11,7 +11,7 @@ import type { Urgency } from '../urgency.ts'
 import { BatchMarker, type Full } from './batch-marker.ts'
 import { ChunkLeases } from './chunk-leases.ts'
 import { Claims } from './claims.ts'
-import { FairShare } from './fair-share.ts'
+import { AccountTurns, FairShare } from './fair-share.ts'
 
 const { drainPollMs } = timing
 
@@ -31,6 +31,7 @@ export class Dispatcher {
   readonly #claims: Claims
   readonly #leases: ChunkLeases
   readonly #fairShare = new FairShare()
+  readonly #urgentTurns = new AccountTurns()
   #submitter: Submitter | undefined
   #marker: BatchMarker | undefined
   #renewTimer: NodeJS.Timeout | undefined
@@ -49,7 +50,10 @@ export class Dispatcher {
       routes,
       submitter,
       urgency,
-      onMarked: ({ chunk }, texts) => this.#fairShare.count(chunk, texts),
+      onMarked: ({ chunk, isUrgent }, texts) => {
+        if (isUrgent) this.#urgentTurns.count(chunk.accountId, texts)
+        else this.#fairShare.count(chunk, texts)
+      },
       onChange: this.pump,
     })
     this.#claims.start()
@@ -96,12 +100,31 @@ export class Dispatcher {
     // partial sends come before all other texts, because the phone waits for the remaining parts
     const full = submitter.resume(now, (at) => marker.wakeAt(at))
     if (this.#isStopping) return
-    for (const leased of this.#leases.all) {
-      if (!leased.isUrgent || !marker.hasRoom(true, now)) break
-      while (marker.hasRoom(true, now) && this.#isReady(leased, now) && marker.fill(leased, now, full));
-    }
+    this.#fillFromUrgent(marker, now, full)
     this.#fillFromBroadcasts(marker, now, full)
     this.#claims.claimIfLow()
+  }
+
+  /**
+   * Marks urgent texts batch after batch. Accounts take turns, so a message to a thousand numbers delays no other account's
+   * reply; the texts of an account have the order of their lanes and leases.
+   */
+  #fillFromUrgent(marker: BatchMarker, now: number, full: Full): void {
+    const { all } = this.#leases
+    if (!marker.hasRoom(true, now) || !all[0]?.isUrgent) return
+    const end = all.findIndex((leased) => !leased.isUrgent)
+    const urgent = end === -1 ? all : all.slice(0, end)
+    const queues = Map.groupBy(urgent, (leased) => leased.chunk.accountId)
+    this.#urgentTurns.setAccounts(queues.keys())
+    while (queues.size > 0 && marker.hasRoom(true, now)) {
+      const accountId = this.#urgentTurns.first(queues.keys())
+      const queue = queues.get(accountId) ?? []
+      const next = queue.find((leased) => this.#isReady(leased, now) && marker.fill(leased, now, full))
+      // the chunks before it have no ready texts, or their caps or windows are full
+      const rest = next ? queue.slice(queue.indexOf(next)) : []
+      if (rest.length > 0) queues.set(accountId, rest)
+      else queues.delete(accountId)
+    }
   }
 
   /** Marks batch after batch, each from the broadcast that is next by fair share. */

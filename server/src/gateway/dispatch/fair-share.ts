@@ -51,4 +51,31 @@ export class FairShare {
   }
 }
 
+/** Determines which account's urgent text is next: accounts with urgent texts have equal shares. */
+export class AccountTurns {
+  #served = new Map<number, number>()
+
+  /** Sets the accounts that have urgent texts. A new one starts with the lowest count of the others. */
+  setAccounts(ids: Iterable<number>): void {
+    const before = this.#served
+    this.#served = new Map()
+    for (const id of ids) this.#served.set(id, before.get(id) ?? lowest([...before.values()]))
+  }
+
+  /** Counts marked texts of an account. */
+  count(id: number, texts: number): void {
+    this.#served.set(id, (this.#served.get(id) ?? 0) + texts)
+  }
+
+  /** Returns the one of these accounts that is next; 0 if there are none. */
+  first(ids: Iterable<number>): number {
+    let [first, least] = [0, Number.POSITIVE_INFINITY]
+    for (const id of ids) {
+      const served = this.#served.get(id) ?? 0
+      if (served < least) [first, least] = [id, served]
+    }
+    return first
+  }
+}
+
 const lowest = (served: number[]) => (served.length === 0 ? 0 : Math.min(...served))

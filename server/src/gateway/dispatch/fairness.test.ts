@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { phones, useCarriers } from '../../../test/carriers.ts'
 import { make } from '../../../test/make.ts'
 import { waitFor } from '../../../test/wait-for.ts'
-import { sendSystemText } from '../../messages/messages.ts'
+import { sendSystemText, sendToNumbers } from '../../messages/messages.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 
 // A slow connection or short code does not delay others.
@@ -58,4 +58,26 @@ test('texts of a short code with a small cap do not delay the leases of others',
   const list = await make.list(sending.db, { accountId: sending.list.accountId, shortCodeId: other.id })
   for (const phone of phones(3)) await systemText(other.id, list.id, phone)
   await waitFor(() => submits.filter((pdu) => pdu.source_addr === other.code).length === 3, { timeoutMs: 2_000 })
+})
+
+test("a message to many numbers does not delay another account's text", async () => {
+  const { sending } = ctx
+  const { id, submits } = await ctx.connectCarrier()
+  await sending.db.exec('cap', 'update connections set mps = 50 where id = $1', [id])
+  const { accountId, id: listId } = sending.list
+  const content = 'Doors at seven'
+  const shortCodeId = sending.shortCode.id
+  const message = { accountId, listId, shortCodeId, content, field: 'phone_numbers' }
+  await sending.subscribe(...phones(200))
+  await sendToNumbers(sending.rt, { ...message, phones: phones(200) })
+  const list = await make.list(sending.db)
+  const other = await sending.db.one<{ code: string }>('code', 'select code from short_codes where id = $1', [
+    list.shortCodeId,
+  ])
+  const [phone] = phones(1) as [number]
+  await make.subscriber(sending.db, { listId: list.id, phone })
+  await sendToNumbers(sending.rt, { ...message, ...list, listId: list.id, phones: [phone] })
+  await startBoundGateway()
+  await waitFor(() => submits.some((pdu) => pdu.source_addr === other.code))
+  expect(submits.findIndex((pdu) => pdu.source_addr === other.code)).toBeLessThan(100)
 })

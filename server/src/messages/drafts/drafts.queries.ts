@@ -65,6 +65,7 @@ export async function deleteMessage(tx: Db, messageId: number) {
 
 export type DueBroadcast = {
   id: number
+  accountId: number
   listId: number
   content: string
   maxParts: number | null
@@ -75,24 +76,36 @@ export type DueBroadcast = {
   listDeleted: boolean
 }
 
+/** Returns the number of the account's drafts or scheduled broadcasts. */
+export async function countPlanned(db: Db, accountId: number, status: 'draft' | 'scheduled'): Promise<number> {
+  const { n } = await db.one<{ n: number }>(
+    'count_planned_messages',
+    // the condition of the index
+    /* sql */ `
+    select count(*) as n from messages where account_id = $1 and status = $2 and status in ('draft', 'scheduled')`,
+    [accountId, status],
+  )
+  return n
+}
+
 /**
- * Locks and returns the scheduled broadcast that has been due the longest, except those that another
- * worker has locked: one whose start has not failed, or only this one. None is due while the installation's sending is paused, so that the lateness after a pause
- * is checked.
+ * Locks and returns the scheduled broadcast that has been due the longest, of the first account after `lastAccount` that
+ * has any or else of the first account, except those that another worker has locked: one whose start has not failed, or
+ * only this one. None is due while the installation's sending is paused, so that the lateness after a pause is checked.
  */
-export function claimDue(tx: Db, now: Date, only: number | null) {
+export function claimDue(tx: Db, now: Date, only: number | null, lastAccount: number) {
   return tx.maybeOne<DueBroadcast>(
     'claim_due',
     /* sql */ `
-    select m.id, m.list_id as "listId", m.content, m.max_parts as "maxParts", m.send_at as "sendAt",
+    select m.id, m.account_id as "accountId", m.list_id as "listId", m.content, m.max_parts as "maxParts", m.send_at as "sendAt",
            m.starts_at as "startsAt", m.deliver_by as "deliverBy", l.scheduled_lateness_minutes as "latenessMinutes",
            l.deleted_at is not null as "listDeleted"
       from messages m join lists l on l.id = m.list_id
      where m.status = 'scheduled' and m.starts_at <= $1 and ${ofRound('start', 'm.id', 2)}
        and not exists (select from installation where sending_paused)
-     order by m.starts_at, m.id limit 1
+     order by m.account_id <= $3, m.account_id, m.starts_at, m.id limit 1
        for no key update of m skip locked`,
-    [now, only],
+    [now, only, lastAccount],
   )
 }
 

@@ -1,3 +1,4 @@
+import { rejectAtCap } from '../../accounts/caps.ts'
 import type { Db } from '../../db/db.ts'
 import { wake } from '../../db/wake.ts'
 import { AppError, errors } from '../../errors.ts'
@@ -15,6 +16,7 @@ import { atAnyTime, storeTiming, validateTiming } from '../timing/timing.ts'
 import {
   cancelDraft,
   claimDue,
+  countPlanned,
   type DueBroadcast,
   deleteMessage,
   findBroadcastForUpdate,
@@ -24,7 +26,7 @@ import {
 // Drafts, and scheduled broadcasts until they are due. Each change and each start locks the message's row first, so the
 // second of two concurrent ones sees the result of the first.
 
-type Rt = Pick<Runtime, 'db' | 'clock'>
+type Rt = Pick<Runtime, 'db' | 'clock' | 'config'>
 type ListRef = { id: number; accountId: number; shortCodeId: number }
 
 /**
@@ -38,12 +40,26 @@ export async function createDraft(rt: Rt, input: BroadcastInput, sendAt: Date | 
   return insert(rt, input, timing, sendAt, now)
 }
 
-function insert(rt: Pick<Rt, 'db'>, input: BroadcastInput, timing: Timing, sendAt: Date | null, now: Date) {
+function insert(
+  rt: Pick<Runtime, 'db' | 'config'>,
+  input: BroadcastInput,
+  timing: Timing,
+  sendAt: Date | null,
+  now: Date,
+) {
   return rt.db.tx(async (tx) => {
+    await rejectTooManyPlanned(tx, rt, input.accountId, sendAt)
     const id = await insertDraft(tx, newBroadcast(input, now), sendAt)
     await storeTiming(tx, { id, accountId: input.accountId }, timing, sendAt, now)
     return { id }
   })
+}
+
+/** Throws a 422 if the account cannot have another draft or, with a planned time, another scheduled broadcast. */
+function rejectTooManyPlanned(tx: Db, rt: Pick<Runtime, 'config'>, accountId: number, sendAt: Date | null) {
+  const [name, status] =
+    sendAt === null ? (['drafts', 'draft'] as const) : (['scheduled_messages', 'scheduled'] as const)
+  return rejectAtCap(tx, rt, { name, accountId }, () => countPlanned(tx, accountId, status))
 }
 
 export type DraftChange = {
@@ -62,6 +78,7 @@ export function changeDraft(rt: Rt, list: ListRef, messageId: number, change: Dr
     const now = rt.clock.now()
     if (change.sendAt !== undefined) validateSendAt(change.sendAt, now)
     const { sendAt, ...input } = { ...locked, ...change }
+    if ((sendAt === null) !== (locked.sendAt === null)) await rejectTooManyPlanned(tx, rt, list.accountId, sendAt)
     await validateContent(tx, list.id, input.content, input.maxParts)
     const { localTime, deliverBy, quietHours, sendHours } = input
     const timing = { localTime, deliverBy, quietHours, sendHours }
@@ -101,7 +118,7 @@ export function copyBroadcast(rt: Rt, list: ListRef, messageId: number): Promise
   return rt.db.tx(async (tx) => {
     const { content, name, maxParts, audience, ...timing } = await lockBroadcast(tx, list, messageId)
     const input = { accountId: list.accountId, list, content, name, maxParts, audience }
-    return insert({ db: tx }, input, { ...timing, deliverBy: null }, null, rt.clock.now())
+    return insert({ ...rt, db: tx }, input, { ...timing, deliverBy: null }, null, rt.clock.now())
   })
 }
 
@@ -120,17 +137,22 @@ export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones:
   })
 }
 
+/** The account whose broadcast was started last. In memory: after a restart, turns begin with the first account. */
+const rotation = { lastAccount: 0 }
+
 /**
- * Starts the scheduled broadcast that has been due the longest; returns false if none is due. Its row is locked, so
- * another worker starts the next one. A broadcast that starts later than its list allows is cancelled instead.
+ * Starts a scheduled broadcast that is due; returns false if none is. Accounts take turns; of an account, the broadcast
+ * that has been due the longest starts first. Its row is locked, so another worker starts the next one. A broadcast that
+ * starts later than its list allows is cancelled instead.
  */
 export const startDue = manyMessages<SweepRt>({
   sweep: 'start',
   work: (rt, only, claimed) =>
     rt.db.tx(async (tx) => {
       const now = rt.clock.now()
-      const due = await claimDue(tx, now, only)
+      const due = await claimDue(tx, now, only, rotation.lastAccount)
       if (!due) return false
+      rotation.lastAccount = due.accountId
       claimed([due.id])
       await startOrCancel(tx, due, now)
       return true

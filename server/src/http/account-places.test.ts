@@ -1,0 +1,56 @@
+import type { FastifyInstance } from 'fastify'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type ApiCaller, makeCaller } from '../../test/api.ts'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { makeApp } from './app.ts'
+
+// The pool of these tests has eight connections, and the default is five requests of an account at a time.
+
+let database: TestDatabase
+let app: FastifyInstance
+let hostile: ApiCaller
+let other: ApiCaller
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  app = await makeApp(makeRuntime(database))
+  hostile = await makeCaller(database.db, app)
+  other = await makeCaller(database.db, app)
+})
+afterEach(async () => {
+  await app.close()
+  await database.close()
+})
+
+test('slow requests of one account leave database connections to others, and end with a 429', async () => {
+  const calls = await database.db.tx(async (tx) => {
+    // each request reads this table first, with one statement
+    await tx.exec('lock', 'lock table lists in access exclusive mode')
+    const calls = Array.from({ length: 230 }, () => hostile.get('/lists/1/webhooks'))
+    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await waitFor(async () => (await database.db.exec('waiting', waiting)) === 5)
+    const rejected = await Promise.race(calls)
+    expect(rejected).toMatchObject({ status: 429, body: { code: 'too_many_requests_at_once' } })
+    expect(rejected.headers['retry-after']).toBe('1')
+    expect((await other.get('/api_keys')).status).toBe(200)
+    expect(await database.db.exec('waiting', waiting)).toBe(5)
+    return calls
+  })
+  const statuses = (await Promise.all(calls)).map(({ status }) => status)
+  expect(statuses.filter((status) => status === 404)).toHaveLength(205)
+  expect(statuses.filter((status) => status === 429)).toHaveLength(25)
+})
+
+test('places are free again after errors, rejected bodies and replays', async () => {
+  const attempts = Array.from({ length: 12 }, (_, n) => [
+    hostile.get('/lists/999999'),
+    hostile.post('/lists', { list: {} }),
+    hostile.post('/lists', { list: { name: 'Same' } }, { headers: { 'idempotency-key': `key ${n % 3}` } }),
+    hostile.post('/lists', { list: { name: 'Same' } }, { headers: { 'idempotency-key': 'ä' } }),
+  ])
+  await Promise.all(attempts.flat())
+  // a place that is not free would make these wait for ten seconds
+  for (let n = 0; n < 5; n++) expect((await hostile.get('/accounts/me')).status).toBe(200)
+})

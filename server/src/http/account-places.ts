@@ -1,0 +1,52 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { errors } from '../errors.ts'
+import { FairPlaces } from '../lib/fair-places.ts'
+
+const maxWaiting = 200
+const maxWaitMs = 10_000
+
+/** Number of places of all accounts, in accounts. */
+export const accountsAtOnce = 2
+
+/**
+ * Handles at most `perAccount` requests of an account at a time, because each may use two database connections. Others
+ * wait, up to ten seconds, and the accounts that wait take turns; then the response is a 429. A request has its place until
+ * its handler has ended, even if its client disconnects. Uploads have places of their own. `releaseOnSend` must be called
+ * after all hooks that use the database when a response is sent.
+ */
+export function useAccountPlaces(app: FastifyInstance, perAccount: number) {
+  const places = new FairPlaces({ total: accountsAtOnce * perAccount, perParty: perAccount, maxWaiting, maxWaitMs })
+  app.decorateRequest('hasPlace', false)
+
+  app.addHook('preHandler', (req, reply, done) => {
+    if (req.routeOptions.config.upload) return done()
+    if (places.tryTake(req.account.id)) {
+      req.hasPlace = true
+      return done()
+    }
+    const disconnected = new AbortController()
+    const abort = () => disconnected.abort()
+    reply.raw.once('close', abort)
+    places.take(req.account.id, disconnected.signal).then((taken) => {
+      reply.raw.off('close', abort)
+      req.hasPlace = taken
+      if (taken) return done()
+      reply.header('retry-after', 1)
+      done(errors.tooManyAtOnce(perAccount))
+    })
+  })
+
+  const release = (req: FastifyRequest) => {
+    if (!req.hasPlace) return
+    req.hasPlace = false
+    places.release(req.account.id)
+  }
+
+  return {
+    releaseOnSend() {
+      app.addHook('onSend', async (req) => release(req))
+      // if a hook failed before that
+      app.addHook('onResponse', async (req) => release(req))
+    },
+  }
+}

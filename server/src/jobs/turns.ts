@@ -1,0 +1,129 @@
+import type { Db } from '../db/db.ts'
+import { isRaceLost } from '../db/pg-errors.ts'
+import type { Runtime } from '../runtime.ts'
+import { enqueue, type Job, type JobOptions } from './jobs.ts'
+
+// Work that accounts queue, such as imports, is done in turns: one slice for one account, then one for the next account
+// that has work. A job only announces that there is work; a run takes turns for all accounts, whoever enqueued it.
+
+/** A unit of work of an account; `failures` is the number of consecutive turns that failed. */
+export type AccountWork = { id: number; failures: number }
+
+/** The statements and rules of one kind of work. "Due" must mean the same in both statements. */
+export type TurnQueue<W extends AccountWork> = {
+  name: string
+  /** Returns the account with due work whose id follows `after`, or the first such account if there is none. */
+  nextAccount(db: Db, after: number, now: Date): Promise<number | undefined>
+  /** Returns the oldest due work of an account. The transaction is the only one that works on this account's queue. */
+  claim(tx: Db, accountId: number, now: Date): Promise<W | undefined>
+  /** Does one slice of the work, moves its cursor or ends it, and sets its `failures` to 0, all in `tx`. */
+  apply(tx: Db, rt: Runtime, work: W): Promise<void>
+  /** Sets the `failures` of work whose turn failed, and the time from which it is due again. */
+  postpone(tx: Db, work: W, failures: number, until: Date): Promise<unknown>
+  /** Ends work whose turn has failed for the last time, so that it no longer blocks the account's other work. */
+  giveUp(tx: Db, rt: Runtime, work: W): Promise<unknown>
+  options?: Pick<JobOptions, 'concurrency'> & {
+    /** Failed turns after which work is given up; default 20, about 15 minutes with the growing delays. */
+    maxFailures?: number
+    /** Whether a turn is repeated at once after this error, because another transaction interfered. */
+    isRace?(error: unknown): boolean
+  }
+}
+
+/** Time after which a run ends and is enqueued again, far below the time limit of jobs. */
+const maxRunMs = 60_000
+const maxAttempts = 10
+
+/**
+ * Builds the job of a queue. An account has at most one turn at a time, over all workers, so a queue with a concurrency
+ * of two serves others even during the longest slice of one account. Each turn is one transaction with its cursor, so a
+ * killed worker loses at most a turn, and its locks end with its session.
+ */
+export function turnsJob<W extends AccountWork>(queue: TurnQueue<W>): Job {
+  // in memory: after a restart the turns begin with the first account again, which harms nobody
+  const rotation = { lastAccount: 0 }
+  return {
+    name: queue.name,
+    options: { concurrency: queue.options?.concurrency ?? 2 },
+    async run(rt, _payload, signal) {
+      const endAt = performance.now() + maxRunMs
+      do signal.throwIfAborted()
+      while ((await takeTurn(rt, queue, rotation)) && performance.now() < endAt)
+      if (performance.now() >= endAt) await enqueue(rt.db, queue.name, {})
+    },
+  }
+}
+
+/** Announces work to the workers, in the transaction that queues it. */
+export function announceWork(tx: Db, queueName: string): Promise<void> {
+  return enqueue(tx, queueName, {})
+}
+
+/** Takes the turn of the next account with due work that has no turn now; returns false if there is none. */
+export async function takeTurn<W extends AccountWork>(
+  rt: Runtime,
+  queue: TurnQueue<W>,
+  rotation: { lastAccount: number },
+): Promise<boolean> {
+  for (const busy = new Set<number>(); ; ) {
+    const accountId = await queue.nextAccount(rt.db, rotation.lastAccount, rt.clock.now())
+    if (accountId === undefined || busy.has(accountId)) return false
+    rotation.lastAccount = accountId
+    if (await takeTurnOf(rt, queue, accountId)) return true
+    busy.add(accountId)
+  }
+}
+
+/** Does one slice of the account's oldest due work; returns false if it has none, or another worker has its turn. */
+async function takeTurnOf<W extends AccountWork>(
+  rt: Runtime,
+  queue: TurnQueue<W>,
+  accountId: number,
+): Promise<boolean> {
+  const isRace = queue.options?.isRace ?? (() => false)
+  for (let attempt = 1; ; attempt++) {
+    let work: W | undefined
+    try {
+      return await rt.db.tx(async (tx) => {
+        if (!(await lockTurn(tx, queue.name, accountId))) return false
+        work = await queue.claim(tx, accountId, rt.clock.now())
+        if (work) await queue.apply(tx, rt, work)
+        return work !== undefined
+      })
+    } catch (error) {
+      if (work === undefined) throw error
+      if (attempt < maxAttempts && (isRaceLost(error) || isRace(error))) continue
+      // an error that looks like a lost database may be caused by this work: only a failure to record it is an outage
+      await recordFailure(rt, queue, { work, accountId, error })
+      return true
+    }
+  }
+}
+
+async function recordFailure<W extends AccountWork>(
+  rt: Runtime,
+  queue: TurnQueue<W>,
+  { work, accountId, error }: { work: W; accountId: number; error: unknown },
+): Promise<void> {
+  const failures = work.failures + 1
+  const isLast = failures > (queue.options?.maxFailures ?? 20)
+  const delaySeconds = Math.min(2 ** work.failures, 60)
+  await rt.db.tx(async (tx) => {
+    if (isLast) await queue.giveUp(tx, rt, work)
+    else await queue.postpone(tx, work, failures, new Date(rt.clock.now().getTime() + delaySeconds * 1_000))
+    await enqueue(tx, queue.name, {}, isLast ? {} : { startAfterSeconds: delaySeconds })
+  })
+  const fields = { err: error, job: queue.name, account: accountId, id: work.id, attempt: failures }
+  if (isLast) rt.log.error(fields, 'work given up after its last attempt')
+  else rt.log.warn(fields, 'turn failed, retrying')
+}
+
+/** Locks the account's turn until the end of the transaction; returns false if another transaction has it. */
+async function lockTurn(tx: Db, queueName: string, accountId: number): Promise<boolean> {
+  const { locked } = await tx.one<{ locked: boolean }>(
+    'lock_turn',
+    /* sql */ `select pg_try_advisory_xact_lock(hashtextextended($1, $2)) as locked`,
+    [`turns ${queueName}`, accountId],
+  )
+  return locked
+}
