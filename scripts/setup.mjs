@@ -20,7 +20,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const at = (...parts) => join(root, ...parts)
-const servesConsole = ['start', 'role'].includes(process.argv[2])
+const needsConsole = ['start', 'role', 'test'].includes(process.argv[2]) && existsSync(at('console', 'index.html'))
 
 const lockFile = at('package-lock.json')
 const installStamp = at('node_modules', '.carillon-install')
@@ -39,14 +39,14 @@ async function main() {
   const release = await acquireLock()
   try {
     if (!isInstalled()) await install()
-    if (servesConsole && !isBuilt()) await build()
+    if (needsConsole && !isBuilt()) await build()
   } finally {
     release()
   }
 }
 
 function isReady() {
-  return isInstalled() && (!servesConsole || isBuilt())
+  return isInstalled() && (!needsConsole || isBuilt())
 }
 
 // ── packages ──
