@@ -43,6 +43,18 @@ test('slow requests of one account leave database connections to others, and end
   expect(statuses.filter((status) => status === 429)).toHaveLength(25)
 })
 
+test('a subscriber is read without a place', async () => {
+  const calls = await database.db.tx(async (tx) => {
+    await tx.exec('lock', 'lock table short_codes in access exclusive mode')
+    const calls = Array.from({ length: 5 }, () => hostile.get('/shortcodes'))
+    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await waitFor(async () => (await database.db.exec('waiting', waiting)) === 5)
+    expect((await hostile.get('/lists/999999/subscribers/2065550100')).status).toBe(404)
+    return calls
+  })
+  for (const { status } of await Promise.all(calls)) expect(status).toBe(200)
+})
+
 test('places are free again after errors, rejected bodies and replays', async () => {
   const attempts = Array.from({ length: 12 }, (_, n) => [
     hostile.get('/lists/999999'),

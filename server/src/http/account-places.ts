@@ -11,7 +11,7 @@ export const accountsAtOnce = 2
 /**
  * Handles at most `perAccount` requests of an account at a time, because each may use two database connections. Others
  * wait, up to ten seconds, and the accounts that wait take turns; then the response is a 429. A request has its place until
- * its handler has ended, even if its client disconnects. Uploads have places of their own. `releaseOnSend` must be called
+ * its handler has ended, even if its client disconnects. Uploads have places of their own, and batched reads need none. `releaseOnSend` must be called
  * after all hooks that use the database when a response is sent.
  */
 export function useAccountPlaces(app: FastifyInstance, perAccount: number) {
@@ -19,7 +19,8 @@ export function useAccountPlaces(app: FastifyInstance, perAccount: number) {
   app.decorateRequest('hasPlace', false)
 
   app.addHook('preHandler', (req, reply, done) => {
-    if (req.routeOptions.config.upload) return done()
+    const { upload, batched } = req.routeOptions.config
+    if (upload || batched) return done()
     if (places.tryTake(req.account.id)) {
       req.hasPlace = true
       return done()

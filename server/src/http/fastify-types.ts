@@ -26,6 +26,8 @@ declare module 'fastify' {
     sends?: boolean
     /** Paths in the response, such as `api_key.key`, that are not stored for a replay. */
     secrets?: string[]
+    /** The only statement of the handler is shared with other requests (`db/batched-read.ts`), so it needs no place. */
+    batched?: boolean
     /** The body is a stream that the handler reads. */
     upload?: boolean
   }

@@ -90,6 +90,7 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/lists/:list_id/subscribers/:phone_number',
     {
+      config: { batched: true },
       schema: {
         operationId: 'getSubscriber',
         summary: 'Get a subscriber',
