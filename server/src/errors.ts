@@ -7,13 +7,16 @@ export class AppError extends Error {
   readonly code: string
   /** The errors of each field: `{ "list.name": ["can't be blank"] }`. */
   readonly details: Record<string, string[]> | undefined
+  /** Seconds after which the client may retry, for the header `Retry-After`. */
+  readonly retryAfterS: number | undefined
 
-  constructor(status: number, code: string, message: string, details?: Record<string, string[]>) {
+  constructor(status: number, code: string, message: string, details?: Record<string, string[]>, retryAfterS?: number) {
     super(message)
     this.name = 'AppError'
     this.status = status
     this.code = code
     this.details = details
+    this.retryAfterS = retryAfterS
   }
 }
 
@@ -50,7 +53,8 @@ export const errors = {
     new AppError(422, 'idempotency_key_reused', 'This Idempotency-Key was already used with a different request'),
   methodNotAllowed: () => new AppError(405, 'method_not_allowed', 'Method not allowed'),
   notAcceptable: () => new AppError(406, 'not_acceptable', 'Accept does not include application/json'),
-  uploadStalled: () => new AppError(408, 'upload_stalled', 'The upload stalled before it was complete'),
+  uploadStalled: () =>
+    new AppError(408, 'upload_stalled', 'The upload stalled, or was too slow, before it was complete'),
   uploadBroken: () => new AppError(400, 'upload_broken', 'The connection closed before the upload was complete'),
   bodyTooLarge: (limit: number) => new AppError(413, 'body_too_large', `Body is too large (maximum is ${limit} bytes)`),
   unsupportedMediaType: (accepted: string) =>

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { makeRuntime } from '../../test/runtime.ts'
-import { assertTiming, type Durations, leaseTiming, timing } from './timing.ts'
+import type { Durations } from '../lib/duration-rules.ts'
+import { assertTiming, leaseTiming, timing } from './timing.ts'
 
 const leaseMs = 5_000
 

@@ -1,3 +1,4 @@
+import { atMost, below, type DurationRule, type Durations, listBrokenRules } from '../lib/duration-rules.ts'
 import { MAX_REJECTED_RETRY_MS } from '../smpp/connector.ts'
 
 // All durations of the gateway with their reasons, and the inequalities between them. A change that would break a promise of
@@ -146,8 +147,6 @@ export const timing = {
   releaseMaxMs: 1_250,
 } as const
 
-export type Durations = Readonly<Record<string, number | readonly number[]>>
-
 /** Durations that are decided elsewhere: by the promises of docs/architecture.md, by SMPP, and by other processes. */
 const externalDurations: Durations = {
   second: 1_000,
@@ -167,17 +166,7 @@ const externalDurations: Durations = {
   stopMaxMs: 8_000,
 }
 
-type Rule = { sum: string[]; limit: string; isStrict: boolean; reason: string }
-
-const below = (sum: string, limit: string, reason: string): Rule => ({
-  sum: sum.split(' + '),
-  limit,
-  isStrict: true,
-  reason,
-})
-const atMost = (sum: string, limit: string, reason: string): Rule => ({ ...below(sum, limit, reason), isStrict: false })
-
-const rules: Rule[] = [
+const rules: DurationRule[] = [
   atMost('markFreshMs + staleWriteMs', 'second', 'B3: no text is written a second after an opt-out is in force'),
   atMost('slowMarkMs + slowMarkMs', 'markFreshMs', 'a mark of twice the limit must still be usable'),
   atMost('waitMaxMs', 'markFreshMs', 'a text that waits longer must be marked again'),
@@ -267,22 +256,7 @@ export function leaseTiming(leaseMs: number): { reserveMs: number; renewEveryMs:
 
 /** Throws an error that names every inequality which these durations, or a lease of this length, break. */
 export function assertTiming(durations: Durations, leaseMs: number): void {
-  const values: Record<string, number> = {}
-  for (const [name, value] of Object.entries({ ...externalDurations, ...durations })) {
-    if (typeof value === 'number') values[name] = value
-    else for (const [n, each] of value.entries()) values[`${name}[${n}]`] = each
-  }
-  const msOf = (name: string) => values[name] ?? Number.NaN
-  const format = (name: string) => `${name} (${msOf(name)} ms)`
-  const faults = rules
-    .filter(({ sum, limit, isStrict }) => {
-      const total = sum.reduce((ms, name) => ms + msOf(name), 0)
-      // written so that a name without a value breaks its rule
-      return !(isStrict ? total < msOf(limit) : total <= msOf(limit))
-    })
-    .map(({ sum, limit, isStrict, reason }) => {
-      return `${sum.map(format).join(' + ')} must be ${isStrict ? 'below' : 'at most'} ${format(limit)}: ${reason}`
-    })
+  const faults = listBrokenRules({ ...externalDurations, ...durations }, rules)
   const { reserveMs, renewEveryMs } = leaseTiming(leaseMs)
   if (!(reserveMs + 2 * renewEveryMs < leaseMs)) {
     faults.push(`CARILLON_LEASE_MS (${leaseMs} ms) is too short to be renewed twice before its reserve begins`)

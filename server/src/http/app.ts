@@ -58,12 +58,13 @@ import { usePatch } from './patch.ts'
 import { useRateLimit } from './rate-limit.ts'
 import { setResponseHeaders, useResponseHeaders } from './response-headers.ts'
 import { useAccept, useNotFound } from './routing-errors.ts'
+import { assertHttpTiming, type HttpTiming, timing } from './timing.ts'
 import { useOriginCheck } from './web-pages.ts'
 
 const bodyLimit = 1_000_000
 
 /** Returns the api role's HTTP server, ready to listen or to receive injected requests; only requests access the database. */
-export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
+export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Promise<FastifyInstance> {
   const { trustedProxies } = rt.config.http
   const app = Fastify({
     loggerInstance: rt.log as FastifyBaseLogger,
@@ -99,6 +100,7 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
   })
   const scope = requestScope(rt.db)
   app.decorate('rt', { ...rt, db: scope.db })
+  app.decorate('timing', durations)
   // not fast-json-stringify, which would drop unknown keys and convert null: the types check responses, presenters pick keys
   app.setSerializerCompiler(() => JSON.stringify)
   useErrorHandler(app)
@@ -158,6 +160,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
 
 /** Listens on the configured address; `stop` resolves when the running requests have ended. */
 export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Promise<void> }> {
+  assertHttpTiming(timing)
   const app = await makeApp(rt)
   await app.listen({ host: rt.config.http.host, port: rt.config.http.port })
   const { port } = app.server.address() as AddressInfo

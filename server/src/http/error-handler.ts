@@ -20,9 +20,13 @@ export function useErrorHandler(app: FastifyInstance) {
   })
 }
 
-/** Sends an error in the contract's envelope, a 405 with `Allow`; clients may retry a 503 or 409 after one second. */
+/**
+ * Sends an error in the contract's envelope, a 405 with `Allow`; clients may retry a 503 or 409 after one second, or the time of
+ * the error.
+ */
 export function sendError(error: AppError, req: FastifyRequest, reply: FastifyReply) {
-  if (error.status === 503 || error.status === 409) reply.header('retry-after', 1)
+  const retryAfterS = error.retryAfterS ?? (error.status === 503 || error.status === 409 ? 1 : undefined)
+  if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS)
   if (error.status === 405) reply.header('allow', req.server.pathMethods.of(req.url).join(', '))
   return reply
     .code(error.status)

@@ -2,6 +2,7 @@ import type { Hash } from 'node:crypto'
 import type { Runtime } from '../runtime.ts'
 import type { Caller } from './auth.ts'
 import type { PathMethods } from './path-methods.ts'
+import type { HttpTiming } from './timing.ts'
 
 // Our additions to Fastify's types.
 
@@ -9,6 +10,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     rt: Runtime
     pathMethods: PathMethods
+    /** The time limits of the server. */
+    timing: HttpTiming
   }
   interface FastifyRequest {
     /** The account of the request's key; set on every path below /api/v2. */

@@ -3,7 +3,8 @@ import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Db } from '../db/db.ts'
 import { type RequestScope, RequestTransaction } from '../db/request-transaction.ts'
-import { errors } from '../errors.ts'
+import { AppError, errors } from '../errors.ts'
+import { type BodyPace, readSteadily } from '../lib/steady-body.ts'
 import {
   claimKey,
   findKey,
@@ -14,6 +15,7 @@ import {
   renewClaim,
   storeResponse,
 } from './idempotency.queries.ts'
+import { uploadPace } from './timing.ts'
 
 // A POST with an Idempotency-Key is processed once, even if it is sent several times. Its effect and its response commit in
 // one transaction before the response is sent: a crash leaves both or neither, so the next attempt either gets the stored
@@ -21,9 +23,6 @@ import {
 
 const lifetimeMs = 24 * 3_600_000
 const maxKeyLength = 255
-
-/** Time without bytes after which an upload is rejected as stalled. */
-const uploadTimeoutMs = 30_000
 
 type Run = { claim: KeyClaim; transaction: RequestTransaction; renewing: NodeJS.Timeout }
 
@@ -122,27 +121,20 @@ async function checkSameRequest(req: FastifyRequest, claim: KeyClaim, known: Kno
   if (!known.requestHash.equals(claim.requestHash)) throw errors.idempotencyKeyReused()
   if (known.status === null) throw errors.idempotencyKeyBusy()
   if (isUpload(req)) {
-    const hash = await hashUpload(req.body as Readable)
+    const hash = await hashUpload(req.body as Readable, uploadPace(req.server.timing))
     if (!known.bodyHash?.equals(hash)) throw errors.idempotencyKeyReused()
   }
   return known
 }
 
-function hashUpload(body: Readable): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const hash = createHash('sha256')
-    const timer = setTimeout(() => reject(errors.uploadStalled()), uploadTimeoutMs)
-    body.on('data', (bytes: Buffer) => {
-      hash.update(bytes)
-      timer.refresh()
-    })
-    body.on('end', () => resolve(hash.digest()))
-    body.on('error', () => reject(errors.uploadBroken()))
-    body.on('close', () => {
-      clearTimeout(timer)
-      reject(errors.uploadBroken())
-    })
-  })
+async function hashUpload(body: Readable, pace: BodyPace): Promise<Buffer> {
+  const hash = createHash('sha256')
+  try {
+    for await (const bytes of readSteadily(body, pace, errors.uploadStalled)) hash.update(bytes)
+  } catch (error) {
+    throw error instanceof AppError ? error : errors.uploadBroken()
+  }
+  return hash.digest()
 }
 
 function replay(req: FastifyRequest, reply: FastifyReply, { status, body }: KnownKey) {

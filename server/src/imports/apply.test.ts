@@ -205,10 +205,17 @@ test('an import that cannot be applied fails, and its rows are deleted', async (
   expect(await applyNextSlice(rt, id)).toBe(false)
 })
 
-test('a client that stops sending is disconnected, and nothing is stored', async () => {
+test.each([
+  ['stops sending', 0],
+  ['sends a byte now and then', 5],
+])('a client that %s gets a 408, and nothing is stored', async (_what, pauseMs) => {
   const body = new Readable({ read() {} })
   body.push('phone,first_name\n2062000101,Ana\n')
-  await expect(receiveImport(rt, makeUpload(body), 50)).rejects.toMatchObject({ status: 408, code: 'upload_stalled' })
+  const dripping = pauseMs > 0 ? setInterval(() => body.push('2'), pauseMs) : undefined
+  const pace = { graceMs: 100, bytesPerSecond: 2_000, maxMs: 60_000 }
+  const stalled = { status: 408, code: 'upload_stalled' }
+  await expect(receiveImport(rt, makeUpload(body), pace)).rejects.toMatchObject(stalled)
+  clearInterval(dripping)
   const { count } = await database.db.one<{ count: number }>('count', 'select count(*) as count from imports')
   expect(count).toBe(0)
 })

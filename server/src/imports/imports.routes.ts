@@ -5,6 +5,7 @@ import { errors } from '../errors.ts'
 import { drainRequest } from '../http/drain-request.ts'
 import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
+import { uploadPace } from '../http/timing.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { listSkips, listWarnings } from './imports.queries.ts'
@@ -108,7 +109,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           202: ImportQueuedResponse,
           404: errorResponse('No such list on this account.'),
-          408: errorResponse('The upload stalled before it was complete.'),
+          408: errorResponse('The upload stalled, or was too slow, before it was complete; nothing is stored.'),
           415: errorResponse(`Content-Type is not ${accepted}, or Content-Encoding is neither gzip nor identity.`),
           422: errorResponse('The file is malformed; the error has the line number.'),
           ...commonErrors,
@@ -124,19 +125,20 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
       const { source = null, unknown_columns: unknownColumns = 'reject' } = req.query
       const columns = readColumns(req.query.columns)
       await getList(rt.db, req.account.id, listId)
+      const upload = {
+        accountId: req.account.id,
+        listId,
+        apiKeyId: req.apiKey.id,
+        format,
+        charset,
+        columns,
+        unknownColumns,
+        source: source || null,
+        body: req.body as Readable,
+        onBytes: (bytes: Buffer) => void req.uploadHash?.update(bytes),
+      }
       const { id } = await gate.run(() =>
-        receiveImport(rt, {
-          accountId: req.account.id,
-          listId,
-          apiKeyId: req.apiKey.id,
-          format,
-          charset,
-          columns,
-          unknownColumns,
-          source: source || null,
-          body: req.body as Readable,
-          onBytes: (bytes) => req.uploadHash?.update(bytes),
-        }).catch((error) => {
+        receiveImport(rt, upload, uploadPace(app.timing)).catch((error) => {
           throw req.raw.errored ? errors.uploadBroken() : error
         }),
       )

@@ -10,6 +10,7 @@ import { errors } from '../errors.ts'
 import { announceWork } from '../jobs/turns.ts'
 import { EventLoopTurns } from '../lib/event-loop-turns.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
+import { anyPace, type BodyPace, readSteadily } from '../lib/steady-body.ts'
 import { getList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
 import type { ColumnMapping, FieldColumn } from './columns.ts'
@@ -50,9 +51,6 @@ export const sliceRows = 5_000
 const largestPiece = 16_384
 const stepsPerTurn = 500_000
 
-/** Maximum time between two chunks of an upload, so that a stalled client does not block a transaction and the upload gate. */
-const uploadTimeoutMs = 30_000
-
 export type Upload = {
   accountId: number
   listId: number
@@ -71,10 +69,10 @@ export type Upload = {
 
 /**
  * Stores a file and enqueues its application; when it returns, every row is durable. Throws a 422 with the line for a
- * malformed file, and a 408 after `timeoutMs` without bytes. It is one transaction, so a malformed or interrupted upload
+ * malformed file, and a 408 if the client is slower than the pace. It is one transaction, so a malformed or interrupted upload
  * stores nothing. The file is never entirely in memory, because COPY applies backpressure to the sender.
  */
-export async function receiveImport(rt: Runtime, upload: Upload, timeoutMs = uploadTimeoutMs): Promise<{ id: number }> {
+export async function receiveImport(rt: Runtime, upload: Upload, pace = anyPace): Promise<{ id: number }> {
   const { accountId, listId, columns, unknownColumns } = upload
   const { rejectsUnreadable } = await getList(rt.db, accountId, listId)
   const limit = rt.config.caps.open_imports
@@ -88,7 +86,7 @@ export async function receiveImport(rt: Runtime, upload: Upload, timeoutMs = upl
     const dateCounts = new DateCounts(rt.clock.now())
     const rows = new StagedRows({ fields: customFields, dateCounts }, rejectsUnreadable)
     const pieceBytes = await preparePieces(customFields)
-    const { sample, bytes } = await openFile(readWithTimeout(upload, timeoutMs), { ...upload, pieceBytes })
+    const { sample, bytes } = await openFile(observed(upload, pace), { ...upload, pieceBytes })
     const isJson = upload.format === 'ndjson' || /^\s*\{\s*"/.test(sample)
     const reader = (isJson ? readNdjson : readCsv)(rows, { unknownColumns, customFields, columns, sample, dateCounts })
     await stage(tx, id, bytes, reader, rows)
@@ -126,36 +124,10 @@ async function stage(tx: Db, importId: number, body: AsyncIterable<Buffer>, read
   })
 }
 
-/**
- * Yields the body's bytes. It does not destroy the body when the consumer stops early: a pipeline would, and would thereby
- * close the socket that the error response needs.
- */
-async function* readWithTimeout({ body, onBytes }: Upload, timeoutMs: number): AsyncGenerator<Buffer> {
-  const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false })
-  let waiting = false
-  try {
-    for (;;) {
-      waiting = true
-      const { done, value } = await within(timeoutMs, chunks.next())
-      waiting = false
-      if (done) return
-      onBytes?.(value)
-      yield value
-    }
-  } finally {
-    if (!waiting) await chunks.return?.()
-  }
-}
-
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(errors.uploadStalled()), ms)
-  })
-  try {
-    return await Promise.race([work, timeout])
-  } finally {
-    clearTimeout(timer)
+async function* observed({ body, onBytes }: Upload, pace: BodyPace): AsyncGenerator<Buffer> {
+  for await (const chunk of readSteadily(body, pace, errors.uploadStalled)) {
+    onBytes?.(chunk)
+    yield chunk
   }
 }
 

@@ -1,0 +1,44 @@
+import { below, type DurationRule, type Durations, listBrokenRules } from '../lib/duration-rules.ts'
+import type { BodyPace } from '../lib/steady-body.ts'
+
+// All time limits of the api's HTTP server with their reasons, and the inequalities between them. Without a limit, a client
+// that is slow on purpose uses a connection, memory or a place for as long as it likes.
+
+/** All values are in milliseconds. */
+export const timing = {
+  // ---- uploads ---------------------------------------------------------------------------------------------------
+  /** An upload may pause this long; the time that its client needs at the minimum rate does not count. */
+  uploadGraceMs: 20_000,
+  /** Time limit of a whole upload: 8 GB at 10 Mbit/s. */
+  uploadMaxMs: 2 * 3_600_000,
+}
+
+export type HttpTiming = typeof timing
+
+/** Minimum rate of an upload, in bytes per second: a tenth of the slowest mobile network in use (EDGE). */
+const minUploadBytesPerSecond = 2_000
+
+/** Returns the pace of uploads with these time limits. */
+export function uploadPace({ uploadGraceMs, uploadMaxMs }: HttpTiming): BodyPace {
+  return { graceMs: uploadGraceMs, bytesPerSecond: minUploadBytesPerSecond, maxMs: uploadMaxMs }
+}
+
+/** Durations that are decided elsewhere: by docs/proxy/nginx.conf and by usual clients. */
+const externalDurations: Durations = {
+  /** nginx's `client_body_timeout` for uploads: time between two reads of a body. */
+  proxyUploadPauseMs: 60_000,
+  /** Time for which the response to an `Idempotency-Key` is stored. */
+  idempotencyKeyMs: 24 * 3_600_000,
+}
+
+const rules: DurationRule[] = [
+  below('uploadGraceMs', 'proxyUploadPauseMs', 'a client behind the proxy gets the 408 of Carillon'),
+  below('uploadGraceMs', 'uploadMaxMs', 'a pause is shorter than the upload'),
+  below('uploadMaxMs', 'idempotencyKeyMs', 'a repeated upload finds its key'),
+]
+
+/** Throws an error that names every inequality which these durations break. */
+export function assertHttpTiming(durations: Durations): void {
+  const faults = listBrokenRules({ ...externalDurations, ...durations }, rules)
+  if (faults.length > 0) throw new Error(`inconsistent HTTP timing: ${faults.join('; ')}`)
+}
