@@ -6,6 +6,7 @@ import { migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
 import { OperatorError } from '../errors.ts'
 import { installJobs } from '../jobs/boss.ts'
+import { loggableError } from '../lib/loggable-error.ts'
 import { assertMode } from './mode.ts'
 
 // Migrates the database of DATABASE_URL and sets the mode of a new database, for installations without a supervisor.
@@ -23,6 +24,6 @@ try {
   }
   console.log(ran.length > 0 ? `Migrated: ${ran.join(', ')}` : 'The database is up to date.')
 } catch (e) {
-  console.error(e instanceof ConfigError || e instanceof OperatorError ? e.message : e)
+  console.error(e instanceof ConfigError || e instanceof OperatorError ? e.message : loggableError(e))
   process.exitCode = 1
 }

@@ -1,4 +1,4 @@
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import { type Config, ConfigError, readEnv } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { poolDb } from '../db/db.ts'
@@ -6,6 +6,8 @@ import { idleTransactionTimeout, makePool } from '../db/pool.ts'
 import { OperatorError } from '../errors.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
+import { privateUmask } from '../supervisor/private-files.ts'
+import { makeLogger } from '../system/logger.ts'
 import { Metrics, measureProcess } from '../system/metrics.ts'
 import { assertMode } from './mode.ts'
 import { warnOfPrivileges } from './privileges.ts'
@@ -59,14 +61,11 @@ export async function runProcess(
   name: string,
   start: (given: { config: Config; log: Logger }) => Promise<RunningRole>,
 ): Promise<void> {
+  process.umask(privateUmask)
   const isSupervised = process.send !== undefined
   if (!isSupervised) loadEnvFileIfPresent()
   const config = readConfig()
-  const log = pino({
-    level: config.logLevel,
-    base: { pid: process.pid, role: name },
-    timestamp: pino.stdTimeFunctions.isoTime,
-  })
+  const log = makeLogger({ pid: process.pid, role: name }, config.logLevel)
 
   let running: RunningRole | undefined
   let stopping = false

@@ -1,6 +1,7 @@
 import { ConfigError, readEnv } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { OperatorError } from '../errors.ts'
+import { loggableError } from '../lib/loggable-error.ts'
 import { supervise } from '../supervisor/supervisor.ts'
 import { prepareDatabase } from './prepare.ts'
 
@@ -17,6 +18,6 @@ try {
   process.exit(0)
 } catch (e) {
   const isExpected = e instanceof ConfigError || e instanceof OperatorError
-  console.error(isExpected ? `\n${e.message}\n` : e)
+  console.error(isExpected ? `\n${e.message}\n` : loggableError(e))
   process.exit(1)
 }

@@ -1,16 +1,18 @@
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ApiCaller, basic, type Method, readResponse, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { readEnv } from '../config/config.ts'
 import type { Db } from '../db/db.ts'
+import { makeLogger } from '../system/logger.ts'
 import { makeApp, startApi } from './app.ts'
 
 const log: string[] = []
-const api = useApi({ log: pino({ level: 'trace' }, { write: (line: string) => void log.push(line) }) as never })
+const api = useApi({
+  log: makeLogger({ role: 'api' }, 'trace', { write: (line: string) => void log.push(line) }) as never,
+})
 
 const call: ApiCaller['send'] = (...request) => api.owner.send(...request)
 
@@ -173,7 +175,7 @@ describe('a form', () => {
 describe('after a database error, the API', () => {
   async function responseTo(error: Error) {
     const lines: string[] = []
-    const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) })
+    const logger = makeLogger({ role: 'api' }, 'info', { write: (line: string) => void lines.push(line) })
     const fail = () => Promise.reject(error)
     const db: Db = { many: fail, maybeOne: fail, one: fail, exec: fail, tx: fail, withClient: fail }
     const app = await makeApp(makeRuntime({ db, log: logger as never }))

@@ -1,5 +1,4 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import pg from 'pg'
 import { isBadValue, isDatabaseUnavailable, isRaceLost, violates } from '../db/pg-errors.ts'
 import { AppError, errors } from '../errors.ts'
 import { drainRequest } from './drain-request.ts'
@@ -10,7 +9,7 @@ import { detailsOf } from './validation.ts'
 export function useErrorHandler(app: FastifyInstance) {
   app.setErrorHandler((error: FastifyError, req, reply) => {
     const appError = toAppError(error, req)
-    if (appError.status >= 500) req.log.error({ err: loggable(error), route: req.routeOptions.url }, 'request failed')
+    if (appError.status >= 500) req.log.error({ err: error, route: req.routeOptions.url }, 'request failed')
     if (appError.status === 413) {
       // Fastify would close the connection, which most clients report instead of the response
       reply.removeHeader('connection')
@@ -65,11 +64,4 @@ function toValidationError(error: FastifyError, req: FastifyRequest): AppError {
   const notFound = notFoundOf(req.routeOptions.schema?.params, param) ?? errors.pathNotFound
   req.log.debug({ param }, 'malformed id in path')
   return notFound()
-}
-
-/** Returns an error without its message if PostgreSQL wrote it: such messages quote rows, which contain phone numbers. */
-function loggable(error: unknown) {
-  if (!(error instanceof pg.DatabaseError)) return error
-  const { name, code, severity, schema, table, column, constraint, routine, stack } = error
-  return { type: name, code, severity, schema, table, column, constraint, routine, stack: stack?.replace(/^.*\n/, '') }
 }

@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { isDatabaseUnavailable } from '../db/pg-errors.ts'
 import { idleTransactionTimeout, keepAlive, sessionOptions } from '../db/pool.ts'
 import { isDatabaseLost } from '../db/probe.ts'
+import { maskText } from '../lib/loggable-error.ts'
 import type { Runtime } from '../runtime.ts'
 import { bossOn, enqueue, type Job, queueOptions, type Schedule, schema } from './jobs.ts'
 
@@ -173,6 +174,6 @@ function makeReporter(log: Logger): Report {
     if (now - (loggedAt.get(key) ?? Number.NEGATIVE_INFINITY) < 10_000) return
     if (loggedAt.size > 100) loggedAt.clear()
     loggedAt.set(key, now)
-    log.warn({ source, fault: message }, 'job queue error')
+    log.warn({ source, fault: maskText(message) }, 'job queue error')
   }
 }

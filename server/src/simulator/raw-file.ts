@@ -37,8 +37,9 @@ export class RawFile {
   #lines = ''
 
   constructor(path: string) {
-    mkdirSync(dirname(path), { recursive: true })
-    this.#fd = openSync(path, 'a+')
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    // it contains phone numbers and texts
+    this.#fd = openSync(path, 'a+', 0o600)
     this.#size = fstatSync(this.#fd).size
     // a kill may have truncated the last line; it stays unchanged, and the next record starts on a new line
     if (this.#size > 0 && this.#lastByte() !== 0x0a) this.#lines = '\n'

@@ -39,9 +39,9 @@ export class SettledReceipts {
   startAt(offset: number, ids: Iterable<string>): void {
     this.close()
     this.#lines = ''
-    mkdirSync(dirname(this.#path), { recursive: true })
+    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
     const next = `${this.#path}.next`
-    const fd = openSync(next, 'w')
+    const fd = openSync(next, 'w', 0o600)
     this.#size = writeSync(fd, `${[offset, ...ids].join('\n')}\n`)
     renameSync(next, this.#path)
     this.#fd = fd

@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { OperatorError } from '../errors.ts'
+import { makeFilesPrivate, privateUmask } from './private-files.ts'
 import { identify, isRunning, killGroup, type ProcessId, waitUntilGone } from './processes.ts'
 import { secretKeyName } from './secret-key.ts'
 
@@ -33,11 +34,12 @@ export type DataDir = {
 type Lock = ProcessId & { watchdog?: ProcessId; children: ProcessId[] }
 
 /**
- * Opens and locks the data directory; creates it if it does not exist, and kills remaining processes of a killed instance.
- * Throws OperatorError if the directory contains other files, is in use, or has the other mode.
+ * Opens and locks the data directory; creates it if it does not exist, kills remaining processes of a killed instance, and
+ * makes existing files private. Throws OperatorError if the directory contains other files, is in use, or has the other mode.
  */
 export async function openDataDir(dataDir: string, mode: string, report: (line: string) => void): Promise<DataDir> {
   const path = makeDirectory(dataDir)
+  process.umask(privateUmask)
   checkMarker(path, mode)
   const lockFile = join(path, lockName)
   const me = identify(process.pid)
@@ -47,6 +49,8 @@ export async function openDataDir(dataDir: string, mode: string, report: (line: 
   if (!existsSync(marker)) writeFileAtomically(marker, `${JSON.stringify({ product, format, mode }, null, 2)}\n`)
   const logDir = join(path, 'log')
   mkdirSync(logDir, { recursive: true, mode: 0o700 })
+  const exposed = makeFilesPrivate(path)
+  if (exposed.length > 0) report(`Other accounts can use ${exposed.join(', ')}, and this account cannot change that.`)
   return {
     path,
     logDir,

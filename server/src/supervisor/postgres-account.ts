@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { postgresEnv } from '../config/environment.ts'
 import { OperatorError } from '../errors.ts'
 
 /** The operating-system account that PostgreSQL runs as; only root needs an account other than its own. */
@@ -52,7 +53,12 @@ function mayTraverse(account: OsAccount, directory: string): boolean {
 
 /** Returns whether the account can run this binary, which modes of libraries and noexec mounts may prevent. */
 export function canRun(account: OsAccount | undefined, binary: string): boolean {
-  const { status } = spawnSync(binary, ['--version'], { ...asAccount(account), stdio: 'ignore', timeout: 10_000 })
+  const { status } = spawnSync(binary, ['--version'], {
+    ...asAccount(account),
+    env: postgresEnv(),
+    stdio: 'ignore',
+    timeout: 10_000,
+  })
   return status === 0
 }
 

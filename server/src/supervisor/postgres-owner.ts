@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
+import { ownerSettings } from './postgres-settings.ts'
 
 // Two roles of the embedded PostgreSQL. The superuser exists for set-up and repairs; its password never leaves the data
 // directory's file. Everything that Carillon runs connects as the owner of its database, which can neither read files nor
@@ -28,8 +29,8 @@ export function writePassword(home: string, role: keyof typeof passwordFiles): s
 }
 
 /**
- * Creates the owner and its database if they do not exist, removes every privilege that the owner should not have, and
- * returns its password. A database of the superuser, from before the owner existed, gets the new owner.
+ * Creates the owner and its database if they do not exist, removes every privilege that the owner should not have, sets its
+ * settings, and returns its password. A database of the superuser, from before the owner existed, gets the new owner.
  */
 export async function ensureOwner(home: string, superuserUrlOf: (database: string) => string): Promise<string> {
   const password = readPassword(home, owner) || writePassword(home, owner)
@@ -44,6 +45,9 @@ export async function ensureOwner(home: string, superuserUrlOf: (database: strin
     const verb = rows[0]?.hasOwner ? 'alter' : 'create'
     const rights = 'nosuperuser nocreatedb nocreaterole noreplication nobypassrls login'
     await client.query(`${verb} role ${owner} ${rights} password ${pg.escapeLiteral(password)}`)
+    for (const [name, value] of Object.entries(ownerSettings)) {
+      await client.query(`alter role ${owner} set ${name} = '${value}'`)
+    }
     const databaseOwner = rows[0]?.databaseOwner
     if (!databaseOwner) {
       await client.query(`create database ${database} owner ${owner}`)

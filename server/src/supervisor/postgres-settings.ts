@@ -31,6 +31,20 @@ export const postgresSettings: Readonly<Record<string, string>> = {
   logging_collector: 'off', // stderr is our log file
   log_line_prefix: '%m [%p] ',
   log_checkpoints: 'off',
+  // no values of rows in the log: without DETAIL, CONTEXT and STATEMENT, which quote them
+  log_error_verbosity: 'terse',
+  log_min_error_statement: 'panic',
+  log_statement: 'none',
+  log_min_duration_statement: '-1',
+  log_parameter_max_length: '0',
+  log_parameter_max_length_on_error: '0',
   timezone: 'UTC',
   log_timezone: 'UTC',
 }
+
+/**
+ * Settings of the sessions of Carillon's database role. Errors of statements are not logged, because their messages quote
+ * values; the process that sent the statement logs the error without them. Errors of PostgreSQL's own processes, such as
+ * autovacuum, are logged.
+ */
+export const ownerSettings: Readonly<Record<string, string>> = { log_min_messages: 'log' }

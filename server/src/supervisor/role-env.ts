@@ -1,4 +1,8 @@
 import type { Config } from '../config/config.ts'
+import { databaseEnv, publicEnv } from '../config/environment.ts'
+import type { SettingName } from '../config/settings.ts'
+
+export type RoleName = 'api' | 'worker' | 'gateway' | 'simulator'
 
 /** Values for all roles that the supervisor determines when it starts. */
 export type RoleFacts = {
@@ -17,30 +21,52 @@ export type SimulatorFacts = { systemId: string; password: string; smppPort: num
 const sandboxQuery = 'window=100&binds=4'
 const anyPort = 2775 // a placeholder until the simulator has reported its port
 
-/** Returns the environment of the roles: the inherited one, with the values that the supervisor has determined. */
-export function roleEnv(inherited: NodeJS.ProcessEnv, facts: RoleFacts): NodeJS.ProcessEnv {
-  const determined = { ...common(facts), ...(facts.simulator ? simulated(facts.config, facts.simulator) : {}) }
-  const env: NodeJS.ProcessEnv = { ...inherited, ...determined }
-  for (const name of Object.keys(determined)) delete env[`${name}_FILE`] // setting both is a configuration error
+/** The secrets that each role uses; it gets no others. */
+const secretsOf: Record<RoleName, readonly SettingName[]> = {
+  // it tests connections, including that of CARILLON_SMPP_URL
+  api: ['DATABASE_URL', 'CARILLON_SECRET_KEY', 'CARILLON_SMPP_URL', 'CARILLON_LOOKUP_TOKEN', 'CARILLON_METRICS_TOKEN'],
+  worker: ['DATABASE_URL'],
+  gateway: ['DATABASE_URL', 'CARILLON_SECRET_KEY', 'CARILLON_SMPP_URL'],
+  // the credentials that it accepts
+  simulator: ['CARILLON_SMPP_URL'],
+}
+
+/**
+ * Returns the environment of a role: the variables of the system, the settings that are not secret, the secrets that it uses,
+ * and the values that the supervisor has determined.
+ */
+export function roleEnv(role: RoleName, inherited: NodeJS.ProcessEnv, facts: RoleFacts): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { ...publicEnv(inherited), ...locations(facts) }
+  if (facts.config.databaseUrl && secretsOf[role].includes('DATABASE_URL')) Object.assign(env, databaseEnv(inherited))
+  const determined: NodeJS.ProcessEnv = secrets(facts)
+  for (const name of secretsOf[role]) {
+    if (determined[name] !== undefined) env[name] = determined[name]
+    else for (const source of [name, `${name}_FILE`]) if (inherited[source]) env[source] = inherited[source]
+  }
   return env
 }
 
-function common({ port, databaseUrl, dataDir, secretKey }: RoleFacts) {
+function secrets({ config, databaseUrl, secretKey, simulator }: RoleFacts) {
   return {
-    CARILLON_PORT: String(port),
-    CARILLON_DATA_DIR: dataDir,
     DATABASE_URL: databaseUrl,
     CARILLON_SECRET_KEY: secretKey,
+    // unless the operator has set an SMSC on loopback
+    ...(simulator && !config.smpp ? { CARILLON_SMPP_URL: simulatorUrl(simulator) } : {}),
   }
 }
 
-function simulated(config: Config, { systemId, password, smppPort, controlPort }: SimulatorFacts) {
+function simulatorUrl({ systemId, password, smppPort }: SimulatorFacts): string {
+  return `smpp://${systemId}:${password}@127.0.0.1:${smppPort || anyPort}?${sandboxQuery}`
+}
+
+function locations({ port, dataDir, simulator }: RoleFacts) {
   return {
-    CARILLON_SIMULATOR_SMPP_PORT: String(smppPort),
-    CARILLON_SIMULATOR_PORT: String(controlPort),
-    ...(controlPort ? { CARILLON_SIMULATOR_URL: `http://127.0.0.1:${controlPort}` } : {}),
-    ...(config.smpp
-      ? {} // the operator has set an SMSC on loopback
-      : { CARILLON_SMPP_URL: `smpp://${systemId}:${password}@127.0.0.1:${smppPort || anyPort}?${sandboxQuery}` }),
+    CARILLON_PORT: String(port),
+    CARILLON_DATA_DIR: dataDir,
+    ...(simulator && {
+      CARILLON_SIMULATOR_SMPP_PORT: String(simulator.smppPort),
+      CARILLON_SIMULATOR_PORT: String(simulator.controlPort),
+      ...(simulator.controlPort ? { CARILLON_SIMULATOR_URL: `http://127.0.0.1:${simulator.controlPort}` } : {}),
+    }),
   }
 }

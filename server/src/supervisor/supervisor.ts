@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { type Logger, pino } from 'pino'
 import { type Config, listenUrl } from '../config/config.ts'
 import { OperatorError } from '../errors.ts'
+import { makeLogger } from '../system/logger.ts'
 import { renderBanner, type SandboxAccount } from './banner.ts'
 import { Child, type Ready } from './child.ts'
 import { type DataDir, openDataDir } from './data-dir.ts'
@@ -11,18 +12,18 @@ import { Database } from './database.ts'
 import type { Postgres } from './embedded-postgres.ts'
 import { openLog } from './log-file.ts'
 import { checkPort } from './port.ts'
-import { type RoleFacts, roleEnv } from './role-env.ts'
+import { type RoleFacts, type RoleName, roleEnv } from './role-env.ts'
 import { ensureSecretKey } from './secret-key.ts'
 import { WatchdogLink } from './watchdog-link.ts'
 
-export type RoleName = 'api' | 'worker' | 'gateway' | 'simulator'
+export type { RoleName } from './role-env.ts'
 
 /** The input of `prepare`. */
 export type Preparation = { config: Config; databaseUrl: string; dataDir: string; log: Logger }
 
 export type SupervisorOptions = {
   config: Config
-  /** The environment that the roles inherit. */
+  /** The environment from which the roles inherit. */
   env: NodeJS.ProcessEnv
   print: (line: string) => void
   /** Migrates the database and returns the sandbox's account. */
@@ -74,8 +75,9 @@ class Supervisor {
     const { config } = options
     this.#options = options
     this.#dir = dir
-    this.#log = pino(
-      { level: config.logLevel, base: { role: 'supervisor' }, timestamp: pino.stdTimeFunctions.isoTime },
+    this.#log = makeLogger(
+      { role: 'supervisor' },
+      config.logLevel,
       pino.destination({ dest: openLog(join(dir.logDir, 'supervisor.log')), sync: true }),
     )
     const { smppPort, controlPort } = config.simulator
@@ -154,7 +156,7 @@ class Supervisor {
       name,
       script: this.#options.scriptOf?.(name) ?? fileURLToPath(new URL(`../bin/${name}.ts`, import.meta.url)),
       logFile: join(this.#dir.logDir, `${name}.log`),
-      env: () => roleEnv(this.#options.env, this.#facts),
+      env: () => roleEnv(name, this.#options.env, this.#facts),
       report: (line) => this.#report(line),
       onChange: () => this.#setKillList(),
     })

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { publicEnv } from '../config/environment.ts'
 import { identify, type ProcessId } from './processes.ts'
 import type { KillList } from './watchdog.ts'
 
@@ -24,6 +25,7 @@ export class WatchdogLink {
   start() {
     // the list is an argument, too, because the supervisor may be killed before it writes to the pipe
     const watchdog = spawn(process.execPath, [script, JSON.stringify(this.#killList)], {
+      env: publicEnv(),
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
     })

@@ -4,12 +4,12 @@ import { createListOfMigrations } from '../../src/db/unfinished-restore.ts'
 import { OperatorError } from '../../src/errors.ts'
 import { type RoleName, supervise } from '../../src/supervisor/supervisor.ts'
 
-// bin/start.ts with stand-ins for the roles; CARILLON_TEST_GATEWAY names another stand-in for the gateway.
+// bin/start.ts with stand-ins for the roles; CARILLON_TEST_GATEWAY and CARILLON_TEST_SIMULATOR name others.
 const scripts: Record<RoleName, string> = {
   api: 'api.ts',
   worker: 'idle.ts',
   gateway: process.env.CARILLON_TEST_GATEWAY ?? 'idle.ts',
-  simulator: 'simulator.ts',
+  simulator: process.env.CARILLON_TEST_SIMULATOR ?? 'simulator.ts',
 }
 
 try {
