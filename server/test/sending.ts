@@ -1,12 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { cancelQueued } from '../src/broadcasts/cancelled.ts'
 import { expandOnce } from '../src/broadcasts/expand.ts'
 import { reopenClosed, suppressLate } from '../src/broadcasts/reopen.ts'
-import type { Config } from '../src/config/config.ts'
-import { Secret } from '../src/config/secret.ts'
+import { readEnv } from '../src/config/config.ts'
 import type { Db } from '../src/db/db.ts'
 import { type Gateway, startGateway } from '../src/gateway/gateway.ts'
 import { type Clock, systemClock } from '../src/lib/clock.ts'
@@ -46,6 +45,9 @@ type Options = {
   responseDeadlineMs?: number
   latencyMs?: number
   clock?: Clock
+  log?: Logger
+  /** Environment variables; those of the send path and the simulator override the other options. */
+  env?: Record<string, string>
 }
 
 /**
@@ -55,35 +57,14 @@ type Options = {
 export async function startSending(options: Options = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-sending-'))
   const database = await freshDatabase()
-  const rawFile = join(folder, 'submits.raw')
-  const account = { host: '127.0.0.1', tls: false, systemId: 'carillon', password: new Secret('swordfish') }
-  const smpp = { ...account, port: 0, window: options.window ?? 50, mps: options.mps, binds: options.binds ?? 2 }
-  const log = pino({ level: process.env.TEST_LOG ?? 'silent' })
-  const simulator = await startSimulator({
-    config: {
-      simulator: {
-        latencyMs: options.latencyMs ?? 0,
-        receiptDelayMs: 0,
-        smppPort: 0,
-        controlPort: 0,
-        controlUrl: undefined,
-        rawFile,
-      },
-      smpp,
-    },
-    log,
-  })
+  const log = options.log ?? pino({ level: process.env.TEST_LOG ?? 'silent' })
+  const config = readEnv(environmentOf(options, join(folder, 'submits.raw')))
+  const simulator = await startSimulator({ config, log })
   const base = makeRuntime({ db: database.db, url: database.url, log, clock: options.clock ?? systemClock })
-  const config: Config = {
-    ...base.config,
-    smpp: { ...smpp, port: simulator.smppPort },
-    send: {
-      leaseMs: options.leaseMs ?? 5_000,
-      responseDeadlineMs: options.responseDeadlineMs ?? 10_000,
-      receiptDeadlineMs: base.config.send.receiptDeadlineMs,
-    },
-  }
-  const rt: Runtime = { ...base, config }
+  const smpp = config.smpp && { ...config.smpp, port: simulator.smppPort }
+  // tests may have a shorter lease than installations
+  const send = { ...config.send, ...(options.leaseMs && { leaseMs: options.leaseMs }) }
+  const rt: Runtime = { ...base, config: { ...config, smpp, send } }
   const { db } = database
   const gateways = new Set<Gateway>()
   const work = [
@@ -159,7 +140,7 @@ export async function startSending(options: Options = {}) {
       )
     },
 
-    raw: () => [...readRawFile(rawFile)],
+    raw: () => [...readRawFile(config.simulator.rawFile)],
 
     async control(method: string, path: string, body?: unknown) {
       const response = await fetch(`http://127.0.0.1:${simulator.controlPort}${path}`, {
@@ -184,6 +165,21 @@ export async function startSending(options: Options = {}) {
     },
   }
   return sending
+}
+
+function environmentOf(options: Options, rawFile: string): Record<string, string> {
+  const limits = new URLSearchParams({ window: String(options.window ?? 50), binds: String(options.binds ?? 2) })
+  if (options.mps !== undefined) limits.set('mps', String(options.mps))
+  return {
+    CARILLON_RATE_LIMIT: 'off',
+    CARILLON_SECRET_KEY: 'ca'.repeat(32),
+    CARILLON_SMPP_URL: `smpp://carillon:swordfish@127.0.0.1?${limits}`,
+    CARILLON_SIMULATOR_RAW_FILE: rawFile,
+    CARILLON_SIMULATOR_LATENCY_MS: String(options.latencyMs ?? 0),
+    CARILLON_SIMULATOR_RECEIPT_DELAY_MS: '0',
+    CARILLON_RESPONSE_DEADLINE_MS: String(options.responseDeadlineMs ?? 10_000),
+    ...options.env,
+  }
 }
 
 export async function readCounters(db: Db, messageId: number): Promise<Counters> {
