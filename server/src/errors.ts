@@ -57,6 +57,7 @@ export const errors = {
     new AppError(408, 'upload_stalled', 'The upload stalled, or was too slow, before it was complete'),
   uploadBroken: () => new AppError(400, 'upload_broken', 'The connection closed before the upload was complete'),
   bodyTooLarge: (limit: number) => new AppError(413, 'body_too_large', `Body is too large (maximum is ${limit} bytes)`),
+  bodyTooSlow: () => new AppError(408, 'body_too_slow', 'The body was not received within the time limit'),
   unsupportedMediaType: (accepted: string) =>
     new AppError(415, 'unsupported_media_type', `Content-Type must be ${accepted}`),
   unsupportedEncoding: () =>

@@ -58,7 +58,9 @@ import { usePatch } from './patch.ts'
 import { useRateLimit } from './rate-limit.ts'
 import { setResponseHeaders, useResponseHeaders } from './response-headers.ts'
 import { useAccept, useNotFound } from './routing-errors.ts'
+import { maxHeaderSize, maxHeaders } from './server-limits.ts'
 import { assertHttpTiming, type HttpTiming, timing } from './timing.ts'
+import { useUnreadBodies } from './unread-bodies.ts'
 import { useOriginCheck } from './web-pages.ts'
 
 const bodyLimit = 1_000_000
@@ -72,7 +74,14 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
     genReqId: makeRequestId,
     bodyLimit,
     // `useHostCheck` rejects such requests with the error envelope
-    http: { requireHostHeader: false },
+    http: {
+      requireHostHeader: false,
+      maxHeaderSize,
+      headersTimeout: durations.headersMs,
+      connectionsCheckingInterval: durations.checkMs,
+    },
+    requestTimeout: durations.requestMs,
+    keepAliveTimeout: durations.idleMs,
     rewriteUrl: rewriteRequest,
     // published URLs start with CARILLON_PUBLIC_URL, whatever `Host` and the headers of a proxy say
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
@@ -98,6 +107,7 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
     },
     clientErrorHandler,
   })
+  app.server.maxHeadersCount = maxHeaders
   const scope = requestScope(rt.db)
   app.decorate('rt', { ...rt, db: scope.db })
   app.decorate('timing', durations)
@@ -108,6 +118,7 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
   useAccessLog(app)
   useRequestMeter(app, rt.metrics)
   useResponseHeaders(app)
+  useUnreadBodies(app)
   useHostCheck(app)
   useOriginCheck(app, rt.config.http.publicUrl)
   useBodyParser(app)
@@ -247,7 +258,12 @@ function clientErrorHandler(this: FastifyInstance, error: Error & { code?: strin
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
   const timedOut = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
   const status = tooLarge ? '431 Request Header Fields Too Large' : timedOut ? '408 Request Timeout' : '400 Bad Request'
-  const body = JSON.stringify(presentError(errors.unreadableRequest('Malformed HTTP request'), makeRequestId()))
+  const fault = tooLarge
+    ? `Request line and headers are too large (maximum is ${maxHeaderSize} bytes and ${maxHeaders} headers)`
+    : timedOut
+      ? 'The request was not received within the time limit'
+      : 'Malformed HTTP request'
+  const body = JSON.stringify(presentError(errors.unreadableRequest(fault), makeRequestId()))
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n${body}`,
   )

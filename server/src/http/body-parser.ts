@@ -1,7 +1,9 @@
+import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
 import { waitForLongTurn } from '../lib/event-loop-turns.ts'
 import { rejectDeepJson, rejectManyFields } from './body-limits.ts'
+import { readBody } from './body-reader.ts'
 import { parseForm } from './form.ts'
 import { parseMultipart } from './multipart.ts'
 
@@ -15,14 +17,16 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 const mediaType = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/
 
-/** Registers the one body parser, and allows bodies in GET requests. */
+/** Registers the one body parser, which reads only bodies of callers with a key, and allows bodies in GET requests. */
 export function useBodyParser(app: FastifyInstance) {
   app.addHttpMethod('GET', { hasBody: true, overrideExisting: true })
   app.decorateRequest('isForm', false)
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (req: FastifyRequest, bytes: Buffer) => {
-    // the response is a 404 or 405, whatever the body
-    if (req.is404) return undefined
+  app.addContentTypeParser('*', async (req: FastifyRequest, payload: Readable) => {
+    // without a key: of a path that is public or unknown
+    if (!req.account) return undefined
+    const limits = { bytes: req.routeOptions.bodyLimit, graceMs: app.timing.bodyGraceMs }
+    const bytes = await readBody(payload, Number(req.headers['content-length'] ?? 0), limits)
     rejectCompressed(req.headers['content-encoding'], bytes)
     if (bytes.length > largeBody) await waitForLongTurn()
     const { body, isForm } = parseBody(bytes)

@@ -1,7 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isBadValue, isDatabaseUnavailable, isRaceLost, violates } from '../db/pg-errors.ts'
 import { AppError, errors } from '../errors.ts'
-import { drainRequest } from './drain-request.ts'
 import { notFoundOf } from './path-params.ts'
 import { detailsOf } from './validation.ts'
 
@@ -10,11 +9,8 @@ export function useErrorHandler(app: FastifyInstance) {
   app.setErrorHandler((error: FastifyError, req, reply) => {
     const appError = toAppError(error, req)
     if (appError.status >= 500) req.log.error({ err: error, route: req.routeOptions.url }, 'request failed')
-    if (appError.status === 413) {
-      // Fastify would close the connection, which most clients report instead of the response
-      reply.removeHeader('connection')
-      drainRequest(req)
-    }
+    // Fastify would close the connection, which most clients report instead of the response (unread-bodies.ts)
+    if (appError.status === 413) reply.removeHeader('connection')
     return sendError(appError, req, reply)
   })
 }
@@ -44,7 +40,6 @@ function toAppError(error: FastifyError, req: FastifyRequest): AppError {
   if (violates(error, 'subscribers_tags')) return errors.tooManyTags()
   if (isDatabaseUnavailable(error) || isRaceLost(error)) return errors.unavailable()
   if (isBadValue(error)) return errors.unstorable()
-  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return errors.bodyTooLarge(req.routeOptions.bodyLimit)
   // the plugin that serves the console's files responds 403 to paths such as `..`
   if (error.statusCode === 404 || error.statusCode === 403) return errors.pathNotFound()
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {

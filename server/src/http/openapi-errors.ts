@@ -49,7 +49,10 @@ const shared: Record<number, SharedError> = {
     of: ofApi,
     retryAfter: 'Seconds until the next call is accepted.',
   },
-  431: { name: 'RequestHeaderFieldsTooLarge', description: 'The URL and the headers exceed 16 KB.' },
+  431: {
+    name: 'RequestHeaderFieldsTooLarge',
+    description: 'The URL and the headers exceed 16 KB, or there are more than 100 headers.',
+  },
   500: { name: 'InternalServerError', description: 'A defect of Carillon; the log has its cause by `request_id`.' },
   503: {
     name: 'ServiceUnavailable',

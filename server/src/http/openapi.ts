@@ -5,6 +5,7 @@ import { sharedResponses, withSharedErrors } from './openapi-errors.ts'
 import { addExamples, describeUpload } from './openapi-examples.ts'
 import { ComponentSchemas, describeParameter, type Json, pascal } from './openapi-schemas.ts'
 import { usePageHeaders } from './response-headers.ts'
+import { useStoredResponses } from './stored-responses.ts'
 
 const description = `Lists, subscribers and broadcasts by text message, compatible with the momoGood Messaging API v2
 (formerly the Tatango v2 API). Additions to that API are marked \`x-extension\` and do not affect its clients.
@@ -58,9 +59,13 @@ export async function useOpenApi(app: FastifyInstance) {
       },
     },
   })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => openApiOf(app))
+  await app.register(async (document) => {
+    useStoredResponses(document, ['/openapi.json'])
+    document.get('/openapi.json', { schema: { hide: true } }, async () => openApiOf(app))
+  })
   await app.register(async (pages) => {
     usePageHeaders(pages)
+    useStoredResponses(pages, ['/docs/json', '/docs/yaml'])
     await pages.register(swaggerUi, {
       routePrefix: '/docs',
       // requests from the page work at any address that serves it

@@ -1,4 +1,4 @@
-import { below, type DurationRule, type Durations, listBrokenRules } from '../lib/duration-rules.ts'
+import { atMost, below, type DurationRule, type Durations, listBrokenRules } from '../lib/duration-rules.ts'
 import type { BodyPace } from '../lib/steady-body.ts'
 
 // All time limits of the api's HTTP server with their reasons, and the inequalities between them. Without a limit, a client
@@ -6,6 +6,20 @@ import type { BodyPace } from '../lib/steady-body.ts'
 
 /** All values are in milliseconds. */
 export const timing = {
+  // ---- all requests ----------------------------------------------------------------------------------------------
+  /** Time limit of the request line and the headers, also of the first ones after the connection was opened. */
+  headersMs: 10_000,
+  /** A body may pause this long; the time that its bytes take at the minimum rate does not count. */
+  bodyGraceMs: 20_000,
+  /** Time for which the rest of a body that nothing reads is received, so that its client reads the response. */
+  discardMs: 10_000,
+  /** Time limit of a whole request, which Node applies to uploads, too. */
+  requestMs: 3 * 3_600_000,
+  /** Interval in which Node checks the limits of headers and of whole requests. */
+  checkMs: 1_000,
+  /** Time for which a connection without a request stays open. */
+  idleMs: 72_000,
+
   // ---- uploads ---------------------------------------------------------------------------------------------------
   /** An upload may pause this long; the time that its client needs at the minimum rate does not count. */
   uploadGraceMs: 20_000,
@@ -25,6 +39,8 @@ export function uploadPace({ uploadGraceMs, uploadMaxMs }: HttpTiming): BodyPace
 
 /** Durations that are decided elsewhere: by docs/proxy/nginx.conf and by usual clients. */
 const externalDurations: Durations = {
+  /** nginx's `keepalive_timeout` of an upstream: time for which it uses an idle connection. */
+  proxyIdleMs: 60_000,
   /** nginx's `client_body_timeout` for uploads: time between two reads of a body. */
   proxyUploadPauseMs: 60_000,
   /** Time for which the response to an `Idempotency-Key` is stored. */
@@ -32,6 +48,14 @@ const externalDurations: Durations = {
 }
 
 const rules: DurationRule[] = [
+  atMost('headersMs', 'bodyGraceMs', 'a client without a key gets no more time than one with a key'),
+  below('bodyGraceMs', 'proxyUploadPauseMs', 'a client behind the proxy gets the 408 of Carillon'),
+  below('discardMs', 'idleMs', 'a client that ignores its response gets no more time than one that waits for nothing'),
+  below('uploadMaxMs + uploadGraceMs', 'requestMs', 'an upload ends by its own limits'),
+  below('requestMs', 'idempotencyKeyMs', 'a repeated request finds its key'),
+  below('checkMs', 'headersMs', 'a limit is exceeded by little'),
+  below('proxyIdleMs', 'idleMs', 'no request of a proxy meets a connection that is being closed'),
+  below('idleMs', 'uploadMaxMs', 'an idle connection is closed before a busy one'),
   below('uploadGraceMs', 'proxyUploadPauseMs', 'a client behind the proxy gets the 408 of Carillon'),
   below('uploadGraceMs', 'uploadMaxMs', 'a pause is shorter than the upload'),
   below('uploadMaxMs', 'idempotencyKeyMs', 'a repeated upload finds its key'),

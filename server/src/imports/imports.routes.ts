@@ -2,7 +2,6 @@ import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { drainRequest } from '../http/drain-request.ts'
 import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { uploadPace } from '../http/timing.ts'
@@ -115,8 +114,6 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
           ...commonErrors,
         },
       },
-      // after an error before the end of the file, the socket has unread bytes
-      onError: async (req) => drainRequest(req),
     },
     async (req, reply) => {
       const { format, charset } = formatOf(req.headers['content-type'])

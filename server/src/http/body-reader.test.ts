@@ -1,0 +1,70 @@
+import { PassThrough } from 'node:stream'
+import { afterEach, expect, test, vi } from 'vitest'
+import { readBody } from './body-reader.ts'
+
+const graceMs = 20_000
+
+afterEach(() => vi.useRealTimers())
+
+const useFakeTime = () => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+
+async function settled<T>(promise: Promise<T>): Promise<T | Error> {
+  return promise.catch((error) => error)
+}
+
+test('returns the bytes of all chunks', async () => {
+  const body = new PassThrough()
+  const read = readBody(body, 0, { bytes: 10, graceMs })
+  for (const chunk of ['abc', 'def', 'ghij']) body.write(chunk)
+  body.end()
+  expect(String(await read)).toBe('abcdefghij')
+})
+
+test.each([
+  ['announced', 11, 0],
+  ['sent', 0, 11],
+])('rejects a body of which too many bytes are %s', async (_name, announced, sent) => {
+  const body = new PassThrough()
+  const read = readBody(body, announced, { bytes: 10, graceMs })
+  body.write('x'.repeat(sent))
+  expect(await settled(read)).toMatchObject({ status: 413, code: 'body_too_large' })
+  expect(body.destroyed).toBe(false)
+})
+
+test('rejects a body that pauses for 20 seconds, whether it has begun or not', async () => {
+  useFakeTime()
+  for (const begin of ['', 'x']) {
+    const body = new PassThrough()
+    const read = settled(readBody(body, 100, { bytes: 100, graceMs }))
+    body.write(begin)
+    await vi.advanceTimersByTimeAsync(20_001)
+    expect(await read).toMatchObject({ status: 408, code: 'body_too_slow' })
+    expect(body.listenerCount('data')).toBe(0)
+  }
+})
+
+test('rejects a body that drips below 10 KB per second, and accepts one above it', async () => {
+  useFakeTime()
+  const drip = async (bytesPerSecond: number) => {
+    const body = new PassThrough()
+    let outcome: unknown
+    void settled(readBody(body, 0, { bytes: 1_000_000, graceMs })).then((value) => (outcome = value))
+    for (let second = 0; second < 60 && outcome === undefined; second++) {
+      body.write(Buffer.alloc(bytesPerSecond))
+      await vi.advanceTimersByTimeAsync(1_000)
+    }
+    if (outcome === undefined) body.end()
+    await vi.advanceTimersByTimeAsync(1)
+    return outcome
+  }
+  expect(await drip(5_000)).toMatchObject({ status: 408 })
+  expect(await drip(11_000)).toHaveLength(660_000)
+})
+
+test('rejects a body whose connection closes', async () => {
+  const body = new PassThrough()
+  const read = settled(readBody(body, 100, { bytes: 100, graceMs }))
+  body.write('x')
+  body.destroy()
+  expect(await read).toMatchObject({ status: 400 })
+})

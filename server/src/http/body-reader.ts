@@ -1,0 +1,60 @@
+import type { Readable } from 'node:stream'
+import { errors } from '../errors.ts'
+
+/** Minimum rate of a body: 1 MB in 100 seconds. */
+const bytesPerMs = 10
+
+export type BodyLimits = {
+  /** Maximum number of bytes. */
+  bytes: number
+  /** Pause that a client may make, in addition to the time that its bytes take at the minimum rate. */
+  graceMs: number
+}
+
+/**
+ * Returns the bytes of a body. Throws a 413 if it is too long, and a 408 if its client sends less than 10 KB per second, apart
+ * from the grace. Does not destroy the body, whose socket the error response needs.
+ */
+export function readBody(
+  body: Readable,
+  announcedLength: number,
+  { bytes: limit, graceMs }: BodyLimits,
+): Promise<Buffer> {
+  if (announcedLength > limit) return Promise.reject(errors.bodyTooLarge(limit))
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let length = 0
+    const startedAt = performance.now()
+    let timer = setTimeout(checkPace, graceMs)
+
+    function checkPace() {
+      const leftMs = startedAt + graceMs + length / bytesPerMs - performance.now()
+      if (leftMs > 0) timer = setTimeout(checkPace, leftMs)
+      else fail(errors.bodyTooSlow())
+    }
+    function onData(chunk: Buffer) {
+      length += chunk.length
+      if (length > limit) fail(errors.bodyTooLarge(limit))
+      else chunks.push(chunk)
+    }
+    function onEnd() {
+      detach()
+      if (announcedLength > length)
+        return reject(errors.unreadableRequest('The body is shorter than its Content-Length'))
+      resolve(Buffer.concat(chunks, length))
+    }
+    function onClose() {
+      fail(errors.unreadableRequest('The connection closed before the body was complete'))
+    }
+    function fail(error: Error) {
+      detach()
+      body.pause()
+      reject(error)
+    }
+    function detach() {
+      clearTimeout(timer)
+      body.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose)
+    }
+    body.on('data', onData).on('end', onEnd).on('error', onClose).on('close', onClose)
+  })
+}
