@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { wake } from '../db/wake.ts'
-import { SliceSize } from '../lib/slice-size.ts'
+import { SliceSizes } from '../lib/slice-size.ts'
 import type { Stopwatch } from '../lib/turn.ts'
 import { endExpansion, writeSlice } from '../log/slices.queries.ts'
 import { eachMessage, type Round, type SweepRt } from '../log/sweeps.ts'
@@ -22,12 +22,8 @@ const firstSliceRows = 1_000
 /** At most one block of log ids (16,384); takes about 0.2 s, far below the limit of one second per statement. */
 const sliceRows = 10_000
 
-/**
- * The sizes of the slices whose rows differ in cost, by message: those that read custom fields or tags. In memory,
- * because another worker learns them within two slices.
- */
-const sizes = new WeakMap<Db, Map<number, SliceSize>>()
-const maxSizes = 1_000
+/** The sizes of the slices whose rows differ in cost, by message: those that read custom fields or tags. */
+const sizesOfDb = new WeakMap<Db, SliceSizes>()
 
 /**
  * Writes the next slice of the audience of each broadcast that is not completely expanded, and returns whether there
@@ -50,12 +46,14 @@ export async function expandSlice(
   messageId: number,
   stopwatch: Stopwatch = () => performance.now(),
 ): Promise<boolean> {
-  const size = sizeFor(rt.db, messageId)
+  const sizes = sizesOfDb.get(rt.db) ?? new SliceSizes(sliceRows)
+  sizesOfDb.set(rt.db, sizes)
+  const size = sizes.of(messageId)
   const startedAt = stopwatch()
   try {
     const slice = await rt.db.tx((tx) => writeNext(tx, rt.clock.now(), messageId, size.rows, stopwatch))
     if (slice?.isUneven) size.took(slice.passed, stopwatch() - startedAt)
-    if (slice?.ended) sizes.get(rt.db)?.delete(messageId)
+    if (slice?.ended) sizes.delete(messageId)
     return slice !== undefined
   } catch (error) {
     size.failed()
@@ -86,14 +84,4 @@ async function writeNext(
   if (ended) await endExpansion(tx, messageId, now)
   if (written > 0) await wake(tx, 'chunks')
   return { ended, passed, isUneven }
-}
-
-function sizeFor(db: Db, messageId: number): SliceSize {
-  const known = sizes.get(db) ?? new Map<number, SliceSize>()
-  sizes.set(db, known)
-  const size = known.get(messageId) ?? new SliceSize(sliceRows)
-  // sizes of messages that another worker finished
-  if (known.size >= maxSizes) known.clear()
-  known.set(messageId, size)
-  return size
 }

@@ -117,6 +117,38 @@ test('a job continues an import after another job was stopped', async () => {
   expect(await countEffects(id)).toEqual(allAdded)
 })
 
+test('an import whose rows take long is applied in slices of fewer rows', async () => {
+  const phones = Array.from({ length: 400 }, (_, n) => firstPhone + n)
+  const { id } = await receive(`phone,first_name\n${phones.map((phone) => `${phone},Ana\n`).join('')}`)
+  let nowMs = 0
+  const slices: number[] = []
+  const apply: typeof importsQueue.apply = async (tx, runtime, work, limit) => {
+    const slice = await importsQueue.apply(tx, runtime, work, limit)
+    nowMs += slice.rows * 5
+    slices.push(slice.rows)
+    return slice
+  }
+  const rotation = { lastAccount: 0, stopwatch: () => nowMs }
+  while (await takeTurn(rt, { ...importsQueue, apply }, rotation));
+  expect(slices).toEqual([200, 50, 50, 50, 50, 0])
+  expect(await countEffects(id)).toMatchObject({ status: 'done', added: 400 })
+})
+
+test('an import whose slice fails is repeated with fewer rows', async () => {
+  await receive(makeFile())
+  const limits: number[] = []
+  const apply: typeof importsQueue.apply = async (_tx, _rt, _work, limit) => {
+    limits.push(limit)
+    throw new Error('too much')
+  }
+  const rotation = { lastAccount: 0 }
+  for (let n = 0; n < 3; n++) {
+    await database.db.exec('due', 'update imports set retry_at = null')
+    await takeTurn(rt, { ...importsQueue, apply }, rotation)
+  }
+  expect(limits).toEqual([200, 40, 8])
+})
+
 test('concurrent workers apply an import once', async () => {
   const { id } = await receive(makeFile())
   await Promise.all([applyAll(id, 9), applyAll(id, 9), applyAll(id, 9)])

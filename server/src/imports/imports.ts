@@ -7,7 +7,7 @@ import { preparePatterns } from '../custom-fields/pattern.ts'
 import type { Db } from '../db/db.ts'
 import { isRaceLost } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
-import { announceWork } from '../jobs/turns.ts'
+import { announceWork, type DoneSlice } from '../jobs/turns.ts'
 import { EventLoopTurns } from '../lib/event-loop-turns.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { anyPace, type BodyPace, readSteadily } from '../lib/steady-body.ts'
@@ -44,7 +44,7 @@ import { applyStatedStates } from './stated.queries.ts'
 
 export const applyJob = 'imports.apply'
 
-/** Rows per slice: 0.1 s of work on two idle cores, 0.25 s on busy ones. An opt-out may have to wait for a slice. */
+/** Maximum rows per slice: 0.1 s of work on two idle cores, 0.25 s on busy ones. An opt-out may have to wait for a slice. */
 export const sliceRows = 5_000
 
 /** Maximum number of bytes that are validated in one turn, and of the steps of patterns: at most 18 ms. */
@@ -146,21 +146,21 @@ export function isSliceRace(error: unknown): boolean {
 export async function applyNextSlice(rt: Runtime, importId: number, limit = sliceRows): Promise<boolean> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await rt.db.tx((tx) => applySliceIn(tx, rt, importId, limit))
+      return !(await rt.db.tx((tx) => applySliceIn(tx, rt, importId, limit))).ended
     } catch (error) {
       if (attempt === 10 || !isSliceRace(error)) throw error
     }
   }
 }
 
-/** Applies the next slice of an import in this transaction, and returns whether rows may remain. */
-export async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit = sliceRows): Promise<boolean> {
+/** Applies the next slice of an import in this transaction. */
+export async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit: number): Promise<DoneSlice> {
   const cursor = await lockImport(tx, importId)
-  if (!cursor || cursor.status === 'done' || cursor.status === 'failed') return false
+  if (!cursor || cursor.status === 'done' || cursor.status === 'failed') return { rows: 0, ended: true }
   const now = rt.clock.now()
   if (cursor.listDeleted) {
     await endImport(tx, importId, 'the list was deleted', now)
-    return false
+    return { rows: 0, ended: true }
   }
   const slice: Slice = { importId, cursor, limit, now }
   const counts = await applySlice(tx, slice)
@@ -171,9 +171,9 @@ export async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit 
     if (counts.subscribed > 0) await insertListDelta(tx, cursor.listId, counts.subscribed)
     if (Object.keys(counts.skipReasons).length > 0) await trimSkips(tx, importId)
   }
-  if (counts.rows === limit) return true
-  await endImport(tx, importId, null, now)
-  return false
+  const ended = counts.rows < limit
+  if (ended) await endImport(tx, importId, null, now)
+  return { rows: counts.rows, ended }
 }
 
 /** Applies the opt-outs and cleanings of a slice, and adds their rows to its counts. */

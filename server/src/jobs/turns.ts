@@ -1,5 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { isRaceLost } from '../db/pg-errors.ts'
+import { SliceSizes } from '../lib/slice-size.ts'
+import type { Stopwatch } from '../lib/turn.ts'
 import type { Runtime } from '../runtime.ts'
 import { enqueue, type Job, type JobOptions } from './jobs.ts'
 
@@ -9,15 +11,20 @@ import { enqueue, type Job, type JobOptions } from './jobs.ts'
 /** A unit of work of an account; `failures` is the number of consecutive turns that failed. */
 export type AccountWork = { id: number; failures: number }
 
+/** What a slice did: the rows that it passed, and whether the work has ended. */
+export type DoneSlice = { rows: number; ended: boolean }
+
 /** The statements and rules of one kind of work. "Due" must mean the same in both statements. */
 export type TurnQueue<W extends AccountWork> = {
   name: string
+  /** Maximum number of rows of a slice. */
+  maxRows: number
   /** Returns the account with due work whose id follows `after`, or the first such account if there is none. */
   nextAccount(db: Db, after: number, now: Date): Promise<number | undefined>
   /** Returns the oldest due work of an account. The transaction is the only one that works on this account's queue. */
   claim(tx: Db, accountId: number, now: Date): Promise<W | undefined>
-  /** Does one slice of the work, moves its cursor or ends it, and sets its `failures` to 0, all in `tx`. */
-  apply(tx: Db, rt: Runtime, work: W): Promise<void>
+  /** Does one slice of up to `rows` rows, moves the cursor or ends the work, and sets its `failures` to 0, all in `tx`. */
+  apply(tx: Db, rt: Runtime, work: W, rows: number): Promise<DoneSlice>
   /** Sets the `failures` of work whose turn failed, and the time from which it is due again. */
   postpone(tx: Db, work: W, failures: number, until: Date): Promise<unknown>
   /** Ends work whose turn has failed for the last time, so that it no longer blocks the account's other work. */
@@ -40,8 +47,7 @@ const maxAttempts = 10
  * killed worker loses at most a turn, and its locks end with its session.
  */
 export function turnsJob<W extends AccountWork>(queue: TurnQueue<W>): Job {
-  // in memory: after a restart the turns begin with the first account again, which harms nobody
-  const rotation = { lastAccount: 0 }
+  const rotation: Rotation = { lastAccount: 0 }
   return {
     name: queue.name,
     options: { concurrency: queue.options?.concurrency ?? 2 },
@@ -59,40 +65,58 @@ export function announceWork(tx: Db, queueName: string): Promise<void> {
   return enqueue(tx, queueName, {})
 }
 
+/**
+ * The account of the last turn, and the sizes of slices, of one worker. In memory: after a restart, the turns begin with
+ * the first account again.
+ */
+export type Rotation = { lastAccount: number; sizes?: SliceSizes; stopwatch?: Stopwatch }
+
 /** Takes the turn of the next account with due work that has no turn now; returns false if there is none. */
 export async function takeTurn<W extends AccountWork>(
   rt: Runtime,
   queue: TurnQueue<W>,
-  rotation: { lastAccount: number },
+  rotation: Rotation,
 ): Promise<boolean> {
   for (const busy = new Set<number>(); ; ) {
     const accountId = await queue.nextAccount(rt.db, rotation.lastAccount, rt.clock.now())
     if (accountId === undefined || busy.has(accountId)) return false
     rotation.lastAccount = accountId
-    if (await takeTurnOf(rt, queue, accountId)) return true
+    if (await takeTurnOf(rt, queue, rotation, accountId)) return true
     busy.add(accountId)
   }
 }
 
-/** Does one slice of the account's oldest due work; returns false if it has none, or another worker has its turn. */
+/**
+ * Does one slice of the account's oldest due work, of as many rows as take about a quarter of a second, so that the turn of
+ * an account with expensive rows is not longer than that of another. Returns false if there is no work, or if another worker
+ * has the account's turn.
+ */
 async function takeTurnOf<W extends AccountWork>(
   rt: Runtime,
   queue: TurnQueue<W>,
+  rotation: Rotation,
   accountId: number,
 ): Promise<boolean> {
+  rotation.sizes ??= new SliceSizes(queue.maxRows)
+  const { sizes, stopwatch = () => performance.now() } = rotation
   const isRace = queue.options?.isRace ?? (() => false)
   for (let attempt = 1; ; attempt++) {
     let work: W | undefined
+    const startedAt = stopwatch()
     try {
-      return await rt.db.tx(async (tx) => {
-        if (!(await lockTurn(tx, queue.name, accountId))) return false
+      const slice = await rt.db.tx(async (tx) => {
+        if (!(await lockTurn(tx, queue.name, accountId))) return undefined
         work = await queue.claim(tx, accountId, rt.clock.now())
-        if (work) await queue.apply(tx, rt, work)
-        return work !== undefined
+        return work && (await queue.apply(tx, rt, work, sizes.of(work.id).rows))
       })
+      if (!work || !slice) return false
+      if (slice.ended) sizes.delete(work.id)
+      else sizes.of(work.id).took(slice.rows, stopwatch() - startedAt)
+      return true
     } catch (error) {
       if (work === undefined) throw error
       if (attempt < maxAttempts && (isRaceLost(error) || isRace(error))) continue
+      sizes.of(work.id).failed()
       // an error that looks like a lost database may be caused by this work: only a failure to record it is an outage
       await recordFailure(rt, queue, { work, accountId, error })
       return true

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { SliceSize } from './slice-size.ts'
+import { SliceSize, SliceSizes } from './slice-size.ts'
 
 test('grows to its maximum while slices are fast, and follows slow rows within one slice', () => {
   const size = new SliceSize(10_000)
@@ -20,4 +20,12 @@ test('shrinks after a failure, and is at least one row', () => {
   expect(size.rows).toBe(1)
   size.took(1, 60_000)
   expect(size.rows).toBe(1)
+})
+
+test('each unit of work has its own size until it ends', () => {
+  const sizes = new SliceSizes(10_000)
+  sizes.of(1).took(200, 25_000)
+  expect([sizes.of(1).rows, sizes.of(2).rows]).toEqual([2, 200])
+  sizes.delete(1)
+  expect(sizes.of(1).rows).toBe(200)
 })

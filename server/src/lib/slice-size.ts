@@ -31,3 +31,32 @@ export class SliceSize {
     this.#rows = Math.max(1, Math.floor(this.#rows / growth))
   }
 }
+
+const maxSizes = 1_000
+
+/** The sizes of the slices of several units of work, by id. In memory, because another process learns them within two slices. */
+export class SliceSizes {
+  readonly #most: number
+  readonly #sizes = new Map<number, SliceSize>()
+
+  /** `most` is the maximum number of rows of a slice. */
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** Returns the size for a unit of work. */
+  of(id: number): SliceSize {
+    const known = this.#sizes.get(id)
+    if (known) return known
+    // sizes of work that another process finished
+    if (this.#sizes.size >= maxSizes) this.#sizes.clear()
+    const size = new SliceSize(this.#most)
+    this.#sizes.set(id, size)
+    return size
+  }
+
+  /** Deletes the size for a unit of work that has ended. */
+  delete(id: number): void {
+    this.#sizes.delete(id)
+  }
+}

@@ -160,6 +160,36 @@ test('a change that fails permanently does not block the next one', async () => 
   expect(await failures()).toEqual([])
 })
 
+test('a profile is written with one statement per slice, without its tags where there are too many', async () => {
+  const full = Array.from({ length: 999 }, (_, n) => `tag ${n}`)
+  await rt.db.exec('full', 'update subscribers set tags = $2 where list_id = $1 and phone = $3', [
+    listId,
+    full,
+    firstPhone,
+  ])
+  const phones = Array.from({ length: people }, (_, n) => firstPhone + n)
+  const profile = { firstName: 'Ada', tags: ['b', 'c'], customValues: { size: 'L' } }
+  await queue({ kind: 'update_profile', phones, profile })
+  await applyAll(rt, 10)
+  // rows that one statement wrote have the same transaction and command
+  const { statements } = await rt.db.one<{ statements: number }>(
+    'statements',
+    'select count(distinct (xmin::text, cmin::text)) as statements from subscribers where list_id = $1',
+    [listId],
+  )
+  expect(statements).toBe(3)
+  const rows = await rt.db.many(
+    'profiles',
+    `select first_name as name, cardinality(tags) as tags, custom_fields as values, count(*) as n
+       from subscribers where list_id = $1 group by 1, 2, 3 order by 2`,
+    [listId],
+  )
+  expect(rows).toEqual([
+    { name: 'Ada', tags: 3, values: { size: 'L' }, n: people - 1 },
+    { name: 'Ada', tags: 999, values: { size: 'L' }, n: 1 },
+  ])
+})
+
 test('batched changes of tags and profile have the same result as changes one by one', async () => {
   const tag = fc.constantFrom<string>('a', 'b', 'c', 'd')
   const tags = fc.uniqueArray(tag, { minLength: 1, maxLength: 3 })

@@ -1,7 +1,6 @@
 import { rejectAtCap } from '../accounts/caps.ts'
 import type { Db } from '../db/db.ts'
-import { violates } from '../db/pg-errors.ts'
-import { announceWork } from '../jobs/turns.ts'
+import { announceWork, type DoneSlice } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   type Change,
@@ -13,12 +12,12 @@ import {
   moveChange,
   type NewChange,
 } from './changes.queries.ts'
-import { type Profile, updateProfile } from './subscribers.queries.ts'
+import { updateProfiles } from './subscribers.queries.ts'
 import { maxTags } from './tags.schema.ts'
 
 export const applyChangesJob = 'subscribers.apply-changes'
 
-/** Numbers per slice: 0.1 s of work if all of them change. */
+/** Maximum numbers per slice: 0.1 s of work if all of them change and have few tags. */
 export const sliceNumbers = 5_000
 
 /** Queues a change for its account; throws a 422 if the account has too many. */
@@ -40,37 +39,32 @@ export async function queueChange(tx: Db, change: NewChange, now: Date): Promise
  * Applies the next slice of a change that the transaction has locked. The cursor commits with the slice, so a slice is
  * never repeated after a crash and cannot undo a later change.
  */
-export async function applySlice(tx: Db, change: Change, limit = sliceNumbers): Promise<void> {
+export async function applySlice(tx: Db, change: Change, limit: number): Promise<DoneSlice> {
   const { id, listId, cursorPhone } = change
   if (change.listDeleted) {
     await deleteChange(tx, id)
-    return
+    return { rows: 0, ended: true }
   }
-  const { phones, last } = await nextPhones(tx, change, limit)
+  const { phones, rows, last } = await nextPhones(tx, change, limit)
   if (change.kind !== 'update_profile') await changeTags(tx, listId, phones, change, maxTags)
-  else for (const phone of phones) await applyProfile(tx, listId, phone, change.profile)
+  else await updateProfiles(tx, listId, phones, change.profile, maxTags)
   if (last === null) await deleteChange(tx, id)
   else await moveChange(tx, id, Math.max(last, cursorPhone))
+  return { rows, ended: last === null }
 }
 
-/** Writes a profile, without its tags if the subscriber has got too many tags since the request. */
-async function applyProfile(tx: Db, listId: number, phone: number, profile: Profile): Promise<void> {
-  try {
-    await tx.tx((inner) => updateProfile(inner, listId, phone, profile))
-  } catch (error) {
-    if (!violates(error, 'subscribers_tags')) throw error
-    await updateProfile(tx, listId, phone, { ...profile, tags: [] })
-  }
-}
-
-/** Returns the numbers that the slice changes, and the last number it has seen; null at the end. */
-async function nextPhones(tx: Db, change: Change, limit: number): Promise<{ phones: number[]; last: number | null }> {
+/** Returns the numbers that the slice changes, how many it has seen, and the last of them; null at the end. */
+async function nextPhones(
+  tx: Db,
+  change: Change,
+  limit: number,
+): Promise<{ phones: number[]; rows: number; last: number | null }> {
   if (change.phones === null) {
     const tags = 'tags' in change ? change.tags : []
     const { seen, last, tagged } = await listNextTagged(tx, change.listId, change.cursorPhone, limit, tags)
-    return { phones: tagged, last: seen < limit ? null : last }
+    return { phones: tagged, rows: seen, last: seen < limit ? null : last }
   }
   const remaining = change.phones.filter((phone) => phone > change.cursorPhone).sort((a, b) => a - b)
   const phones = remaining.slice(0, limit)
-  return { phones, last: remaining.length > limit ? (phones.at(-1) ?? null) : null }
+  return { phones, rows: phones.length, last: remaining.length > limit ? (phones.at(-1) ?? null) : null }
 }

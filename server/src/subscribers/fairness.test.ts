@@ -49,7 +49,7 @@ function observedQueue() {
   const turns: number[] = []
   const apply = async (tx: Db, _rt: Runtime, change: Change) => {
     turns.push(change.accountId)
-    await applySlice(tx, change, 5)
+    return applySlice(tx, change, 5)
   }
   return { queue: { ...changesQueue, apply }, turns }
 }
@@ -66,6 +66,39 @@ test('a single tagging is applied in turn with 318 taggings of another account',
   expect(await openChanges(hostile)).toBe(317)
 })
 
+test('slices of expensive rows are shorter, so that accounts have equal time', async () => {
+  const owners = [hostile, other]
+  for (const { listId } of owners) await make.subscribers(database.db, { listId, count: 2_000, after: 2_065_570_000 })
+  for (const { accountId, listId } of owners) {
+    const change = { accountId, listId, phones: null, kind: 'remove_tags' as const, tags: ['none'] }
+    await rt.db.tx((tx) => queueChange(tx, change, new Date()))
+  }
+  let nowMs = 0
+  const turns: Array<{ accountId: number; rows: number }> = []
+  const apply: typeof changesQueue.apply = async (tx, runtime, change, limit) => {
+    const slice = await changesQueue.apply(tx, runtime, change, limit)
+    // whole numbers, so that each slice takes exactly its time
+    nowMs += slice.rows * (change.accountId === hostile.accountId ? 10 : 0)
+    turns.push({ accountId: change.accountId, rows: slice.rows })
+    return slice
+  }
+  const rotation = { lastAccount: 0, stopwatch: () => nowMs }
+  while ((await openChanges(hostile)) > 0) await takeTurn(rt, { ...changesQueue, apply }, rotation)
+  const rowsOf = (owner: typeof other) =>
+    turns.filter(({ accountId }) => accountId === owner.accountId).map(({ rows }) => rows)
+  expect(rowsOf(other)).toEqual([200, 1_000, 820])
+  // the first slice has 200 rows, because the cost is unknown; then as many as take a quarter of a second
+  expect(rowsOf(hostile)).toEqual([200, ...Array(72).fill(25), 20])
+  expect(turns.slice(0, 6).map(({ accountId }) => accountId === hostile.accountId)).toEqual([
+    true,
+    false,
+    true,
+    false,
+    true,
+    false,
+  ])
+})
+
 test('two workers give an account at most one turn at a time, and waste no turn', async () => {
   for (let n = 0; n < 20; n++) await tag(hostile, `tag ${n}`)
   for (let n = 0; n < 5; n++) await tag(other, `tag ${n}`)
@@ -75,8 +108,9 @@ test('two workers give an account at most one turn at a time, and waste no turn'
     const now = (running.get(change.accountId) ?? 0) + 1
     running.set(change.accountId, now)
     most = Math.max(most, now)
-    await applySlice(tx, change, 5)
+    const slice = await applySlice(tx, change, 5)
     running.set(change.accountId, now - 1)
+    return slice
   }
   const queue = { ...changesQueue, apply }
   const worker = async () => {
@@ -124,9 +158,10 @@ test('the turn of a killed worker is taken by another one at once, and no slice 
   const killed = {
     ...changesQueue,
     apply: async (tx: Db, _rt: Runtime, change: Change) => {
-      await applySlice(tx, change, 5)
+      const slice = await applySlice(tx, change, 5)
       kills++
       await tx.exec('kill', 'select pg_terminate_backend(pg_backend_pid())')
+      return slice
     },
     // a killed process records nothing
     postpone: () => Promise.reject(new Error('killed')),
@@ -147,7 +182,7 @@ test('work that always fails takes its turns less and less often, and is given u
     apply: async (tx: Db, _rt: Runtime, change: Change) => {
       // as an overlong transaction does, the error looks like a lost database
       if (change.accountId === hostile.accountId) await tx.exec('kill', 'select pg_terminate_backend(pg_backend_pid())')
-      await applySlice(tx, change, people)
+      return applySlice(tx, change, people)
     },
   }
   const rotation = { lastAccount: 0 }

@@ -1,7 +1,7 @@
 import { customFieldsJson } from '../custom-fields/custom-fields.sql.ts'
 import type { CustomValue, ValueRules } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
-import { param, sql } from '../db/sql.ts'
+import { param, type Sql, sql } from '../db/sql.ts'
 
 export type SubscriberState = 'pending' | 'subscribed' | 'unsubscribed' | 'cleaned'
 
@@ -115,25 +115,48 @@ export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
   )
 }
 
+/** The tags of a subscriber with these. */
+const withTags = (tags: string[]) => sql`
+  tags || array(select tag from unnest(${tags}::text[]) with ordinality given (tag, n) where tag <> all (tags) order by n)`
+
+/** The assignments of the defined fields, with `tags` as the new tags. */
+const assignments = (profile: Profile, tags: Sql) => {
+  const customValues = param(profile.customValues ? JSON.stringify(profile.customValues) : null)
+  return sql`
+       first_name = coalesce(${profile.firstName ?? null}, first_name),
+       last_name = coalesce(${profile.lastName ?? null}, last_name),
+       email = coalesce(${profile.email ?? null}, email),
+       zip_code = coalesce(${profile.zipCode ?? null}, zip_code),
+       birthdate = coalesce(${profile.birthdate ?? null}, birthdate),
+       gender = case when ${profile.gender !== undefined} then ${profile.gender ?? null} else gender end,
+       tags = ${tags},
+       -- a stored value is never null, so a null removes one
+       custom_fields = case when ${customValues}::jsonb is null then custom_fields
+                            else jsonb_strip_nulls(custom_fields || ${customValues}) end`
+}
+
 /** Writes the defined fields; returns the number of subscribers written, one or zero. */
 export function updateProfile(db: Db, listId: number, phone: number, profile: Profile) {
-  const customValues = param(profile.customValues ? JSON.stringify(profile.customValues) : null)
   return db.exec(
     'update_profile',
     sql`
-    update subscribers
-       set first_name = coalesce(${profile.firstName ?? null}, first_name),
-           last_name = coalesce(${profile.lastName ?? null}, last_name),
-           email = coalesce(${profile.email ?? null}, email),
-           zip_code = coalesce(${profile.zipCode ?? null}, zip_code),
-           birthdate = coalesce(${profile.birthdate ?? null}, birthdate),
-           gender = case when ${profile.gender !== undefined} then ${profile.gender ?? null} else gender end,
-           tags = tags || array(select tag from unnest(${profile.tags ?? []}::text[]) with ordinality given (tag, n)
-                                 where tag <> all (tags) order by n),
-           -- a stored value is never null, so a null removes one
-           custom_fields = case when ${customValues}::jsonb is null then custom_fields
-                                else jsonb_strip_nulls(custom_fields || ${customValues}) end
+    update subscribers set ${assignments(profile, withTags(profile.tags ?? []))}
      where list_id = ${listId} and phone = ${phone}`,
+  )
+}
+
+/**
+ * Writes the defined fields of several subscribers. Those that would have more than `maxTags` tags do not get the
+ * profile's tags.
+ */
+export function updateProfiles(db: Db, listId: number, phones: number[], profile: Profile, maxTags: number) {
+  const tags = withTags(profile.tags ?? [])
+  return db.exec(
+    'update_profiles',
+    sql`
+    update subscribers
+       set ${assignments(profile, sql`case when cardinality(${tags}) > ${maxTags} then tags else ${tags} end`)}
+     where list_id = ${listId} and phone = any(${phones}::bigint[])`,
   )
 }
 
