@@ -1,8 +1,10 @@
+import { inspect } from 'node:util'
 import { runCli } from '../cli/cli.ts'
 import { UsageError } from '../cli/command.ts'
 import { ConfigError } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { AppError, OperatorError } from '../errors.ts'
+import { printable } from '../lib/printable.ts'
 
 // The entry point of `npm run carillon -- <command>`. Exit code 2 means an invalid command line, 1 a failed command.
 try {
@@ -12,6 +14,6 @@ try {
   console.log(await runCli({ args: process.argv.slice(2), env: process.env, cwd }))
 } catch (error) {
   const isExpected = [UsageError, OperatorError, ConfigError, AppError].some((kind) => error instanceof kind)
-  console.error(isExpected ? (error as Error).message : error)
+  console.error(isExpected ? printable((error as Error).message) : printable(inspect(error)))
   process.exitCode = error instanceof UsageError ? 2 : 1
 }

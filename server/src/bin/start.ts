@@ -2,6 +2,7 @@ import { ConfigError, readEnv } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { OperatorError } from '../errors.ts'
 import { loggableError } from '../lib/loggable-error.ts'
+import { printable } from '../lib/printable.ts'
 import { supervise } from '../supervisor/supervisor.ts'
 import { prepareDatabase } from './prepare.ts'
 
@@ -14,10 +15,10 @@ process.stderr.on('error', () => {})
 try {
   loadEnvFileIfPresent()
   const config = readEnv(process.env)
-  await supervise({ config, env: process.env, print: (line) => console.log(line), prepare: prepareDatabase })
+  await supervise({ config, env: process.env, print: (line) => console.log(printable(line)), prepare: prepareDatabase })
   process.exit(0)
 } catch (e) {
   const isExpected = e instanceof ConfigError || e instanceof OperatorError
-  console.error(isExpected ? `\n${e.message}\n` : loggableError(e))
+  console.error(isExpected ? printable(`\n${e.message}\n`) : loggableError(e))
   process.exit(1)
 }

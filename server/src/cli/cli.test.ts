@@ -164,6 +164,17 @@ test('keys are created, listed, limited, disabled, enabled and revoked', async (
   await app.close()
 })
 
+test('control characters in names do not reach the terminal', async () => {
+  await make.account(cli.database.db, { email: 'ana@cedar.example' })
+  const name = '\u001b[2JWeekly\u009b31m\u0007\n7   forged'
+  await run('key create --account ana@cedar.example --scope read --name', name)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the characters that must not be there
+  expect(await run('key list')).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+  expect(await run('key list')).toContain('\\u001b[2JWeekly\\u009b31m\\u0007\\u000a7   forged')
+  expect((await run('key list')).split('\n')).toHaveLength(2)
+  expect((await json('key list')).api_keys).toMatchObject([{ name }])
+})
+
 test('short codes are stored in one format and belong to one account', async () => {
   const { id } = await make.account(cli.database.db, { email: 'ana@cedar.example' })
   await run(`short-code add 55555 --account ${id}`)

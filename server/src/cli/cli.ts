@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Env, readConnectionSettings, readDataLocation } from '../config/config.ts'
 import { systemClock } from '../lib/clock.ts'
+import { printable, printableLine } from '../lib/printable.ts'
 import { accountCommands } from './accounts.commands.ts'
 import { backupCommands } from './backup.commands.ts'
 import { type CliCommand, UsageError } from './command.ts'
@@ -60,7 +61,7 @@ export async function runCli({ args, env, cwd }: Call): Promise<string> {
       names,
       resolve: (path) => resolve(cwd, path),
     })
-    return options.json ? JSON.stringify(result.json, null, 2) : result.lines.join('\n')
+    return options.json ? printable(JSON.stringify(result.json, null, 2)) : result.lines.map(printableLine).join('\n')
   } finally {
     await installation.close()
   }

@@ -2,6 +2,7 @@ import type { Config } from '../config/config.ts'
 import type { Secret } from '../config/secret.ts'
 import type { Db } from '../db/db.ts'
 import type { Clock } from '../lib/clock.ts'
+import { printableLine } from '../lib/printable.ts'
 import type { Mode } from '../system/installation.queries.ts'
 
 /** The input of a command. */
@@ -47,8 +48,9 @@ export type CliCommand = {
 /** Thrown for an invalid command line; the message includes the correct form. */
 export class UsageError extends Error {}
 
-/** Formats rows as the lines of a table with headings. */
-export function table(headings: string[], rows: string[][]): string[] {
+/** Formats rows as the lines of a table with headings; each row is one line, whatever its values contain. */
+export function table(headings: string[], values: string[][]): string[] {
+  const rows = values.map((row) => row.map(printableLine))
   const widths = headings.map((heading, i) => Math.max(heading.length, ...rows.map((row) => row[i]?.length ?? 0)))
   return [headings, ...rows].map((row) =>
     row
