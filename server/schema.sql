@@ -66,10 +66,13 @@ create table accounts (
   -- limit of the calls of all keys together, set by the operator: `calls/seconds` or `off`; null means the
   -- installation's setting
   rate_limit text,
+  -- while it is set, the account's keys are rejected, and none of its texts are sent except replies to STOP and HELP
+  disabled_at timestamptz,
   created_at timestamptz not null,
   constraint accounts_pkey primary key (id),
   constraint accounts_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$')
 );
+create index accounts_disabled on accounts (id) where (disabled_at is not null);
 create unique index accounts_email_key on accounts (lower(email));
 
 -- Only the SHA-256 of a key is stored; `prefix` finds the row, the hash is compared in constant time. A revoked key

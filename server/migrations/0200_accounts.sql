@@ -14,8 +14,11 @@ create table accounts (
   -- installation's setting
   rate_limit text
     constraint accounts_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$'),
+  -- while it is set, the account's keys are rejected, and none of its texts are sent except replies to STOP and HELP
+  disabled_at timestamptz,
   created_at timestamptz not null
 );
+create index accounts_disabled on accounts (id) where disabled_at is not null;
 create unique index accounts_email_key on accounts (lower(email));
 
 -- A user of an account. The password is an argon2id hash in the usual text form, `$argon2id$v=19$m=...`.

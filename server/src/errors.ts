@@ -75,6 +75,7 @@ export const errors = {
   flightPlanNotFound: notFound('flight_plan_not_found', 'Flight plan'),
   recipientNotFound: notFound('recipient_not_found', 'Recipient'),
   importNotFound: notFound('import_not_found', 'Import'),
+  userNotFound: notFound('user_not_found', 'User'),
   apiKeyNotFound: notFound('api_key_not_found', 'API key'),
   customFieldNotFound: notFound('custom_field_not_found', 'Custom field'),
   shortCodeNotFound: notFound('short_code_not_found', 'Shortcode'),
@@ -85,6 +86,8 @@ export const errors = {
   webhookNotFound: notFound('webhook_not_found', 'Webhook'),
   momtReportNotFound: notFound('momt_report_not_found', 'Momt report'),
   emailTaken: () => new AppError(422, 'email_taken', 'Another account or user has this e-mail address'),
+  lastOwner: () =>
+    new AppError(422, 'last_owner', 'This user is the only owner of the account; add another owner first'),
   connectionNameTaken: () => new AppError(422, 'connection_name_taken', 'Another connection has this name'),
   connectionInUse: (reason: string) =>
     new AppError(422, 'connection_in_use', `This connection cannot be removed. ${reason}`),

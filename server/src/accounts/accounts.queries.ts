@@ -20,7 +20,7 @@ export type ApiKeyRow = {
   isOperator: boolean
 }
 
-/** Returns the keys with these prefixes and their accounts, without revoked keys. */
+/** Returns the keys with these prefixes and their accounts, without revoked keys. All keys of a disabled account are disabled. */
 export function findApiKeysByPrefix(db: Db, prefixes: string[]) {
   return db.many<ApiKeyRow>(
     'find_api_keys_by_prefix',
@@ -28,7 +28,7 @@ export function findApiKeysByPrefix(db: Db, prefixes: string[]) {
     select k.id, k.prefix, k.hash, k.scope, k.sandbox, k.seeded, k.rate_limit as "rateLimit",
            coalesce(l.operator_rate_limit, k.operator_rate_limit) as "operatorRateLimit",
            case when l.operator_rate_limit is null then k.id else l.id end as "limitedKeyId",
-           k.disabled_at as "disabledAt", a.id as "accountId", a.rate_limit as "accountRateLimit", a.email, a.username,
+           coalesce(k.disabled_at, a.disabled_at) as "disabledAt", a.id as "accountId", a.rate_limit as "accountRateLimit", a.email, a.username,
            a.time_zone as "timeZone", a.is_operator as "isOperator"
       from api_keys k
       join accounts a on a.id = k.account_id
@@ -47,11 +47,12 @@ export type Account = {
   isOperator: boolean
   /** Limit of the calls of all its keys; null means the limit of the installation. */
   rateLimit: string | null
+  disabledAt: Date | null
   createdAt: Date
 }
 
 const accountColumns = /* sql */ `id, email, username, time_zone as "timeZone", is_operator as "isOperator",
-  rate_limit as "rateLimit", created_at as "createdAt"`
+  rate_limit as "rateLimit", disabled_at as "disabledAt", created_at as "createdAt"`
 
 /** Inserts an account (the first one is an operator); violates `accounts_email_key` if another account has the email. */
 export function insertAccount(
@@ -110,6 +111,17 @@ export function updateOperator(db: Db, id: number, isOperator: boolean) {
   )
 }
 
+/** Sets when the account was disabled, or null; a time that is already set does not change. */
+export function updateDisabled(db: Db, id: number, disabledAt: Date | null) {
+  return db.one<Account>(
+    'update_disabled',
+    /* sql */ `
+    update accounts set disabled_at = case when $2::timestamptz is null then null else coalesce(disabled_at, $2) end
+     where id = $1 returning ${accountColumns}`,
+    [id, disabledAt],
+  )
+}
+
 export type Role = 'owner' | 'editor' | 'viewer'
 
 export type User = { id: number; accountId: number; email: string; role: Role; createdAt: Date }
@@ -128,6 +140,37 @@ export function insertUser(
     insert into users (account_id, email, role, password_hash, created_at) values ($1, $2, $3, $4, $5) returning ${userColumns}`,
     [given.accountId, given.email, given.role, given.passwordHash, now],
   )
+}
+
+export function findUserByEmail(db: Db, email: string) {
+  return db.maybeOne<User>(
+    'find_user_by_email',
+    /* sql */ `select ${userColumns} from users where lower(email) = lower($1)`,
+    [email],
+  )
+}
+
+/** Sets a user's password; returns undefined if the user does not exist. */
+export function updatePassword(db: Db, id: number, passwordHash: string) {
+  return db.maybeOne<User>(
+    'update_password',
+    /* sql */ `update users set password_hash = $2 where id = $1 returning ${userColumns}`,
+    [id, passwordHash],
+  )
+}
+
+/** Locks the owners of an account in the order of their ids, and returns the ids. */
+export async function lockOwners(tx: Db, accountId: number): Promise<number[]> {
+  const rows = await tx.many<{ id: number }>(
+    'lock_owners',
+    /* sql */ `select id from users where account_id = $1 and role = 'owner' order by id for update`,
+    [accountId],
+  )
+  return rows.map(({ id }) => id)
+}
+
+export function deleteUser(tx: Db, id: number) {
+  return tx.maybeOne<User>('delete_user', /* sql */ `delete from users where id = $1 returning ${userColumns}`, [id])
 }
 
 /** Returns the users of an account, or of all accounts for null. */

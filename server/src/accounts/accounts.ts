@@ -1,7 +1,18 @@
 import type { Db } from '../db/db.ts'
 import { violates } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
-import { type Account, insertAccount, insertUser, type Role, type User } from './accounts.queries.ts'
+import {
+  type Account,
+  deleteUser,
+  findUserByEmail,
+  insertAccount,
+  insertUser,
+  lockOwners,
+  type Role,
+  type User,
+  updateDisabled,
+  updatePassword,
+} from './accounts.queries.ts'
 import { hashPassword } from './passwords.ts'
 
 export type NewAccount = {
@@ -40,6 +51,44 @@ export async function addUser(
   } catch (error) {
     throw toAppError(error)
   }
+}
+
+/**
+ * Removes a user; throws `userNotFound`, or `lastOwner` if the account would have no owner. If two owners are removed
+ * concurrently, the second one waits for the first and is then the last.
+ */
+export function removeUser(db: Db, email: string): Promise<User> {
+  return db.tx(async (tx) => {
+    const user = await findUserByEmail(tx, email)
+    if (!user) throw errors.userNotFound()
+    const owners = await lockOwners(tx, user.accountId)
+    if (owners.length === 1 && owners[0] === user.id) throw errors.lastOwner()
+    const removed = await deleteUser(tx, user.id)
+    if (!removed) throw errors.userNotFound()
+    return removed
+  })
+}
+
+/** Sets a user's password, which invalidates the previous one; throws `userNotFound`. */
+export async function changePassword(db: Db, email: string, password: string): Promise<User> {
+  const passwordHash = await hashPassword(password)
+  const user = await findUserByEmail(db, email)
+  const changed = user && (await updatePassword(db, user.id, passwordHash))
+  if (!changed) throw errors.userNotFound()
+  return changed
+}
+
+/**
+ * Disables an account. When this has committed, its keys are rejected in all processes, and none of its texts is marked for
+ * submission, except replies to STOP and HELP. Texts that were marked before are sent within a second.
+ */
+export function disableAccount(db: Db, id: number, now: Date): Promise<Account> {
+  return updateDisabled(db, id, now)
+}
+
+/** Enables a disabled account: its keys are valid again, and its queued and scheduled texts are sent. */
+export function enableAccount(db: Db, id: number): Promise<Account> {
+  return updateDisabled(db, id, null)
 }
 
 function toAppError(error: unknown): unknown {

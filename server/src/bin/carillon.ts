@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
+import { openAuditLog } from '../cli/audit-log.ts'
 import { runCli } from '../cli/cli.ts'
 import { UsageError } from '../cli/command.ts'
 import { ConfigError } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { AppError, OperatorError } from '../errors.ts'
+import { loggableError } from '../lib/loggable-error.ts'
 import { printable } from '../lib/printable.ts'
 
 // The entry point of `npm run carillon -- <command>`. Exit code 2 means an invalid command line, 1 a failed command.
@@ -11,9 +14,11 @@ try {
   loadEnvFileIfPresent()
   // npm changes to the checkout; INIT_CWD is the directory in which the operator called it
   const cwd = process.env.INIT_CWD ?? process.cwd()
-  console.log(await runCli({ args: process.argv.slice(2), env: process.env, cwd }))
+  const args = process.argv.slice(2)
+  const log = openAuditLog(process.env)
+  console.log(await runCli({ args, env: process.env, cwd, log, readInput: () => readFileSync(0, 'utf8') }))
 } catch (error) {
   const isExpected = [UsageError, OperatorError, ConfigError, AppError].some((kind) => error instanceof kind)
-  console.error(isExpected ? printable((error as Error).message) : printable(inspect(error)))
+  console.error(isExpected ? printable((error as Error).message) : printable(inspect(loggableError(error))))
   process.exitCode = error instanceof UsageError ? 2 : 1
 }

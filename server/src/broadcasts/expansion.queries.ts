@@ -1,13 +1,14 @@
 import type { Db } from '../db/db.ts'
+import { isDisabled } from '../log/disabled.sql.ts'
 import { ofRound } from '../log/failures.sql.ts'
 import type { Audience } from '../messages/audience/audience.ts'
 
 export type OpenExpansion = { messageId: number }
 
 /**
- * Returns up to 100 messages whose audience is not completely written: those whose expansion has not failed, or only
- * this one. Of each account the one with the lowest cursor, then a second one of each, so that another worker finds one
- * that is not locked.
+ * Returns up to 100 messages whose audience is not completely written, without those of disabled accounts: those whose
+ * expansion has not failed, or only this one. Of each account the one with the lowest cursor, then a second one of each,
+ * so that another worker finds one that is not locked.
  */
 export function listOpenExpansions(db: Db, only: number | null) {
   return db.many<OpenExpansion>(
@@ -18,7 +19,7 @@ export function listOpenExpansions(db: Db, only: number | null) {
              row_number() over (partition by m.account_id order by e.cursor_phone, e.message_id) as turn
         from expansions e
        cross join lateral (select account_id from messages where id = e.message_id offset 0) m
-       where ${ofRound('expand', 'e.message_id', 1)}
+       where ${ofRound('expand', 'e.message_id', 1)} and not ${isDisabled('m.account_id')}
     ) open
      where turn <= 2
      order by turn, account_id limit 100`,

@@ -7,18 +7,31 @@ import {
   updateAccountLimit,
   updateOperator,
 } from '../accounts/accounts.queries.ts'
-import { addUser, createAccount } from '../accounts/accounts.ts'
+import {
+  addUser,
+  changePassword,
+  createAccount,
+  disableAccount,
+  enableAccount,
+  removeUser,
+} from '../accounts/accounts.ts'
 import { createApiKey } from '../accounts/api-keys.ts'
 import { makePassword } from '../accounts/passwords.ts'
 import type { Db } from '../db/db.ts'
+import { wake } from '../db/wake.ts'
 import { OperatorError } from '../errors.ts'
 import { parseRateLimit, rateLimitFormat } from '../lib/rate-limit.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
 import { addShortCode } from '../short-codes/short-codes.ts'
 import { readCode, resolveAccount, textOf } from './arguments.ts'
 import { type CliCommand, type CommandContext, table, UsageError } from './command.ts'
+import { countPendingWork, type PendingWork } from './installation.queries.ts'
 
-const password = { value: 'file', help: 'File with the password; by default one is generated and printed' }
+const password = {
+  value: 'file',
+  help: 'File with the password, or - for standard input; by default one is generated and printed',
+}
+const accountOption = { value: 'id or email', help: 'The account', required: true }
 const emailPattern = /^[^\s@:]+@[^\s@:]+$/
 
 const create: CliCommand = {
@@ -94,12 +107,13 @@ const list: CliCommand = {
     }
     return {
       lines: table(
-        ['ID', 'EMAIL', 'NAME', 'TIME ZONE', 'SHORT CODES'],
-        rows.map(({ account: { id, email, username, timeZone }, codes }) => [
+        ['ID', 'EMAIL', 'NAME', 'TIME ZONE', 'STATE', 'SHORT CODES'],
+        rows.map(({ account: { id, email, username, timeZone, disabledAt }, codes }) => [
           String(id),
           email,
           username,
           timeZone,
+          disabledAt ? 'disabled' : 'enabled',
           codes.join(' '),
         ]),
       ),
@@ -112,7 +126,7 @@ const operator: CliCommand = {
   name: 'account operator',
   summary: 'Allow an account to change installation-wide settings, such as connections',
   options: {
-    account: { value: 'id or email', help: 'The account', required: true },
+    account: accountOption,
     off: { help: 'Revoke this permission' },
   },
   notes: [
@@ -147,6 +161,51 @@ const limit: CliCommand = {
       json: { account: presentAccount(account) },
     }
   },
+}
+
+const disable: CliCommand = {
+  name: 'account disable',
+  summary: 'Reject the keys of an account and stop its texts, until it is enabled again',
+  options: { account: accountOption },
+  notes: [
+    'Nothing is deleted: queued and scheduled texts wait, replies of people are still interpreted, so that a STOP opts',
+    'out, and the replies to STOP and HELP are sent. Texts that were about to be sent may still be sent within a second.',
+  ],
+  async run(context) {
+    const { db, clock } = context
+    const { id } = await resolveAccount(context)
+    const account = await disableAccount(db, id, clock.now())
+    const waiting = await countPendingWork(db, id)
+    return {
+      lines: [`Account ${id} (${account.email}) is disabled. ${describeWork(waiting)}`],
+      json: { account: presentAccount(account), ...waiting },
+    }
+  },
+}
+
+const enable: CliCommand = {
+  name: 'account enable',
+  summary: 'Accept the keys of a disabled account again and send its texts',
+  options: { account: accountOption },
+  notes: [
+    'All queued texts are sent, and scheduled messages that became due meanwhile start, if their deadlines have not passed.',
+    'Cancel messages that must not be sent before you enable the account.',
+  ],
+  async run(context) {
+    const { db } = context
+    const { id } = await resolveAccount(context)
+    const waiting = await countPendingWork(db, id)
+    const account = await enableAccount(db, id)
+    await wake(db, 'chunks')
+    return {
+      lines: [`Account ${id} (${account.email}) is enabled. ${describeWork(waiting)}`],
+      json: { account: presentAccount(account), ...waiting },
+    }
+  },
+}
+
+function describeWork({ texts, messages, scheduled }: PendingWork): string {
+  return `Queued texts: ${texts} of ${messages} messages; scheduled messages: ${scheduled}.`
 }
 
 const userAdd: CliCommand = {
@@ -194,9 +253,47 @@ const userList: CliCommand = {
   },
 }
 
-export const accountCommands: CliCommand[] = [create, list, operator, limit, userAdd, userList]
+const userEmail = { value: 'address', help: 'Login of the user', required: true }
 
-function presentAccount({ id, email, username, timeZone, isOperator, rateLimit, createdAt }: Account) {
+const userRemove: CliCommand = {
+  name: 'user remove',
+  summary: 'Remove a user; the last owner of an account cannot be removed',
+  options: { email: userEmail },
+  async run(context) {
+    const user = await removeUser(context.db, readEmail(context))
+    return {
+      lines: [`Removed user ${user.email} (${user.role}) from account ${user.accountId}.`],
+      json: { user: presentUser(user) },
+    }
+  },
+}
+
+const userPassword: CliCommand = {
+  name: 'user password',
+  summary: 'Set the password of a user, by default a generated one',
+  options: { email: userEmail, 'password-file': password },
+  notes: [
+    'The password is never an argument, because other accounts of the machine can read the arguments of a process.',
+  ],
+  async run(context) {
+    const { text, isGenerated } = readPassword(context)
+    const user = await changePassword(context.db, readEmail(context), text)
+    return {
+      lines: [
+        `Changed the password of ${user.email}.`,
+        ...(isGenerated ? [`Password: ${text} (printed only once)`] : []),
+      ],
+      json: { user: presentUser(user), ...(isGenerated && { password: text }) },
+    }
+  },
+}
+
+export const accountCommands: CliCommand[] = [
+  ...[create, list, operator, limit, disable, enable],
+  ...[userAdd, userList, userPassword, userRemove],
+]
+
+function presentAccount({ id, email, username, timeZone, isOperator, rateLimit, disabledAt, createdAt }: Account) {
   return {
     id,
     email,
@@ -204,6 +301,7 @@ function presentAccount({ id, email, username, timeZone, isOperator, rateLimit, 
     time_zone: timeZone,
     is_operator: isOperator,
     rate_limit: rateLimit,
+    disabled_at: disabledAt?.toISOString() ?? null,
     created_at: createdAt.toISOString(),
   }
 }
@@ -230,7 +328,10 @@ function readPassword(context: CommandContext): { text: string; isGenerated: boo
   const file = textOf(context, 'password-file')
   if (file === undefined) return { text: makePassword(), isGenerated: true }
   try {
-    const text = readFileSync(context.resolve(file), 'utf8').replace(/\r?\n$/, '')
+    const text = (file === '-' ? context.readInput() : readFileSync(context.resolve(file), 'utf8')).replace(
+      /\r?\n$/,
+      '',
+    )
     if (text.length >= 12) return { text, isGenerated: false }
   } catch (error) {
     throw new OperatorError(`--password-file cannot be read: ${(error as Error).message}`)

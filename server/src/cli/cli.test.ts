@@ -7,6 +7,7 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { isPassword } from '../accounts/passwords.ts'
 import { makeApp } from '../http/app.ts'
+import { makeLogger } from '../system/logger.ts'
 import { commands, runCli } from './cli.ts'
 import { UsageError } from './command.ts'
 
@@ -96,7 +97,7 @@ describe('accounts', () => {
     const other = await json('account create --email ben@cedar.example')
     expect(other.short_code).not.toBe('55555')
     expect(await run('account list')).toMatch(
-      /^ID +EMAIL +NAME +TIME ZONE +SHORT CODES\n\d+ +ana@cedar\.example .* 55555\n/,
+      /^ID +EMAIL +NAME +TIME ZONE +STATE +SHORT CODES\n\d+ +ana@cedar\.example .* enabled +55555\n/,
     )
     expect((await json('account list')).accounts).toHaveLength(2)
   })
@@ -131,6 +132,89 @@ describe('accounts', () => {
     expect(made.short_code).toBe('2065550100')
     expect(await cli.database.db.many('keys', 'select sandbox from api_keys')).toEqual([{ sandbox: false }])
   })
+})
+
+describe('users', () => {
+  const hashOf = async (email: string) =>
+    (
+      await cli.database.db.maybeOne<{ hash: string }>(
+        'hash',
+        'select password_hash as hash from users where email = $1',
+        [email],
+      )
+    )?.hash ?? ''
+
+  test('a password is generated, or read from a file or standard input, and the previous one is invalid', async () => {
+    const { password } = await json('account create --email ana@cedar.example')
+    const made = await json('user password --email ANA@cedar.example')
+    expect(made.user.email).toBe('ana@cedar.example')
+    expect(await isPassword(made.password, await hashOf('ana@cedar.example'))).toBe(true)
+    expect(await isPassword(password, await hashOf('ana@cedar.example'))).toBe(false)
+    const args = 'user password --email ana@cedar.example --password-file -'.split(' ')
+    const env = { DATABASE_URL: cli.database.url }
+    const call = (input: string) => runCli({ args, env, cwd: cli.folder, readInput: () => input })
+    expect(await call('correct horse battery\n')).toBe('Changed the password of ana@cedar.example.')
+    expect(await isPassword('correct horse battery', await hashOf('ana@cedar.example'))).toBe(true)
+    await expect(call('short\n')).rejects.toThrow('at least 12 characters')
+    await expect(call('')).rejects.toThrow('at least 12 characters')
+    await expect(run('user password --email nobody@cedar.example')).rejects.toThrow('User not found')
+    await expect(run('user password --email ana@cedar.example --password secret-secret')).rejects.toThrow(UsageError)
+    expect(await isPassword('correct horse battery', await hashOf('ana@cedar.example'))).toBe(true)
+  })
+
+  test('a user is removed, but not the last owner, also if two are removed at once', async () => {
+    await run('account create --email ana@cedar.example')
+    await run('user add --account ana@cedar.example --email eve@cedar.example')
+    await run('user add --account ana@cedar.example --email ben@cedar.example --role owner')
+    await run('account create --email other@cedar.example')
+    expect(await run('user remove --email EVE@cedar.example')).toMatch(/^Removed user eve@cedar\.example \(editor\)/)
+    await expect(run('user remove --email eve@cedar.example')).rejects.toThrow('User not found')
+    const removals = await Promise.allSettled([
+      run('user remove --email ana@cedar.example'),
+      run('user remove --email ben@cedar.example'),
+    ])
+    expect(removals.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    expect(removals.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'last_owner' } })
+    expect((await json('user list --account ana@cedar.example')).users).toMatchObject([{ role: 'owner' }])
+  })
+})
+
+test('the keys of a disabled account are rejected at once in all processes, until it is enabled', async () => {
+  const made = await json('account create --email ana@cedar.example')
+  const other = await json('account create --email ben@cedar.example')
+  const apps = [1, 2].map(() => makeApp(makeRuntime({ db: cli.database.db, url: cli.database.url })))
+  const call = async (key: string) => {
+    const requests = (await Promise.all(apps)).map((app) =>
+      app.inject({ url: '/api/v2/lists', headers: { authorization: basic(key) } }),
+    )
+    return (await Promise.all(requests)).map((response) => response.json().error ?? response.statusCode)
+  }
+  expect(await call(made.api_key.key)).toEqual([200, 200])
+  const { account } = await json('account disable --account ana@cedar.example')
+  expect(account.disabled_at).toMatch(/^\d{4}-/)
+  expect(await call(made.api_key.key)).toEqual(['This API key is disabled', 'This API key is disabled'])
+  expect(await call(other.api_key.key)).toEqual([200, 200])
+  expect(await run('account list')).toMatch(/ana@cedar\.example .* disabled/)
+  // neither changes anything when it is repeated
+  expect((await json(`account disable --account ${account.id}`)).account.disabled_at).toBe(account.disabled_at)
+  for (const _ of [1, 2])
+    expect((await json('account enable --account ana@cedar.example')).account.disabled_at).toBeNull()
+  expect(await call(made.api_key.key)).toEqual([200, 200])
+  await Promise.all(apps.map(async (app) => (await app).close()))
+})
+
+test('a command is logged with its subject, and without a secret', async () => {
+  const lines: string[] = []
+  const log = makeLogger({ role: 'command' }, 'info', { write: (line: string) => void lines.push(line) })
+  const call = (line: string) =>
+    runCli({ args: line.split(' '), env: { DATABASE_URL: cli.database.url }, cwd: cli.folder, log })
+  const text = await call('account create --email ana@cedar.example')
+  await call('user remove --email ana@cedar.example').catch(() => {})
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { msg: 'command completed', command: 'account create', email: 'ana@cedar.example' },
+    { msg: 'command failed', command: 'user remove', err: { code: 'last_owner' } },
+  ])
+  for (const secret of text.match(/\S{20,}/g) ?? []) expect(lines.join('')).not.toContain(secret)
 })
 
 test('keys are created, listed, limited, disabled, enabled and revoked', async () => {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { Logger } from 'pino'
 import { type Env, readConnectionSettings, readDataLocation } from '../config/config.ts'
 import { systemClock } from '../lib/clock.ts'
 import { printable, printableLine } from '../lib/printable.ts'
@@ -33,10 +34,14 @@ export type Call = {
   env: Env
   /** Directory that relative paths refer to. */
   cwd: string
+  /** Reads standard input. */
+  readInput?: () => string
+  /** Records what operators do. */
+  log?: Logger
 }
 
 /** Runs the command that the arguments name and returns its output; throws UsageError or OperatorError if it fails. */
-export async function runCli({ args, env, cwd }: Call): Promise<string> {
+export async function runCli({ args, env, cwd, readInput = () => '', log }: Call): Promise<string> {
   const command = findCommand(args)
   if (!command) {
     const isHelp = args.every((arg) => ['--help', '-h', 'help', '--json'].includes(arg))
@@ -60,11 +65,21 @@ export async function runCli({ args, env, cwd }: Call): Promise<string> {
       options,
       names,
       resolve: (path) => resolve(cwd, path),
+      readInput,
     })
+    log?.info({ command: command.name, ...subjectOf(options, names) }, 'command completed')
     return options.json ? printable(JSON.stringify(result.json, null, 2)) : result.lines.map(printableLine).join('\n')
+  } catch (error) {
+    log?.info({ command: command.name, ...subjectOf(options, names), err: error }, 'command failed')
+    throw error
   } finally {
     await installation.close()
   }
+}
+
+/** Returns what a command was called for; other options may be secret. */
+function subjectOf({ account, email, role, name }: Options, names: readonly string[]) {
+  return { account, email, role, name, names: names.length > 0 ? names : undefined }
 }
 
 function findCommand(args: readonly string[]): CliCommand | undefined {

@@ -18,6 +18,8 @@ export type CommandContext = {
   names: readonly string[]
   /** Resolves a path against the operator's directory. */
   resolve(path: string): string
+  /** Returns what is sent to standard input. */
+  readInput(): string
   /** Returns the settings that seal and open connections; creates a missing secret key in the data directory. */
   connectionConfig(): Pick<Config, 'mode' | 'smpp' | 'secretKey'>
   /** Returns the secret key, from the settings or the data directory; undefined if there is none. */

@@ -9,8 +9,8 @@ export type PendingWork = {
   scheduled: number
 }
 
-/** Returns the numbers of messages and texts that `sending resume` would send. */
-export function countPendingWork(db: Db) {
+/** Returns the numbers of messages and texts that wait to be sent, of an account or (null) of all. */
+export function countPendingWork(db: Db, accountId: number | null = null) {
   return db.one<PendingWork>(
     'count_waiting',
     /* sql */ `
@@ -18,7 +18,8 @@ export function countPendingWork(db: Db) {
            coalesce(sum(c.queued) filter (where m.status = 'sending'), 0)::bigint as texts,
            count(*) filter (where m.status = 'scheduled') as scheduled
       from messages m left join ${totalsOf('m.id')} c on true
-     where m.status in ('sending', 'scheduled')`,
+     where m.status in ('sending', 'scheduled') and ($1::bigint is null or m.account_id = $1)`,
+    [accountId],
   )
 }
 

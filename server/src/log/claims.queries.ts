@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { param, raw, type Sql, sql } from '../db/sql.ts'
 import type { BroadcastClaim, Chunk, Claim } from './chunk.ts'
+import { disabledCodes, isReply } from './disabled.sql.ts'
 
 /**
  * A chunk is not leased this long before its window closes, in milliseconds: its texts would arrive after the window.
@@ -37,7 +38,7 @@ type Search = {
  * Leases chunks: steps through the candidates, ranks them, locks the first ones that no other gateway is claiming
  * (`skip locked` on chunk rows), and returns them with the data of their messages. A chunk whose lease has expired is
  * taken over, and the new epoch invalidates later marks of its old owner. No chunk is leased while the installation's
- * sending is paused.
+ * sending is paused, and of a disabled account only replies to STOP and HELP.
  */
 function lease(db: Db, name: string, gateway: Gateway, searchOf: (shared: Shared) => Search) {
   const now = param(gateway.now)
@@ -50,7 +51,9 @@ function lease(db: Db, name: string, gateway: Gateway, searchOf: (shared: Shared
   return db.many<Chunk>(
     name,
     sql`
-    with recursive ${search.candidates}, ranked as materialized (
+    with recursive disabled as materialized (
+      select ${raw(disabledCodes)} as codes
+    ), ${search.candidates}, ranked as materialized (
       select array(select id from candidates order by ${search.ranking} limit ${search.ranked}) as ids
     ), locked as (
       select id from send_chunks
@@ -101,10 +104,10 @@ export function claimChunks(db: Db, claim: Claim) {
         from code cross join generate_series(${claim.fromLane}::int, ${claim.toLane}::int) as lanes(lane) cross join lateral (
           select id, lane, due_at from send_chunks
            where short_code_id = code.short_code_id and lane = lanes.lane and done_at is null and due_at <= ${now}
-             and ${isOpen}
+             and ${isOpen} and (code.short_code_id <> all((select codes from disabled)::bigint[]) or ${raw(isReply)})
            order by due_at, id
            limit 4 * ${limit}::int) c
-       where ${maySendFrom}
+       where ${maySendFrom} and (lanes.lane = 0 or code.short_code_id <> all((select codes from disabled)::bigint[]))
     )`,
     ranking: sql`lane, due_at, id`,
     ranked: sql`4 * ${limit}::int`,
@@ -143,6 +146,7 @@ export function claimBroadcasts(db: Db, claim: BroadcastClaim) {
                    limit 2 * ${limit}::int) free) c
        where ${maySendFrom} and b.message_id <> all(${claim.enough}::bigint[])
          and m.account_id <> all(${claim.exceptAccounts}::bigint[])
+         and b.short_code_id <> all((select codes from disabled)::bigint[])
     ), candidates as materialized (
       select id, account_id,
              row_number() over (partition by account_id order by chunk_number, served nulls first, message_id)

@@ -47,6 +47,9 @@ function claim(given: Partial<BroadcastClaim> = {}) {
   })
 }
 
+const disable = (accountId: number) =>
+  database.db.exec('disable', 'update accounts set disabled_at = now() where id = $1', [accountId])
+
 const messagesOf = (chunks: Array<{ messageId: number }>) => chunks.map((chunk) => chunk.messageId).sort()
 
 test('leases one chunk of each broadcast before a second one of any', async () => {
@@ -89,6 +92,23 @@ test('skips short codes that the gateway cannot send from, and paused broadcasts
   ])
 })
 
+test('skips the chunks of disabled accounts except replies to STOP and HELP', async () => {
+  const [closed, open] = [await broadcast(40), await broadcast(1)]
+  await disable(closed.accountId)
+  expect(messagesOf(await claim())).toEqual([open.id])
+  const [reply, question, open2] = [await broadcast(1, closed), await broadcast(1, closed), await broadcast(1)]
+  await database.db.exec('system', 'update send_chunks set lane = 0 where message_id = any($1)', [
+    [reply.id, question.id, open2.id],
+  ])
+  await database.db.exec('reply', `update messages set consent = 'reply' where id = $1`, [reply.id])
+  await database.db.exec('transactional', 'update send_chunks set lane = 1 where message_id = $1', [closed.id])
+  const owner = crypto.randomUUID()
+  const urgent = { owner, leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 1, limit: 50 }
+  expect(messagesOf(await claimChunks(database.db, urgent))).toEqual([reply.id, open2.id])
+  await database.db.exec('enable', 'update accounts set disabled_at = null')
+  expect(messagesOf(await claimChunks(database.db, urgent))).toHaveLength(41)
+})
+
 test('does not lease chunks that are not due or are about to close', async () => {
   const { id } = await broadcast(3)
   await database.db.exec(
@@ -110,6 +130,7 @@ test('never leases one chunk to two gateways that claim concurrently', async () 
 
 test('does not read urgent chunks that cannot be sent now to find one that can', async () => {
   const [unreachable, reachable, paused] = [await broadcast(2_000), await broadcast(1), await broadcast(2_000)]
+  await disable((await broadcast(2_000)).accountId)
   await database.db.exec('pause', 'update send_chunks set paused = true where message_id = $1', [paused.id])
   await database.db.exec('urgent', 'update send_chunks set lane = 1')
   const codes = { allBut: true, ids: [unreachable.shortCodeId] }

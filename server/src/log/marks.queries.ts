@@ -5,6 +5,7 @@ import { type CarrierOptOut, cleanDeadNumbers } from '../subscribers/clean.sql.t
 import { type Chunk, ownChunkId, type Recipient } from './chunk.ts'
 import { consentGiven, recipientsWithBlocks } from './consent.sql.ts'
 import { countMoves } from './counters.sql.ts'
+import { isDisabled } from './disabled.sql.ts'
 import { logTable, submitsTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
@@ -63,18 +64,19 @@ function byChunk(rows: Array<Recipient & { chunkId: number }>): Map<number, Reci
 /**
  * Marks as submitting the queued rows that may still be texted, and returns their ids; the others become cancelled, or
  * suppressed as `stopped` (a STOP to the short code), `not_subscribed` or `too_late`. All rows stay queued while the
- * message is paused, or if the chunk's window has closed at `now`. The PDU
- * may be written only after this has committed.
+ * message is paused or its account is disabled, or if the chunk's window has closed at `now`. The PDU may be written
+ * only after this has committed.
  */
 export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient[], now: Date): Promise<number[]> {
   const time = param(now)
+  const accountDisabled = raw(chunk.consent === 'reply' ? 'false' : isDisabled('account_id'))
   const { ids } = await db.one<{ ids: number[] }>(
     `mark_submitting_${chunk.consent}_${chunk.loggedOn}`,
     sql`
     with lease as materialized (
       select m.cancelled, m.late, m.paused or c.paused or coalesce(c.closes_at <= ${time}, false) as waiting
         from send_chunks c cross join lateral (
-          select status = 'cancelled' as cancelled, paused_at is not null as paused,
+          select status = 'cancelled' as cancelled, paused_at is not null or ${accountDisabled} as paused,
                  coalesce(deliver_by <= ${time}, false) as late
             from messages where id = ${chunk.messageId} offset 0) m
        where c.id = ${chunk.id} and c.epoch = ${chunk.epoch}

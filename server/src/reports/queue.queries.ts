@@ -1,7 +1,11 @@
 import type { Db } from '../db/db.ts'
 import { totalsOf } from '../log/counters.sql.ts'
+import { disabledCodes, isReply } from '../log/disabled.sql.ts'
 
 export type LaneDepth = { lane: number; due: number; later: number; oldestDueSeconds: number }
+
+/** The SQL condition under which the texts of a chunk wait for an operator or its author, not for a gateway. */
+const isHeld = /* sql */ `(paused or short_code_id = any(${disabledCodes}::bigint[]) and not ${isReply})`
 
 /**
  * Returns the numbers of queued recipients by lane, in chunks that are due at `now` and in other chunks, and the longest
@@ -14,9 +18,9 @@ export function measureLanes(db: Db, now: Date) {
     /* sql */ `
     with open as (
       select lane, message_id,
-             coalesce(sum(last_log_id - first_log_id + 1) filter (where due_at <= $1 and not paused), 0) as due,
-             coalesce(sum(last_log_id - first_log_id + 1) filter (where due_at > $1 or paused), 0) as later,
-             min(due_at) filter (where due_at <= $1 and not paused) as oldest
+             coalesce(sum(last_log_id - first_log_id + 1) filter (where due_at <= $1 and not ${isHeld}), 0) as due,
+             coalesce(sum(last_log_id - first_log_id + 1) filter (where due_at > $1 or ${isHeld}), 0) as later,
+             min(due_at) filter (where due_at <= $1 and not ${isHeld}) as oldest
         from send_chunks where done_at is null group by lane, message_id
     )
     select o.lane, sum(least(o.due, c.queued))::bigint as due,

@@ -1,4 +1,5 @@
 import type { Db } from '../../db/db.ts'
+import { isDisabled } from '../../log/disabled.sql.ts'
 import { ofRound } from '../../log/failures.sql.ts'
 import type { MessageStatus, NewBroadcast } from '../accept.queries.ts'
 import type { Audience } from '../audience/audience.ts'
@@ -91,7 +92,8 @@ export async function countPlanned(db: Db, accountId: number, status: 'draft' | 
 /**
  * Locks and returns the scheduled broadcast that has been due the longest, of the first account after `lastAccount` that
  * has any or else of the first account, except those that another worker has locked: one whose start has not failed, or
- * only this one. None is due while the installation's sending is paused, so that the lateness after a pause is checked.
+ * only this one. None is due while the installation's sending is paused or the account is disabled, so that the lateness
+ * afterwards is checked.
  */
 export function claimDue(tx: Db, now: Date, only: number | null, lastAccount: number) {
   return tx.maybeOne<DueBroadcast>(
@@ -102,7 +104,7 @@ export function claimDue(tx: Db, now: Date, only: number | null, lastAccount: nu
            l.deleted_at is not null as "listDeleted"
       from messages m join lists l on l.id = m.list_id
      where m.status = 'scheduled' and m.starts_at <= $1 and ${ofRound('start', 'm.id', 2)}
-       and not exists (select from installation where sending_paused)
+       and not exists (select from installation where sending_paused) and not ${isDisabled('m.account_id')}
      order by m.account_id <= $3, m.account_id, m.starts_at, m.id limit 1
        for no key update of m skip locked`,
     [now, only, lastAccount],
