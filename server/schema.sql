@@ -462,7 +462,7 @@ create table inbound_messages (
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
   lists_left integer,
-  -- opt_out, help, opt_in (it lifted a block), other. An opt-out that is interpreted without opted_out_at is not applied yet:
+  -- opt_out, help, opt_in (it lifted a block), other; opt_out from its arrival, so that it is found first. An opt-out that is interpreted without opted_out_at is not applied yet:
   -- no sender is known that it could concern, or its own sender cannot be read
   kind text,
   reply_message_id bigint,
@@ -474,13 +474,16 @@ create table inbound_messages (
 );
 create unique index inbound_messages_delivery on inbound_messages (delivery_key) where (acknowledged_at is null);
 create index inbound_messages_ended on inbound_messages (interpreted_at) where ((interpreted_at is not null) and ((kind <> 'opt_out') or (opted_out_at is not null)));
+create index inbound_messages_opt_outs on inbound_messages (id) where ((interpreted_at is null) and (opted_out_at is null) and (kind = 'opt_out'));
 create index inbound_messages_phone on inbound_messages (phone, id);
 create index inbound_messages_problem on inbound_messages (connection_id, id) where (problem is not null);
+create index inbound_messages_replies on inbound_messages (phone, short_code, interpreted_at) where (reply_message_id is not null);
 create index inbound_messages_unapplied on inbound_messages (connection_id, received_at) where ((kind = 'opt_out') and (opted_out_at is null) and (interpreted_at is not null));
 create index inbound_messages_unapplied_code on inbound_messages (short_code, id) where ((kind = 'opt_out') and (opted_out_at is null) and (interpreted_at is not null));
 create index inbound_messages_unconfirmed on inbound_messages (opted_out_at, id) where ((interpreted_at is null) and (opted_out_at is not null));
 create index inbound_messages_unconfirmed_phone on inbound_messages (phone, short_code) where ((interpreted_at is null) and (opted_out_at is not null));
-create index inbound_messages_waiting on inbound_messages (id) where ((interpreted_at is null) and (opted_out_at is null));
+create index inbound_messages_waiting on inbound_messages (short_code, id) where ((interpreted_at is null) and (opted_out_at is null));
+create index inbound_messages_waiting_phone on inbound_messages (phone, id) where ((interpreted_at is null) and (opted_out_at is null));
 
 -- One row: the mode of this database and its state as a whole. A process in the other mode does not start on it.
 create table installation (

@@ -29,19 +29,27 @@ create table inbound_messages (
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
   lists_left integer,
-  -- opt_out, help, opt_in (it lifted a block), other. An opt-out that is interpreted without opted_out_at is not applied yet:
+  -- opt_out, help, opt_in (it lifted a block), other; opt_out from its arrival, so that it is found first. An opt-out that is interpreted without opted_out_at is not applied yet:
   -- no sender is known that it could concern, or its own sender cannot be read
   kind text,
   reply_message_id bigint references messages,
   interpreted_at timestamptz
 );
--- Waiting MOs in order of arrival; then opt-outs that wait for their confirmation, by the time of the opt-out and by phone.
-create index inbound_messages_waiting on inbound_messages (id) where interpreted_at is null and opted_out_at is null;
+-- Waiting opt-outs in order of arrival, and all waiting MOs by destination and by phone; then opt-outs that wait for their confirmation, by
+-- the time of the opt-out and by phone.
+create index inbound_messages_opt_outs on inbound_messages (id)
+ where interpreted_at is null and opted_out_at is null and kind = 'opt_out';
+create index inbound_messages_waiting on inbound_messages (short_code, id)
+ where interpreted_at is null and opted_out_at is null;
+create index inbound_messages_waiting_phone on inbound_messages (phone, id)
+ where interpreted_at is null and opted_out_at is null;
 create index inbound_messages_unconfirmed on inbound_messages (opted_out_at, id)
  where interpreted_at is null and opted_out_at is not null;
 create index inbound_messages_unconfirmed_phone on inbound_messages (phone, short_code)
  where interpreted_at is null and opted_out_at is not null;
 create index inbound_messages_phone on inbound_messages (phone, id);
+-- the replies that a phone got, which are limited
+create index inbound_messages_replies on inbound_messages (phone, short_code, interpreted_at) where reply_message_id is not null;
 create unique index inbound_messages_delivery on inbound_messages (delivery_key) where acknowledged_at is null;
 create index inbound_messages_problem on inbound_messages (connection_id, id) where problem is not null;
 create index inbound_messages_unapplied on inbound_messages (connection_id, received_at)

@@ -6,9 +6,8 @@ export type NewInbound = {
   connectionId: number
   /** As received: possibly not one of ours. */
   shortCode: string
-  /** Null if the source address is no phone number: the MO is kept for operators, with `kind`, but never interpreted. */
+  /** Null if the source address is no phone number: the MO is kept for operators, but never interpreted. */
   phone: number | null
-  kind?: BareWord
   content: string
   raw: Buffer
   dataCoding: number
@@ -26,11 +25,15 @@ export type NewInbound = {
 export type StoredInbound = { id: number; problem: 'sender' | 'destination' | null }
 
 /**
- * Inserts an MO and returns its id. A copy of an MO since `since` that was not acknowledged updates that row instead, and an
+ * Inserts an MO and returns its id; an opt-out has its kind from the beginning, so that it is found before other MOs. A copy of an MO since `since` that was not acknowledged updates that row instead, and an
  * opt-out is then applied once more, because the number may have been added again meanwhile. Returns undefined if such a row is
  * older than `since`.
  */
-export async function insertInbound(db: Db, mo: NewInbound, since: Date): Promise<StoredInbound | undefined> {
+export async function insertInbound(
+  db: Db,
+  mo: NewInbound,
+  { isOptOut, since }: { isOptOut: boolean; since: Date },
+): Promise<StoredInbound | undefined> {
   const part = mo.part
   const row = await db.maybeOne<StoredInbound>(
     'insert_inbound',
@@ -43,7 +46,7 @@ export async function insertInbound(db: Db, mo: NewInbound, since: Date): Promis
             ${part?.total ?? null}, ${part?.number ?? null}, ${mo.deliveryKey ?? null},
             case when ${mo.phone}::bigint is null then 'sender'
                  when not exists (select from short_codes where code = ${mo.shortCode}) then 'destination' end,
-            case when ${mo.phone}::bigint is null then ${mo.kind ?? 'other'} end,
+            case when ${isOptOut} then 'opt_out' when ${mo.phone}::bigint is null then 'other' end,
             case when ${mo.phone}::bigint is null then ${mo.receivedAt}::timestamptz end)
         on conflict (delivery_key) where acknowledged_at is null
         do update set redeliveries = i.redeliveries + 1, opted_out_at = null,
@@ -110,19 +113,75 @@ export type UnhandledInbound = WaitingInbound & {
   isBehind: boolean
 }
 
-/** Returns up to `limit` unhandled MOs after the id `after`, in order of arrival. */
-export function listUnhandledInbound(db: Db, after: number, limit: number) {
-  return db.many<UnhandledInbound>(
+const isBehind = /* sql */ `
+  exists (select from inbound_messages o
+           where o.phone = i.phone and o.short_code = i.short_code
+             and o.interpreted_at is null and o.opted_out_at is not null)`
+
+/**
+ * Returns the first `perPhone` MOs of each phone and short code that wait, for up to `limit` waiting opt-outs after the id
+ * `after`, in order of arrival: the opt-outs with what their phones sent before them. `last` is the id of the last opt-out, null if
+ * there are no more.
+ */
+export function listWaitingOptOuts(db: Db, after: number, limit: number, perPhone: number) {
+  return db.many<UnhandledInbound & { last: number | null }>(
+    'list_waiting_opt_outs',
+    /* sql */ `
+    with opt_outs as materialized (
+      select id, phone, short_code from inbound_messages
+       where interpreted_at is null and opted_out_at is null and kind = 'opt_out' and id > $1
+       order by id limit $2
+    )
+    select i.id, i.phone, i.short_code as "shortCode", ${isBehind} as "isBehind",
+           (select case count(*) when $2 then max(id) end from opt_outs) as last
+      from (select distinct phone, short_code from opt_outs) o
+     cross join lateral (
+       select id, phone, short_code from inbound_messages
+        where interpreted_at is null and opted_out_at is null
+          -- not =, for the reason below
+          and phone >= o.phone and phone <= o.phone and short_code = o.short_code
+        order by phone, id limit $3) i
+     order by i.id`,
+    [after, limit, perPhone],
+  )
+}
+
+/** Maximum number of destinations of which MOs are read at a time; more have MOs waiting only after an outage. */
+const maxDestinations = 1_000
+
+/**
+ * Returns about `limit` unhandled MOs: the same number of each destination, so that many to one do not delay those to
+ * another. They are in order of arrival, and the first ones of all destinations come first. `page` 1 has those behind page 0.
+ * `isLast` is true for an MO behind which more to its destination may wait.
+ */
+export function listUnhandledInbound(db: Db, page: number, limit: number) {
+  return db.many<UnhandledInbound & { isLast: boolean }>(
     'list_unhandled_inbound',
     /* sql */ `
-    select id, phone, short_code as "shortCode",
-           exists (select from inbound_messages o
-                    where o.phone = i.phone and o.short_code = i.short_code
-                      and o.interpreted_at is null and o.opted_out_at is not null) as "isBehind"
-      from inbound_messages i
-     where interpreted_at is null and opted_out_at is null and id > $1
-     order by id limit $2`,
-    [after, limit],
+    with recursive found (code, n) as (
+      -- one look-up per destination
+      (select short_code, 1 from inbound_messages
+        where interpreted_at is null and opted_out_at is null order by short_code limit 1)
+      union all
+      select (select short_code from inbound_messages
+               where interpreted_at is null and opted_out_at is null and short_code > code order by short_code limit 1),
+             n + 1
+        from found where code is not null and n < ${maxDestinations}
+    ), destinations as (
+      select code, greatest($2::int / count(*) over (), 1) as share from found where code is not null
+    )
+    select i.id, i.phone, i.short_code as "shortCode", n = share as "isLast",
+           ${isBehind} as "isBehind"
+      from destinations
+     cross join lateral (
+       select id, phone, short_code, row_number() over (order by short_code, id) as n
+         from (select id, phone, short_code from inbound_messages
+                where interpreted_at is null and opted_out_at is null
+                  -- not =, with which the primary key, and a scan of all interpreted MOs, would have the order as well
+                  and short_code >= code and short_code <= code
+                order by short_code, id offset $1::int * share limit share) waiting) i
+     order by n, id`,
+    [page, limit],
   )
 }
 
@@ -225,49 +284,4 @@ export async function markUnapplied(tx: Db, ids: number[], at: Date) {
      where id = any($1::bigint[])`,
     [ids, at],
   )
-}
-
-/**
- * Locks the confirmations to this phone from this short code until the transaction ends. Without it, two gateways that
- * confirm two STOPs of one phone at the same time do not see each other's confirmation, and the person gets both.
- */
-export async function lockConfirmations(tx: Db, phone: number, shortCode: string): Promise<void> {
-  await tx.exec(
-    'lock_confirmations',
-    /* sql */ `select pg_advisory_xact_lock(hashtext($1), hashtext($2::bigint::text))`,
-    [shortCode, phone],
-  )
-}
-
-/**
- * Returns whether an opt-out of this phone from this short code that was received after `since` was confirmed, and the
- * phone has not opted in again since then.
- */
-export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string, since: Date): Promise<boolean> {
-  const row = await tx.maybeOne(
-    'was_confirmed_since',
-    /* sql */ `
-    select 1 from inbound_messages i
-     where phone = $1 and short_code = $2 and kind = 'opt_out' and reply_message_id is not null
-       and received_at > $3
-       and not exists (
-         select from opts o join short_codes s on s.id = o.short_code_id
-          where s.code = $2 and o.phone = $1 and o.list_id is null and o.kind = 'block_lifted'
-            and o.created_at >= i.interpreted_at) limit 1`,
-    [phone, shortCode, since],
-  )
-  return row !== undefined
-}
-
-/** Returns whether a HELP of this phone to this short code got a reply after `since`. */
-export async function wasHelpedSince(tx: Db, phone: number, shortCode: string, since: Date): Promise<boolean> {
-  const row = await tx.maybeOne(
-    'was_helped_since',
-    /* sql */ `
-    select 1 from inbound_messages
-     where phone = $1 and short_code = $2 and kind = 'help' and reply_message_id is not null
-       and interpreted_at > $3 limit 1`,
-    [phone, shortCode, since],
-  )
-  return row !== undefined
 }

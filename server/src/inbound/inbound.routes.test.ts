@@ -27,7 +27,7 @@ test('unmatched MOs of a connection are listed newest first, in pages', async ()
   const byDestination = { source_address: '12065560001', destination_address: '155123', content: 'Thanks' }
   expect(response.body.unmatched_mos).toEqual([
     { ...row, problem: 'destination', ...byDestination, esm_class: 3, kind: null, applied_at: null },
-    { ...row, problem: 'sender', ...bySender, esm_class: 0, kind: 'other', applied_at: null },
+    { ...row, problem: 'sender', ...bySender, esm_class: 0, kind: 'opt_out', applied_at: null },
   ])
   expect((await list('?per_page=1&page=2')).body.unmatched_mos).toMatchObject([{ problem: 'sender' }])
 })

@@ -11,12 +11,14 @@ import {
   insertInbound,
   listUnconfirmedInbound,
   listUnhandledInbound,
+  listWaitingOptOuts,
   markIgnored,
   markInterpreted,
   markOptedOut,
   markUnapplied,
   type NewInbound,
   type StoredInbound,
+  type UnhandledInbound,
   type WaitingInbound,
 } from './inbound.queries.ts'
 import { applyOptIn, findOptIns } from './opt-in-texts.ts'
@@ -31,6 +33,9 @@ const maxConcurrent = 50
 /** Maximum number of MOs searched for opt-outs in one transaction. */
 const batchSize = 250
 
+/** Maximum number of MOs of an opt-out's phone that are read with it. */
+const maxOfPhone = 50
+
 /** A copy of an MO that was not acknowledged counts as the same MO for this long: carriers give up after a day. */
 const redeliveryMs = 24 * 3_600_000
 
@@ -40,8 +45,9 @@ const redeliveryMs = 24 * 3_600_000
  */
 export async function storeInbound(db: Db, mo: NewInbound): Promise<StoredInbound> {
   const since = new Date(mo.receivedAt.getTime() - redeliveryMs)
+  const isOptOut = wordOfText(mo) === 'opt_out'
   for (;;) {
-    const stored = await insertInbound(db, mo, since)
+    const stored = await insertInbound(db, mo, { isOptOut, since })
     if (stored) return stored
     if (mo.deliveryKey) await endRedelivery(db, mo.deliveryKey, since)
   }
@@ -60,25 +66,36 @@ function wordOf(mo: Pick<Inbound, 'content' | 'isPart'>): BareWord {
 }
 
 /**
- * Interprets waiting MOs in order of arrival, and returns whether it made progress. Opt-outs come before confirmations, because a
- * STOP must take effect soon and its confirmation may wait; `onOptedOut` is called in between. A phone whose opt-out is not in
- * force yet does not delay others. It is checked again in the next call; until then, its HELP waits.
+ * Interprets waiting MOs, and returns whether it made progress. Opt-outs come first, with what their phones sent before them,
+ * however many MOs of other phones wait. The MOs of a phone are interpreted in order of arrival, and destinations take
+ * turns. Confirmations come last, because a STOP must take effect soon and its confirmation may wait;
+ * `onOptedOut` is called in between. A phone whose opt-out is not in force yet does not delay others. It is checked again in
+ * the next call; until then, its HELP waits.
  */
-export async function interpretInbound(rt: InboundRuntime, onOptedOut?: () => Promise<void>): Promise<boolean> {
+export async function interpretInbound(rt: InboundRuntime, onOptedOut = async () => {}): Promise<boolean> {
+  const handled = new Map<number, BareWord>()
+  const interpretAll = async (waiting: UnhandledInbound[]) => {
+    const ofBatch = await handleBatch(rt, waiting)
+    for (const [id, word] of ofBatch) handled.set(id, word)
+    if (ofBatch.size > 0) await onOptedOut()
+    const others = firstOfEach(waiting, ofBatch).slice(0, maxConcurrent)
+    return (await handleEach(rt, others, interpret)) || ofBatch.size > 0
+  }
+  let hasProgress = false
   // MOs that cannot be handled now must not keep the ones behind them from being read
-  for (let after = 0; ; ) {
-    const unhandled = await listUnhandledInbound(rt.db, after, batchSize)
-    const handled = await handleBatch(rt, unhandled)
-    if (handled.size > 0) await onOptedOut?.()
-    const others = firstOfEach(unhandled, handled).slice(0, maxConcurrent)
-    const hasProgress = (await handleEach(rt, others, interpret)) || handled.size > 0
-    const isFull = unhandled.length === batchSize
+  for (let after: number | null = 0; after !== null; ) {
+    const optOuts = await listWaitingOptOuts(rt.db, after, batchSize, maxOfPhone)
+    hasProgress = await interpretAll(optOuts)
+    after = optOuts[0]?.last ?? null
+    if (hasProgress && after !== null) return true
+  }
+  for (let page = 0; ; page++) {
+    const unhandled = await listUnhandledInbound(rt.db, page, batchSize)
+    hasProgress = (await interpretAll(unhandled)) || hasProgress
+    const isFull = unhandled.some((each) => each.isLast)
     // with a full batch, more MOs are likely to wait, and confirmations come after all of them
     if (hasProgress && isFull) return true
-    if (isFull) {
-      after = unhandled.at(-1)?.id ?? after
-      continue
-    }
+    if (isFull) continue
     // the opt-outs of this call are confirmed in the next one
     const unconfirmed = await listUnconfirmedInbound(rt.db, batchSize)
     const optedOut = firstOfEach(unconfirmed, handled).slice(0, maxConcurrent)

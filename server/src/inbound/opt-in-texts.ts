@@ -10,6 +10,7 @@ import {
   listBlockedOptIns,
   type OptInCandidate,
 } from './opt-in-texts.queries.ts'
+import { hasEnoughReplies } from './replies.ts'
 import { keywordForm, parseBareWord } from './words.ts'
 
 // START, UNSTOP, YES and keywords of a number that sent STOP. Without a block, these texts have no effect yet.
@@ -43,12 +44,13 @@ export async function applyOptIn(
   if (await hasUnconfirmedOptOut(tx, phone, mo.shortCode)) return 'waiting'
   const { accountId, shortCodeId, keywordListId } = optIn
   const wording = mo.content.slice(0, 200)
-  const lists = await optInAgain(tx, optIn, { phone, moId: mo.id, wording, keywordListId, at: rt.clock.now() })
+  const at = rt.clock.now()
+  const lists = await optInAgain(tx, optIn, { phone, moId: mo.id, wording, keywordListId, at })
   if (!lists) return undefined
   const listIds = lists.map(({ listId }) => listId)
   const last = lists.length > 1 ? await findLastListTexts(tx, phone, listIds) : undefined
   const list = lists.find(({ listId }) => listId === last?.listId) ?? lists[0]
-  if (!list?.welcome) return { replyMessageId: null }
+  if (!list?.welcome || (await hasEnoughReplies(tx, mo, at))) return { replyMessageId: null }
   // no reply in the sense of consent: a STOP that arrives now stops it
   const { listId, welcome: content } = list
   const welcome = { accountId, listId, shortCodeId, phone, content, consent: 'not_opted_out' } as const

@@ -3,15 +3,8 @@ import { sendSystemText } from '../messages/messages.ts'
 import { isInForce, type ShortCodeLists } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
 import { findDestination, findLastListTexts, type ReplyTexts } from './destinations.queries.ts'
-import {
-  claimInbound,
-  type Inbound,
-  lockConfirmations,
-  markInterpreted,
-  type WaitingInbound,
-  wasConfirmedSince,
-  wasHelpedSince,
-} from './inbound.queries.ts'
+import { claimInbound, type Inbound, markInterpreted, type WaitingInbound } from './inbound.queries.ts'
+import { countRepliesSince, lockConfirmations, wasConfirmedSince, wasHelpedSince } from './replies.queries.ts'
 
 // The replies to STOP and HELP.
 
@@ -29,12 +22,26 @@ const confirmationMaxMs = 3_600_000
 /** A HELP within this time of one with a reply gets none: another robot that replies HELP must not cause endless texts. */
 const helpIntervalMs = 60_000
 
-/** Sends the help text and returns its message's id; null without a sender, or if the phone had one within the last minute. */
+/** Maximum number of replies of any kind that a phone gets from a short code within a day: each reply costs money. */
+const maxReplies = 10
+const replyLimitMs = 24 * 3_600_000
+
+/** Returns whether the phone has got as many replies from the short code as it may within a day. Its texts still take effect. */
+export async function hasEnoughReplies(tx: Db, { phone, shortCode }: Inbound, at: Date): Promise<boolean> {
+  const since = new Date(at.getTime() - replyLimitMs)
+  return (await countRepliesSince(tx, phone, shortCode, since, maxReplies)) >= maxReplies
+}
+
+/**
+ * Sends the help text and returns its message's id; null without a sender, if the phone had one within the last minute, or
+ * if it has enough replies.
+ */
 export async function replyToHelp(tx: Db, rt: ReplyRuntime, mo: Inbound, at: Date): Promise<number | null> {
   const sender = await findReplySender(tx, mo, (await findDestination(tx, mo)).codes)
   if (!sender) return null
   await lockConfirmations(tx, mo.phone, mo.shortCode)
   if (await wasHelpedSince(tx, mo.phone, mo.shortCode, new Date(at.getTime() - helpIntervalMs))) return null
+  if (await hasEnoughReplies(tx, mo, at)) return null
   return sendReply(tx, rt, mo, sender, sender.texts?.messageHelp || defaultHelpText)
 }
 
@@ -53,7 +60,9 @@ export async function confirmOptOut(tx: Db, rt: ReplyRuntime, waiting: WaitingIn
   const since = new Date(at.getTime() - confirmationIntervalMs)
   const hasLeft = mo.listsLeft && mo.redeliveries === 0
   const isLate = mo.receivedAt.getTime() < at.getTime() - confirmationMaxMs
-  if (!isLate && codes.length > 0 && (hasLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {
+  const isWanted =
+    !isLate && codes.length > 0 && (hasLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))
+  if (isWanted && !(await hasEnoughReplies(tx, mo, at))) {
     const sender = await findReplySender(tx, mo, codes)
     if (sender) reply = await sendReply(tx, rt, mo, sender, sender.texts?.messageStop || defaultStopText)
   }

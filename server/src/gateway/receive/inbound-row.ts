@@ -22,8 +22,6 @@ export function readInbound(
     connectionId: source.id,
     shortCode: withoutNul(shortCodeOf(pdu.destination_addr)),
     phone,
-    // an opt-out from an unknown sender waits for an operator
-    ...(phone === null && wordOfText({ content, part }) === 'opt_out' ? { kind: 'opt_out' as const } : {}),
     sourceAddress: withoutNul(pdu.source_addr),
     content,
     raw: Buffer.from(raw),
