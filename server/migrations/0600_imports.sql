@@ -14,6 +14,8 @@ create table imports (
   -- columns of the file that the caller excluded
   ignored_columns text[] not null default '{}',
   total_rows bigint not null default 0,
+  -- size of the rows in their table, of which accounts share a limit while imports are open
+  staged_bytes bigint not null default 0,
   -- when the import is done, each row of the file is counted in exactly one of these
   added bigint not null default 0,
   updated bigint not null default 0,

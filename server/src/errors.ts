@@ -55,6 +55,24 @@ export const errors = {
   notAcceptable: () => new AppError(406, 'not_acceptable', 'Accept does not include application/json'),
   uploadStalled: () =>
     new AppError(408, 'upload_stalled', 'The upload stalled, or was too slow, before it was complete'),
+  uploadsBusy: (retryAfterS: number) =>
+    new AppError(
+      503,
+      'uploads_busy',
+      'Too many uploads are running; send this file again later',
+      undefined,
+      retryAfterS,
+    ),
+  uploadSpaceFull: () =>
+    new AppError(
+      503,
+      'upload_space_full',
+      'The uploads that are not applied yet need too much space; send this file again later',
+      undefined,
+      60,
+    ),
+  uploadTooLarge: (limit: number) =>
+    new AppError(413, 'upload_too_large', `The rows of the file are too large (maximum is ${limit} bytes)`),
   uploadBroken: () => new AppError(400, 'upload_broken', 'The connection closed before the upload was complete'),
   bodyTooLarge: (limit: number) => new AppError(413, 'body_too_large', `Body is too large (maximum is ${limit} bytes)`),
   bodyTooSlow: () => new AppError(408, 'body_too_slow', 'The body was not received within the time limit'),

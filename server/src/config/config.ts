@@ -24,6 +24,8 @@ export type Config = {
   accountRateLimit: string
   /** Maximum number of requests of an account that an api process handles at a time. */
   accountConcurrency: number
+  /** Limits of the uploads of one api process. */
+  uploads: { places: number; perAccount: number; diskBytes: number }
   /** The maximum numbers of what an account or a list can have. */
   caps: AccountCaps
   sandbox: { email: string; apiKey: Secret | undefined }
@@ -89,6 +91,11 @@ export function readEnv(env: Env): Config {
     rateLimit: read('CARILLON_RATE_LIMIT'),
     accountRateLimit: read('CARILLON_ACCOUNT_RATE_LIMIT'),
     accountConcurrency: read('CARILLON_ACCOUNT_CONCURRENCY'),
+    uploads: {
+      places: read('CARILLON_UPLOAD_PLACES'),
+      perAccount: read('CARILLON_UPLOAD_PLACES_PER_ACCOUNT'),
+      diskBytes: read('CARILLON_UPLOAD_DISK_MB') * 1_000_000,
+    },
     caps: capsWith(read('CARILLON_CAPS')),
     sandbox: { email: read('CARILLON_SANDBOX_EMAIL'), apiKey: read('CARILLON_SANDBOX_API_KEY') },
     simulator: {

@@ -97,6 +97,18 @@ export const settings = {
     help: 'Requests of one account that an api process handles at a time; others wait up to ten seconds. The process opens up to four times as many database connections',
     parse: wholeNumber(1, 20),
   }),
+  CARILLON_UPLOAD_PLACES: required('16', {
+    help: 'Uploads that an api process receives at a time; others wait up to ten seconds, and then get a 503 (docs/security.md)',
+    parse: wholeNumber(2, 1_000),
+  }),
+  CARILLON_UPLOAD_PLACES_PER_ACCOUNT: required('4', {
+    help: 'Uploads of one account among these',
+    parse: wholeNumber(1, 1_000),
+  }),
+  CARILLON_UPLOAD_DISK_MB: required('16384', {
+    help: 'Space for the rows of unfinished uploads in <data>/uploads, and for rows that are not applied yet in the database, in megabytes; one account gets at most half',
+    parse: wholeNumber(16, 10_000_000),
+  }),
   CARILLON_CAPS: required('', {
     help: 'Maximum numbers of things of an account or a list that differ from the defaults, as name=number, separated by commas (docs/security.md)',
     parse: capList,

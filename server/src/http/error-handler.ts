@@ -4,11 +4,12 @@ import { AppError, errors } from '../errors.ts'
 import { notFoundOf } from './path-params.ts'
 import { detailsOf } from './validation.ts'
 
-/** Sends every thrown error in the contract's envelope; logs a 5xx once, and never sends its cause. */
+/** Sends every thrown error in the contract's envelope; logs a 5xx that no rule has thrown once, and never sends its cause. */
 export function useErrorHandler(app: FastifyInstance) {
   app.setErrorHandler((error: FastifyError, req, reply) => {
     const appError = toAppError(error, req)
-    if (appError.status >= 500) req.log.error({ err: error, route: req.routeOptions.url }, 'request failed')
+    if (appError.status >= 500 && appError !== error)
+      req.log.error({ err: error, route: req.routeOptions.url }, 'request failed')
     // Fastify would close the connection, which most clients report instead of the response (unread-bodies.ts)
     if (appError.status === 413) reply.removeHeader('connection')
     return sendError(appError, req, reply)

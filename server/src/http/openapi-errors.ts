@@ -16,7 +16,7 @@ type SharedError = {
 }
 
 const ofApi = ({ isApi }: Traits) => isApi
-// a file is streamed, without a limit, and may be compressed; other bodies are read in every method
+// a file is streamed, with limits of its own, and may be compressed; other bodies are read in every method
 const ofParsedBodies = ({ isUpload }: Traits) => !isUpload
 
 /** The shared errors by status; each becomes a response of the components. */
@@ -68,9 +68,11 @@ const replaced = new Set(['401', '403', '429'])
 
 /** Returns the responses of an operation with the errors that it shares with others, in the order of their statuses. */
 export function withSharedErrors(path: string, method: string, { requestBody, responses }: Operation) {
-  const own = Object.entries(responses).filter(([status]) => !replaced.has(status))
   const isUpload = requestBody !== undefined && !('application/json' in requestBody.content)
   const traits = { isApi: path.startsWith('/api/v2/'), method, isUpload }
+  const own = Object.entries(responses)
+    .filter(([status]) => !replaced.has(status))
+    .map(([status, response]) => [status, { ...response, ...(traits.isApi && headersOf(shared[Number(status)])) }])
   const references = Object.entries(shared)
     .filter(([, { of }]) => of?.(traits) ?? true)
     .map(([status, { name }]) => [status, { $ref: `#/components/responses/${name}` }])
@@ -80,16 +82,15 @@ export function withSharedErrors(path: string, method: string, { requestBody, re
 
 /** The responses of the components. */
 export const sharedResponses = Object.fromEntries(
-  Object.values(shared).map(({ name, description, retryAfter }) => [
-    name,
-    {
-      description,
-      ...(retryAfter === undefined ? {} : { headers: { 'Retry-After': retryAfterHeader(retryAfter) } }),
-      content: { 'application/json': { schema } },
-    },
+  Object.values(shared).map((error) => [
+    error.name,
+    { description: error.description, ...headersOf(error), content: { 'application/json': { schema } } },
   ]),
 )
 
-function retryAfterHeader(description: string) {
-  return { description, schema: { type: 'integer', format: 'int32', minimum: 1, maximum: 3_600 } }
+function headersOf(error: SharedError | undefined) {
+  const description = error?.retryAfter
+  if (description === undefined) return {}
+  const schema = { type: 'integer', format: 'int32', minimum: 1, maximum: 3_600 }
+  return { headers: { 'Retry-After': { description, schema } } }
 }

@@ -25,6 +25,10 @@ export const timing = {
   uploadGraceMs: 20_000,
   /** Time limit of a whole upload: 8 GB at 10 Mbit/s. */
   uploadMaxMs: 2 * 3_600_000,
+  /** Time for which an upload waits for a place, before its client has sent the file. */
+  uploadWaitMs: 10_000,
+  /** Time for which a received file waits until its rows may be copied; others copy at most a file of maximum size. */
+  copyWaitMs: 300_000,
 }
 
 export type HttpTiming = typeof timing
@@ -43,6 +47,10 @@ const externalDurations: Durations = {
   proxyIdleMs: 60_000,
   /** nginx's `client_body_timeout` for uploads: time between two reads of a body. */
   proxyUploadPauseMs: 60_000,
+  /** nginx's `proxy_read_timeout` for uploads: time from the end of the body to the response. */
+  proxyUploadResponseMs: 600_000,
+  /** Time limit of many HTTP clients for a response that has not begun. */
+  clientResponseMs: 30_000,
   /** Time for which the response to an `Idempotency-Key` is stored. */
   idempotencyKeyMs: 24 * 3_600_000,
 }
@@ -59,6 +67,8 @@ const rules: DurationRule[] = [
   below('uploadGraceMs', 'proxyUploadPauseMs', 'a client behind the proxy gets the 408 of Carillon'),
   below('uploadGraceMs', 'uploadMaxMs', 'a pause is shorter than the upload'),
   below('uploadMaxMs', 'idempotencyKeyMs', 'a repeated upload finds its key'),
+  below('uploadWaitMs', 'clientResponseMs', 'a client that waits for a place gets the 503'),
+  below('copyWaitMs', 'proxyUploadResponseMs', 'a proxy waits until rows are copied'),
 ]
 
 /** Throws an error that names every inequality which these durations break. */

@@ -246,7 +246,7 @@ test.each([
   const dripping = pauseMs > 0 ? setInterval(() => body.push('2'), pauseMs) : undefined
   const pace = { graceMs: 100, bytesPerSecond: 2_000, maxMs: 60_000 }
   const stalled = { status: 408, code: 'upload_stalled' }
-  await expect(receiveImport(rt, makeUpload(body), pace)).rejects.toMatchObject(stalled)
+  await expect(receiveImport(rt, makeUpload(body), { pace })).rejects.toMatchObject(stalled)
   clearInterval(dripping)
   const { count } = await database.db.one<{ count: number }>('count', 'select count(*) as count from imports')
   expect(count).toBe(0)

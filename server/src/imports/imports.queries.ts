@@ -69,6 +69,19 @@ export async function countOpenImports(db: Db, accountId: number): Promise<numbe
   return n
 }
 
+/** Returns the number of the account's imports that are not completed, and the bytes of rows of these and of all accounts. */
+export function sumOpenImports(db: Db, accountId: number) {
+  return db.one<{ open: number; ownBytes: number; allBytes: number }>(
+    'sum_open_imports',
+    /* sql */ `
+    select count(*) filter (where account_id = $1) as open,
+           coalesce(sum(staged_bytes) filter (where account_id = $1), 0)::bigint as "ownBytes",
+           coalesce(sum(staged_bytes), 0)::bigint as "allBytes"
+      from imports where status in ('queued', 'running')`,
+    [accountId],
+  )
+}
+
 /** Returns the stored skips of an import (at most 1,000), in the order of their lines. */
 export function listSkips(db: Db, importId: number) {
   return db.many<Skip>(
@@ -109,6 +122,7 @@ export function insertImport(db: Db, { accountId, listId, apiKeyId, source, now 
 
 export type Received = {
   totalRows: number
+  stagedBytes: number
   ignoredColumns: string[]
   skipReasons: Record<string, number>
   skips: Skip[]
@@ -118,15 +132,16 @@ export type Received = {
 
 /** Stores the counts, skips and warnings that the upload found. */
 export async function markReceived(db: Db, id: number, received: Received) {
-  const { totalRows, ignoredColumns, skipReasons, skips, warningCount, warnings } = received
+  const { totalRows, stagedBytes, ignoredColumns, skipReasons, skips, warningCount, warnings } = received
   const skipped = Object.values(skipReasons).reduce((sum, count) => sum + count, 0)
   await db.exec(
     'mark_import_received',
     /* sql */ `
     update imports
-       set total_rows = $2, ignored_columns = $3, skipped = $4, skip_reasons = $5::jsonb, warning_count = $6
+       set total_rows = $2, ignored_columns = $3, skipped = $4, skip_reasons = $5::jsonb, warning_count = $6,
+           staged_bytes = $7
      where id = $1`,
-    [id, totalRows, ignoredColumns, skipped, JSON.stringify(skipReasons), warningCount],
+    [id, totalRows, ignoredColumns, skipped, JSON.stringify(skipReasons), warningCount, stagedBytes],
   )
   await db.exec(
     'insert_import_skips',

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
@@ -17,12 +18,15 @@ import {
   presentImport,
   readColumns,
 } from './imports.schema.ts'
-import { getImport, getImportPage, receiveImport, type Upload } from './imports.ts'
+import { getImport, getImportPage, makeUploadSpace, receiveImport, type Upload, type UploadLimits } from './imports.ts'
 import { UploadGate } from './upload-gate.ts'
 
 const tags = ['Imports']
 const accepted = 'text/csv, application/x-ndjson, application/gzip or application/octet-stream'
-const maxConcurrentUploads = 4
+/** Uploads of one account that may wait for a place. */
+const maxWaiting = 8
+/** A file is copied over a database connection of its own; the other requests of the process need the rest of the pool. */
+const copyPlaces = { total: 3, perParty: 1, maxWaiting: 1_000 }
 
 export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -79,7 +83,11 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
 /** The only route whose body is a file; it has its own scope because the file must not be read into memory. */
 const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
-  const gate = new UploadGate(maxConcurrentUploads)
+  const { places: total, perAccount: perParty } = rt.config.uploads
+  const { uploadWaitMs, copyWaitMs } = app.timing
+  const uploads = new UploadGate({ total, perParty, maxWaiting, maxWaitMs: uploadWaitMs, leavesRoom: true })
+  const copies = new UploadGate({ ...copyPlaces, maxWaitMs: copyWaitMs })
+  const space = makeUploadSpace(rt)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_req, payload, done) => done(null, payload))
 
@@ -109,9 +117,14 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
           202: ImportQueuedResponse,
           404: errorResponse('No such list on this account.'),
           408: errorResponse('The upload stalled, or was too slow, before it was complete; nothing is stored.'),
+          413: errorResponse('The rows of the file need more space than an account gets.'),
           415: errorResponse(`Content-Type is not ${accepted}, or Content-Encoding is neither gzip nor identity.`),
           422: errorResponse('The file is malformed; the error has the line number.'),
           ...commonErrors,
+          503: errorResponse(
+            'Too many uploads are running, their rows need too much space, or the database is unavailable; nothing is stored. ' +
+              '`Retry-After` has the seconds to wait.',
+          ),
         },
       },
     },
@@ -122,8 +135,9 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
       const { source = null, unknown_columns: unknownColumns = 'reject' } = req.query
       const columns = readColumns(req.query.columns)
       await getList(rt.db, req.account.id, listId)
+      const { id: accountId } = req.account
       const upload = {
-        accountId: req.account.id,
+        accountId,
         listId,
         apiKeyId: req.apiKey.id,
         format,
@@ -134,8 +148,14 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
         body: req.body as Readable,
         onBytes: (bytes: Buffer) => void req.uploadHash?.update(bytes),
       }
-      const { id } = await gate.run(() =>
-        receiveImport(rt, upload, uploadPace(app.timing)).catch((error) => {
+      const gone = signalOf(reply)
+      const limits: UploadLimits = {
+        pace: uploadPace(app.timing),
+        space,
+        inTurn: (copy) => copies.run(accountId, gone, copy),
+      }
+      const { id } = await uploads.run(accountId, gone, () =>
+        receiveImport(rt, upload, limits).catch((error) => {
           throw req.raw.errored ? errors.uploadBroken() : error
         }),
       )
@@ -144,6 +164,13 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
       return { status: 'Import queued' as const, import: presentImport(queued, req.account.timeZone) }
     },
   )
+}
+
+/** Returns a signal that is aborted when the connection of the request closes. */
+function signalOf(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  reply.raw.once('close', () => gone.abort())
+  return gone.signal
 }
 
 // a byte order mark states which of the UTF encodings a file has

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { rejectAtCap } from '../accounts/caps.ts'
@@ -25,6 +26,9 @@ import {
   listImports,
   markEnded,
   markReceived,
+  type NewImport,
+  type Received,
+  sumOpenImports,
 } from './imports.queries.ts'
 import { readNdjson } from './ndjson-reader.ts'
 import { openFile } from './open-file.ts'
@@ -41,6 +45,7 @@ import {
 import { StagedRows } from './staged-rows.ts'
 import { copyRows, createRowsTable, dropRowsTable, indexRows, rowsTable } from './staging.queries.ts'
 import { applyStatedStates } from './stated.queries.ts'
+import { UploadSpace, UploadSpool } from './upload-spool.ts'
 
 export const applyJob = 'imports.apply'
 
@@ -67,37 +72,79 @@ export type Upload = {
   onBytes?: (bytes: Buffer) => void
 }
 
+/** What an upload shares with others. Without a pace, its client may be as slow as it likes. */
+export type UploadLimits = {
+  pace?: BodyPace
+  space?: UploadSpace
+  /** Calls `copy` when the account may use a database connection. */
+  inTurn?: <T>(copy: () => Promise<T>) => Promise<T>
+}
+
 /**
  * Stores a file and enqueues its application; when it returns, every row is durable. Throws a 422 with the line for a
- * malformed file, and a 408 if the client is slower than the pace. It is one transaction, so a malformed or interrupted upload
- * stores nothing. The file is never entirely in memory, because COPY applies backpressure to the sender.
+ * malformed file, a 408 if the client is slower than the pace, and a 413 or 503 if the rows need too much space. One transaction
+ * stores the rows; it begins when the client has sent the whole file, so a malformed or interrupted upload stores nothing.
+ * The file is never entirely in memory.
  */
-export async function receiveImport(rt: Runtime, upload: Upload, pace = anyPace): Promise<{ id: number }> {
+export async function receiveImport(rt: Runtime, upload: Upload, limits: UploadLimits = {}): Promise<{ id: number }> {
   const { accountId, listId, columns, unknownColumns } = upload
+  const { pace = anyPace, space = makeUploadSpace(rt), inTurn = (copy) => copy() } = limits
+  const now = rt.clock.now()
   const { rejectsUnreadable } = await getList(rt.db, accountId, listId)
-  const limit = rt.config.caps.open_imports
-  // before the file is read; the check below decides
-  if ((await countOpenImports(rt.db, accountId)) >= limit)
-    throw errors.capReached('open_imports', limit, caps.open_imports.of)
-  return rt.db.tx(async (tx) => {
-    const { id } = await insertImport(tx, { ...upload, now: rt.clock.now() })
-    await createRowsTable(tx, id)
-    const customFields = await listCustomFields(tx, listId)
-    const dateCounts = new DateCounts(rt.clock.now())
-    const rows = new StagedRows({ fields: customFields, dateCounts }, rejectsUnreadable)
-    const pieceBytes = await preparePieces(customFields)
+  // before the file is read; the checks below decide
+  await rejectAtLimits(rt.db, rt, accountId)
+  const customFields = await listCustomFields(rt.db, listId)
+  const dateCounts = new DateCounts(now)
+  const rows = new StagedRows({ fields: customFields, dateCounts }, rejectsUnreadable)
+  const pieceBytes = await preparePieces(customFields)
+  const spool = new UploadSpool(space, accountId)
+  try {
     const { sample, bytes } = await openFile(observed(upload, pace), { ...upload, pieceBytes })
     const isJson = upload.format === 'ndjson' || /^\s*\{\s*"/.test(sample)
     const reader = (isJson ? readNdjson : readCsv)(rows, { unknownColumns, customFields, columns, sample, dateCounts })
-    await stage(tx, id, bytes, reader, rows)
-    const ignoredColumns = reader.ignoredColumns()
-    await indexRows(tx, id)
-    await markReceived(tx, id, { ...rows, totalRows: rows.total, ignoredColumns })
-    // not earlier, because the upload would lock the account; the count includes this import
-    await rejectAtCap(tx, rt, { name: 'open_imports', accountId, adding: 0 }, () => countOpenImports(tx, accountId))
-    await announceWork(tx, applyJob)
-    return { id }
-  })
+    await spoolRows(bytes, reader, rows, spool)
+    const received = { ...rows, totalRows: rows.total, ignoredColumns: reader.ignoredColumns() }
+    return await inTurn(() => rt.db.tx((tx) => storeImport(tx, rt, { ...upload, now }, received, spool)))
+  } finally {
+    await spool.close()
+  }
+}
+
+/** Stores the import with all its rows, and announces it to the workers. */
+async function storeImport(
+  tx: Db,
+  rt: Runtime,
+  upload: NewImport,
+  received: Omit<Received, 'stagedBytes'>,
+  spool: UploadSpool,
+) {
+  const { accountId } = upload
+  await rejectAtLimits(tx, rt, accountId, spool.size)
+  const { id } = await insertImport(tx, upload)
+  await createRowsTable(tx, id)
+  await copyRows(tx, id, (copy) => pipeline(spool.read(), copy))
+  await indexRows(tx, id)
+  await markReceived(tx, id, { ...received, stagedBytes: spool.size })
+  // not earlier, because the upload would lock the account; the count includes this import
+  await rejectAtCap(tx, rt, { name: 'open_imports', accountId, adding: 0 }, () => countOpenImports(tx, accountId))
+  await announceWork(tx, applyJob)
+  return { id }
+}
+
+/**
+ * Throws a 422 if the account has too many open imports, and a 503 if `bytes` more of rows would be too much: as in
+ * `SharedBudget`, at least as much must stay free as the account has.
+ */
+async function rejectAtLimits(db: Db, { config }: Runtime, accountId: number, bytes = 0): Promise<void> {
+  const limit = config.caps.open_imports
+  const { open, ownBytes, allBytes } = await sumOpenImports(db, accountId)
+  if (open >= limit) throw errors.capReached('open_imports', limit, caps.open_imports.of)
+  if (ownBytes + bytes > config.uploads.diskBytes - allBytes - bytes) throw errors.uploadSpaceFull()
+}
+
+/** Returns the space for the rows of unfinished uploads, in the data directory. */
+export function makeUploadSpace({ config }: Pick<Runtime, 'config'>): UploadSpace {
+  return new UploadSpace(join(config.dataDir, 'uploads'), config.uploads.diskBytes)
 }
 
 /**
@@ -109,19 +156,17 @@ async function preparePieces(fields: readonly FieldColumn[]): Promise<number> {
   return Math.min(largestPiece, Math.ceil(stepsPerTurn / Math.max(1, largest)))
 }
 
-async function stage(tx: Db, importId: number, body: AsyncIterable<Buffer>, reader: Reader, rows: StagedRows) {
-  const source = Readable.from(body, { objectMode: false })
+async function spoolRows(bytes: AsyncIterable<Buffer>, reader: Reader, rows: StagedRows, spool: UploadSpool) {
+  const source = Readable.from(bytes, { objectMode: false })
   async function* finish(blocks: AsyncIterable<string>) {
     yield* blocks
     yield rows.rest()
   }
-  await copyRows(tx, importId, async (copy) => {
-    try {
-      await pipeline(source, reader.stream, finish, copy)
-    } catch (error) {
-      throw reader.faultOf(error)
-    }
-  })
+  try {
+    await pipeline(source, reader.stream, finish, (blocks: AsyncIterable<string>) => spool.fill(blocks))
+  } catch (error) {
+    throw reader.faultOf(error)
+  }
 }
 
 async function* observed({ body, onBytes }: Upload, pace: BodyPace): AsyncGenerator<Buffer> {

@@ -1,24 +1,28 @@
-/**
- * Runs at most `limit` uploads at a time; the others wait, and their bodies are not read. An upload uses a database
- * connection until its client has sent the file, and the other requests of the process need connections, too.
- */
-export class UploadGate {
-  #free: number
-  readonly #waiting: (() => void)[] = []
+import { errors } from '../errors.ts'
+import { FairPlaces, type FairPlacesOptions } from '../lib/fair-places.ts'
 
-  constructor(limit: number) {
-    this.#free = limit
+/** Limits the uploads that run at a time, in all and of one account. Bodies of uploads that wait are not read. */
+export class UploadGate {
+  readonly #places: FairPlaces
+  readonly #retryAfterS: number
+
+  constructor(options: FairPlacesOptions) {
+    this.#places = new FairPlaces(options)
+    this.#retryAfterS = Math.ceil(Math.min(options.maxWaitMs, 60_000) / 1_000)
   }
 
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  /**
+   * Calls `work` when the account gets a place. Throws a 503 if it gets none in time, or if too many of its uploads wait, and
+   * a 400 if the client leaves first (`gone`).
+   */
+  async run<T>(accountId: number, gone: AbortSignal, work: () => Promise<T>): Promise<T> {
+    if (!(await this.#places.take(accountId, gone))) {
+      throw gone.aborted ? errors.uploadBroken() : errors.uploadsBusy(this.#retryAfterS)
+    }
     try {
       return await work()
     } finally {
-      const next = this.#waiting.shift()
-      if (next) next()
-      else this.#free++
+      this.#places.release(accountId)
     }
   }
 }

@@ -37,6 +37,22 @@ test('parties that wait take turns, whatever the number of their requests', asyn
   expect(order.slice(2)).toEqual([1, 2, 3, 1])
 })
 
+test('with room for others, a party gets fewer places the more are taken, and one without any gets the last', async () => {
+  const places = new FairPlaces({ total: 16, perParty: 8, maxWaiting: 5, maxWaitMs: 60_000, leavesRoom: true })
+  const takeAll = (party: number) => {
+    let taken = 0
+    while (places.tryTake(party)) taken++
+    return taken
+  }
+  expect([1, 2, 3, 4, 5].map(takeAll)).toEqual([8, 4, 2, 1, 1])
+  const { order, take } = recorder(places)
+  void take(1)
+  void take(6)
+  places.release(2)
+  await settled()
+  expect(order).toEqual([6])
+})
+
 test('a request waits for a limited time, among a limited number, and not for a client that has gone', async () => {
   const places = new FairPlaces({ total: 1, perParty: 1, maxWaiting: 2, maxWaitMs: 20 })
   const { order, take } = recorder(places)

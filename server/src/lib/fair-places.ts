@@ -7,6 +7,11 @@ export type FairPlacesOptions = {
   maxWaiting: number
   /** Maximum time that a request waits. */
   maxWaitMs: number
+  /**
+   * Whether a party with places gets another one only while at least as many would be free as it has then, so that some are
+   * free for a party that has none (the rule of `SharedBudget`). For work whose duration its party decides.
+   */
+  leavesRoom?: boolean
 }
 
 type Waiting = { end(taken: boolean): void }
@@ -80,7 +85,10 @@ export class FairPlaces {
   }
 
   #isFree(party: Party): boolean {
-    return this.#taken < this.#options.total && party.taken < this.#options.perParty
+    const { total, perParty, leavesRoom } = this.#options
+    const free = total - this.#taken
+    if (free <= 0 || party.taken >= perParty) return false
+    return !leavesRoom || party.taken === 0 || party.taken + 1 < free
   }
 
   #partyOf(id: number): Party {

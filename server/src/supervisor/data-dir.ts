@@ -91,8 +91,10 @@ function makeDirectory(path: string): string {
 }
 
 function checkMarker(path: string, mode: string) {
-  // an operator may put the secret key of another installation into a new directory, before a restore
-  const names = readNames(path).filter((name) => !name.startsWith(lockName) && name !== secretKeyName)
+  // an operator may put the secret key of another installation into a new directory, before a restore; an api role with
+  // DATABASE_URL has no other file there than those of unfinished uploads
+  const allowed = [secretKeyName, 'uploads']
+  const names = readNames(path).filter((name) => !name.startsWith(lockName) && !allowed.includes(name))
   const marker = join(path, markerName)
   if (!existsSync(marker)) {
     if (names.length === 0) return
