@@ -37,11 +37,12 @@ export class Database {
   }
 
   async #launch(): Promise<Postgres> {
-    const { dataDir, logDir, onChange } = this.#options
+    const { dataDir, logDir, onChange, report } = this.#options
     const server = await startPostgres({
       dataDir: join(dataDir, 'postgres'),
       log: join(logDir, 'postgres.log'),
       port: this.#server?.port,
+      report,
       onNamed: (clusterName) => {
         this.#clusterName = clusterName
         onChange()

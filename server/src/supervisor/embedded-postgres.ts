@@ -19,7 +19,7 @@ import { promisify } from 'node:util'
 import { postgresEnv } from '../config/environment.ts'
 import { OperatorError } from '../errors.ts'
 import { openLog } from './log-file.ts'
-import { asAccount, findPostgresAccount, type OsAccount } from './postgres-account.ts'
+import { asAccount, findNamedAccount, type OsAccount } from './postgres-account.ts'
 import { executable, findBinaries, findCluster, locateCluster, makePrivate, makeTraversable } from './postgres-files.ts'
 import {
   database,
@@ -32,6 +32,7 @@ import {
 } from './postgres-owner.ts'
 import { killPostgres, signalPostgres } from './postgres-processes.ts'
 import { postgresSettings } from './postgres-settings.ts'
+import { claimAccount, giveCluster, uidsOfProcesses } from './postgres-uid.ts'
 import { identify } from './processes.ts'
 
 const socketPort = 5432 // part of the socket's file name, not a TCP port
@@ -46,6 +47,8 @@ export type PostgresOptions = {
   log?: string
   /** The loopback port if no Unix socket can be used. A restart passes the previous one, so that the URL stays the same. */
   port?: number
+  /** Writes a line for the operator. */
+  report?: (line: string) => void
   /** Called with the cluster's name before any of its processes starts, so that the caller can kill them by that name. */
   onNamed?: (clusterName: string) => void
 }
@@ -79,7 +82,7 @@ export type Postgres = {
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
   const home = realpathSync(options.dataDir)
-  const account = findPostgresAccount()
+  const account = claimAccount(home, options.report ?? (() => {}))
   const binaries = findBinaries(account)
   const clusterDir = locateCluster(home, account)
   const clusterName = `carillon-${createHash('sha256').update(clusterDir).digest('hex').slice(0, 12)}`
@@ -170,6 +173,7 @@ type ClusterPlan = {
 /** Creates the cluster if it does not exist, and returns the superuser's password. */
 async function ensureCluster({ home, clusterDir, binaries, account, sync }: ClusterPlan): Promise<string> {
   if (existsSync(join(clusterDir, 'PG_VERSION'))) {
+    if (account) giveCluster(clusterDir, account)
     const password = readPassword(home, superuser)
     if (password !== undefined) return password
     throw new OperatorError(`The password of the database is missing: ${join(home, passwordFiles[superuser])}`)
@@ -180,16 +184,18 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
   const draft = `${clusterDir}.draft`
   const draftPassword = `${clusterDir}.password`
   if (!existsSync(dirname(clusterDir))) makeTraversable(dirname(clusterDir))
-  makePrivate(draft, account)
+  // initdb rejects a uid without a name, so the new cluster is given to the account afterwards
+  const creator = account && findNamedAccount(uidsOfProcesses())
+  makePrivate(draft, creator)
   rmSync(draftPassword, { force: true })
   writeFileSync(draftPassword, password, { mode: 0o600, flag: 'wx' })
-  if (account) chownSync(draftPassword, account.uid, account.gid)
+  if (creator) chownSync(draftPassword, creator.uid, creator.gid)
   try {
     const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
     const login = ['--auth=scram-sha-256', `--username=${superuser}`, `--pwfile=${draftPassword}`]
     const speed = ['--no-instructions', ...(sync ? [] : ['--no-sync'])]
     const initdb = join(binaries, 'bin', executable('initdb'))
-    const spawnOptions = { ...asAccount(account), env: postgresEnv() }
+    const spawnOptions = { ...asAccount(creator), env: postgresEnv() }
     await promisify(execFile)(initdb, [`--pgdata=${draft}`, ...locale, ...login, ...speed], spawnOptions)
   } catch (e) {
     const output = (e as { stderr?: string }).stderr || (e as Error).message
@@ -197,6 +203,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
   } finally {
     rmSync(draftPassword, { force: true })
   }
+  if (account) giveCluster(draft, account)
   chmodSync(draft, 0o700)
   renameSync(draft, clusterDir)
   return password

@@ -8,16 +8,18 @@ import { OperatorError } from '../errors.ts'
 export type OsAccount = { name: string; uid: number; gid: number }
 
 const preferred = ['nobody', 'postgres', 'daemon', 'www-data']
+const maxSystemUid = 999
 
 /**
- * Returns an unprivileged account for PostgreSQL if this process is root, else undefined. initdb and postgres reject uid 0
- * and uids that are not in the passwd file.
+ * Returns an unprivileged account of the passwd file, if possible one of the system without processes, so that no other
+ * program uses it now. `busy` has the uids of the running processes; undefined means unknown. Throws OperatorError if there
+ * is no account.
  */
-export function findPostgresAccount(passwd?: string): OsAccount | undefined {
-  if (process.getuid?.() !== 0) return undefined
+export function findNamedAccount(busy?: ReadonlySet<number>, passwd?: string): OsAccount {
   const accounts = parsePasswd(passwd ?? readFileSync('/etc/passwd', 'utf8'))
+  const idle = accounts.find(({ uid, gid }) => busy && uid <= maxSystemUid && gid > 0 && !busy.has(uid))
   const known = preferred.map((name) => accounts.find((account) => account.name === name))
-  const account = known.find((candidate) => candidate) ?? accounts[0]
+  const account = idle ?? known.find((candidate) => candidate) ?? accounts[0]
   if (account) return account
   throw new OperatorError(
     'PostgreSQL does not run as root, and /etc/passwd has no other account. Add one (useradd carillon), run as an ordinary user, or set DATABASE_URL.',
