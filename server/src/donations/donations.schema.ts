@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { accepted, formatTimeWithMs, Id, TextOrNull, Time, timeFault } from '../http/schema.ts'
-import { parseInstant } from '../lib/dates.ts'
+import { isUsualYear, parseInstant, usualYears } from '../lib/dates.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { Donation, Gift } from './donations.queries.ts'
 
@@ -28,7 +28,9 @@ export const DonationBody = Type.Object(
     }),
     donation_platform: Platform('The platform that received the donation.'),
     donation_platform_uid: Platform('Id of the donation on that platform, unique within the list.'),
-    donated_at: Type.Optional(TextOrNull({ maxLength: 40, description: 'ISO 8601 with an offset; by default now.' })),
+    donated_at: Type.Optional(
+      TextOrNull({ maxLength: 40, description: 'ISO 8601 with an offset, in the years 1800 to 2200; by default now.' }),
+    ),
     utm_campaign: Utm,
     utm_medium: Utm,
     utm_source: Utm,
@@ -96,7 +98,8 @@ export function readGift(body: Static<typeof DonationBody>, now: Date): Gift {
   else if (!/[1-9]/.test(amount)) faults.amount = ['must be greater than 0']
   const donatedAt = body.donated_at ? parseInstant(body.donated_at)?.instant : now
   if (!donatedAt) faults.donated_at = [timeFault]
-  if (!donatedAt || faults.amount) throw errors.invalid(faults)
+  else if (!isUsualYear(donatedAt)) faults.donated_at = [`must be in ${usualYears}`]
+  if (!donatedAt || Object.keys(faults).length > 0) throw errors.invalid(faults)
   return {
     amount,
     donatedAt,

@@ -23,6 +23,18 @@ const months = [
   'december',
 ]
 
+/** The years of dates that people and programs mean; others are slips, such as milliseconds read as seconds. */
+const [firstYear, lastYear] = [1800, 2200]
+
+/** The limits of `isUsualYear`, for error messages. */
+export const usualYears = `the years ${firstYear} to ${lastYear}`
+
+/** Returns whether an instant is in a year that can be meant, in all time zones. */
+export function isUsualYear(instant: Date): boolean {
+  const year = instant.getUTCFullYear()
+  return year >= firstYear && year <= lastYear
+}
+
 function monthOf(text: string): number {
   if (/^\d/.test(text)) return Number(text)
   return months.findIndex((name) => name.startsWith(text.toLowerCase().replace(/^sept$/, 'sep'))) + 1
@@ -37,7 +49,7 @@ export function readDate(text: string): string | undefined {
   if (!found) return undefined
   const [year, month, day] = [Number(found.year), monthOf(found.month ?? ''), Number(found.day)]
   const date = new Date(Date.UTC(year, month - 1, day))
-  if (year < 1800 || year > 2200 || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
+  if (!isUsualYear(date) || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
   return date.toISOString().slice(0, 10)
 }
 
@@ -72,7 +84,8 @@ function readSpokenInstant(text: string): string | undefined {
   return Number.isNaN(instant.getTime()) ? undefined : instant.toISOString()
 }
 
-const instantWithOffsetPattern = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:?\d\d)$/i
+// a year 0 does not exist in most languages
+const instantWithOffsetPattern = /^((?!0000)\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:?\d\d)$/i
 
 /** An instant with its original offset, such as `Z` or `-07:00`. */
 export type InstantWithOffset = { instant: Date; offset: string }
