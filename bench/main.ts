@@ -35,6 +35,11 @@ const benches: Record<string, { description: string; load: () => Promise<{ run()
       'response time of a late page of a large list, during its import, after it, and during adds (--rows --adds --dense)',
     load: () => import('./pages.ts'),
   },
+  strangers: {
+    description:
+      'a caller beside thousands of sockets without a key, and the memory of the api (--sockets 700,5000 --kinds --seconds --rounds)',
+    load: () => import('./strangers.ts'),
+  },
   smpp: { description: 'our SMPP codec and session, compared with npm smpp', load: () => import('./smpp.ts') },
   simulator: { description: 'limit of the simulator', load: () => import('./simulator.ts') },
 }

@@ -39,6 +39,7 @@ test('an empty environment yields a sandbox on loopback', () => {
     port: 8080,
     publicUrl: 'http://127.0.0.1:8080',
     trustedProxies: [],
+    maxSockets: 10_000,
   })
   expect(config.dataDir).toMatch(/\/data$/)
   expect(config.simulator.rawFile).toBe(join(config.dataDir, 'simulator', 'submits.raw'))

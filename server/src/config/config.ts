@@ -11,7 +11,7 @@ import { type Setting, type SettingName, type SettingValue, settings } from './s
 export type Config = {
   mode: 'sandbox' | 'production'
   /** `trustedProxies` are the ranges of the proxies that state the address of a client. */
-  http: { host: string; port: number; publicUrl: string; trustedProxies: string[] }
+  http: { host: string; port: number; publicUrl: string; trustedProxies: string[]; maxSockets: number }
   /** An absolute path. */
   dataDir: string
   /** URL of an external server; undefined if the supervisor runs the embedded PostgreSQL. */
@@ -83,6 +83,7 @@ export function readEnv(env: Env): Config {
       port,
       publicUrl: read('CARILLON_PUBLIC_URL') ?? listenUrl(host, port),
       trustedProxies: read('CARILLON_TRUSTED_PROXIES'),
+      maxSockets: read('CARILLON_MAX_SOCKETS'),
     },
     dataDir,
     databaseUrl: read('DATABASE_URL'),

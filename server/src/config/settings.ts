@@ -109,6 +109,10 @@ export const settings = {
     help: 'Space for the rows of unfinished uploads in <data>/uploads, and for rows that are not applied yet in the database, in megabytes; one account gets at most half',
     parse: wholeNumber(16, 10_000_000),
   }),
+  CARILLON_MAX_SOCKETS: required('10000', {
+    help: 'TCP connections of an api process, of which clients without a valid key have at most half; above that, the longest unused of the address or account that has the most is closed (docs/security.md)',
+    parse: wholeNumber(100, 100_000),
+  }),
   CARILLON_CAPS: required('', {
     help: 'Maximum numbers of things of an account or a list that differ from the defaults, as name=number, separated by commas (docs/security.md)',
     parse: capList,

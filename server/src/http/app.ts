@@ -20,6 +20,7 @@ import { flightPlanRoutes } from '../flight-plans/flight-plans.routes.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
 import { inboundRoutes } from '../inbound/inbound.routes.ts'
 import { keywordRoutes } from '../keywords/keywords.routes.ts'
+import { makeRanges } from '../lib/address-ranges.ts'
 import { Histogram, LabeledCounter } from '../lib/metric-series.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
@@ -58,30 +59,32 @@ import { usePatch } from './patch.ts'
 import { useRateLimit } from './rate-limit.ts'
 import { setResponseHeaders, useResponseHeaders } from './response-headers.ts'
 import { useAccept, useNotFound } from './routing-errors.ts'
+import { makeServer } from './server.ts'
 import { maxHeaderSize, maxHeaders } from './server-limits.ts'
+import { Sockets, useSockets } from './sockets.ts'
 import { assertHttpTiming, type HttpTiming, timing } from './timing.ts'
 import { useUnreadBodies } from './unread-bodies.ts'
 import { useOriginCheck } from './web-pages.ts'
 
 const bodyLimit = 1_000_000
 
+/** Number of connections that wait until they are accepted; a client that finds no place tries again after a second. */
+const listenBacklog = 4_096
+
 /** Returns the api role's HTTP server, ready to listen or to receive injected requests; only requests access the database. */
 export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Promise<FastifyInstance> {
-  const { trustedProxies } = rt.config.http
+  const { trustedProxies, maxSockets } = rt.config.http
+  const sockets = new Sockets({
+    max: maxSockets,
+    isProxy: proxyMatcher(trustedProxies),
+    responseGraceMs: durations.responseGraceMs,
+  })
   const app = Fastify({
     loggerInstance: rt.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: makeRequestId,
     bodyLimit,
-    // `useHostCheck` rejects such requests with the error envelope
-    http: {
-      requireHostHeader: false,
-      maxHeaderSize,
-      headersTimeout: durations.headersMs,
-      connectionsCheckingInterval: durations.checkMs,
-    },
-    requestTimeout: durations.requestMs,
-    keepAliveTimeout: durations.idleMs,
+    serverFactory: (handle) => makeServer(handle, sockets, durations),
     rewriteUrl: rewriteRequest,
     // published URLs start with CARILLON_PUBLIC_URL, whatever `Host` and the headers of a proxy say
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
@@ -107,7 +110,6 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
     },
     clientErrorHandler,
   })
-  app.server.maxHeadersCount = maxHeaders
   const scope = requestScope(rt.db)
   app.decorate('rt', { ...rt, db: scope.db })
   app.decorate('timing', durations)
@@ -118,7 +120,8 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
   useAccessLog(app)
   useRequestMeter(app, rt.metrics)
   useResponseHeaders(app)
-  useUnreadBodies(app)
+  useSockets(app, sockets, rt.metrics)
+  useUnreadBodies(app, sockets)
   useHostCheck(app)
   useOriginCheck(app, rt.config.http.publicUrl)
   useBodyParser(app)
@@ -126,15 +129,22 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
   await useOpenApi(app)
   await app.register(healthRoutes)
   await app.register(metricsRoutes)
-  await app.register(api, { prefix: '/api/v2', rt, scope })
+  await app.register(api, { prefix: '/api/v2', rt, scope, sockets })
   await serveConsole(app)
   await app.ready()
   return app
 }
 
-const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app, { rt, scope }) => {
+const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope; sockets: Sockets }> = async (
+  app,
+  { rt, scope, sockets },
+) => {
   useAccept(app)
   useAuth(app, recordingCallerFinder(app, rt))
+  app.addHook('onRequest', (req, _reply, done) => {
+    sockets.setAccount(req.raw.socket, req.account.id)
+    done()
+  })
   useRateLimit(app, rt.config.rateLimit, rt.config.accountRateLimit)
   const places = useAccountPlaces(app, rt.config.accountConcurrency)
   useIdempotency(app, rt.db, scope)
@@ -169,11 +179,18 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(webhookRoutes)
 }
 
+/** Returns whether an address is that of a proxy, whose sockets belong to many clients. */
+function proxyMatcher(trustedProxies: string[]): (address: string) => boolean {
+  if (trustedProxies.length === 0) return () => false
+  const ranges = makeRanges(trustedProxies)
+  return (address) => ranges.has(address)
+}
+
 /** Listens on the configured address; `stop` resolves when the running requests have ended. */
 export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Promise<void> }> {
   assertHttpTiming(timing)
   const app = await makeApp(rt)
-  await app.listen({ host: rt.config.http.host, port: rt.config.http.port })
+  await app.listen({ host: rt.config.http.host, port: rt.config.http.port, backlog: listenBacklog })
   const { port } = app.server.address() as AddressInfo
   const instanceId = randomUUID()
   const heartbeat = new Repeater(

@@ -13,6 +13,8 @@ export const timing = {
   bodyGraceMs: 20_000,
   /** Time for which the rest of a body that nothing reads is received, so that its client reads the response. */
   discardMs: 10_000,
+  /** Time in which a client reads a response; the time that its bytes take at the minimum rate does not count. */
+  responseGraceMs: 30_000,
   /** Time limit of a whole request, which Node applies to uploads, too. */
   requestMs: 3 * 3_600_000,
   /** Interval in which Node checks the limits of headers and of whole requests. */
@@ -59,6 +61,11 @@ const rules: DurationRule[] = [
   atMost('headersMs', 'bodyGraceMs', 'a client without a key gets no more time than one with a key'),
   below('bodyGraceMs', 'proxyUploadPauseMs', 'a client behind the proxy gets the 408 of Carillon'),
   below('discardMs', 'idleMs', 'a client that ignores its response gets no more time than one that waits for nothing'),
+  below(
+    'responseGraceMs',
+    'idleMs',
+    'a client that does not read its response gets no more time than one that waits for nothing',
+  ),
   below('uploadMaxMs + uploadGraceMs', 'requestMs', 'an upload ends by its own limits'),
   below('requestMs', 'idempotencyKeyMs', 'a repeated request finds its key'),
   below('checkMs', 'headersMs', 'a limit is exceeded by little'),

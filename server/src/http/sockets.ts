@@ -1,0 +1,207 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Metrics } from '../system/metrics.ts'
+import { RequestTurns, type WaitingWork } from './request-turns.ts'
+import { SocketPool } from './socket-pool.ts'
+
+/** Maximum number of requests of a socket that have no complete response yet; clients that pipeline send two or three. */
+const maxPipelined = 10
+
+/** Minimum rate at which a client reads a response: 1 MB in 100 seconds. */
+const bytesPerMs = 10
+
+export type SocketsOptions = {
+  /** Maximum number of sockets of the process. */
+  max: number
+  /** Returns whether the sockets of an address belong to many clients. */
+  isProxy(address: string): boolean
+  /** Time that a client may take for a response, in addition to that of its bytes at the minimum rate. */
+  responseGraceMs: number
+}
+
+type Entry = {
+  socket: Socket
+  /** The address, or the network of an IPv6 address. */
+  address: string
+  isProxy: boolean
+  /** The account whose key the last request had. */
+  account: number | undefined
+  /** Number of requests without a complete response. */
+  requests: number
+  /** Those that have not been started. */
+  waiting: WaitingWork
+  /** Time at which the responses that were sent must have been read. */
+  readBy: number
+}
+
+/**
+ * The sockets of the api. A socket is a stranger's until a request with a valid key arrives on it. Strangers have at most
+ * half of all sockets; if a socket is too many, it displaces the one that its largest owner (an address, an account) has not used for the longest
+ * time. So one address or one account cannot lock others out, and slow sockets end when others need them.
+ */
+export class Sockets {
+  readonly #options: SocketsOptions
+  readonly #entries = new Map<Socket, Entry>()
+  readonly #strangers = new SocketPool<string, Entry>()
+  readonly #keyed = new SocketPool<number, Entry>()
+  readonly #turns = new RequestTurns()
+  readonly #discards = new RequestTurns()
+  #closed = 0
+
+  constructor(options: SocketsOptions) {
+    this.#options = options
+  }
+
+  /** Counts a new socket; closes another one, or this one, if there are too many. */
+  open(socket: Socket): void {
+    const address = networkOf(socket.remoteAddress ?? '')
+    const isProxy = this.#options.isProxy(socket.remoteAddress ?? '')
+    const entry: Entry = {
+      socket,
+      address,
+      isProxy,
+      account: undefined,
+      requests: 0,
+      waiting: [],
+      readBy: Number.POSITIVE_INFINITY,
+    }
+    this.#entries.set(socket, entry)
+    if (!isProxy) this.#strangers.renew(address, entry)
+    socket.once('close', () => this.#forget(entry))
+    if (this.#strangers.size > this.#options.max / 2) this.#closeOne(this.#strangers.largest())
+    else if (this.#entries.size > this.#options.max) {
+      this.#closeOne(this.#keyed.size > 0 ? this.#keyed.largest() : new Set([entry]))
+    }
+  }
+
+  /** Calls `handle` when it is the request's turn: at once on a socket of a caller with a key, or of a proxy. */
+  receive(request: IncomingMessage, response: ServerResponse, handle: () => void): void {
+    const entry = this.#entries.get(request.socket)
+    if (!entry) return
+    if (++entry.requests > maxPipelined) {
+      this.#close(entry)
+      return
+    }
+    response.once('close', () => {
+      if (--entry.requests === 0) entry.readBy = Number.POSITIVE_INFINITY
+    })
+    // requests of one socket start in their order
+    if ((entry.isProxy || entry.account !== undefined) && entry.waiting.length === 0) {
+      handle()
+      return
+    }
+    this.#turns.add(entry.address, entry.waiting, () => {
+      if (!entry.socket.destroyed) handle()
+    })
+  }
+
+  /** Notes that a request on the socket had a key of the account. */
+  setAccount(socket: Socket, accountId: number): void {
+    const entry = this.#entries.get(socket)
+    if (!entry || entry.isProxy) return
+    if (entry.account === undefined) this.#strangers.remove(entry.address, entry)
+    else if (entry.account !== accountId) this.#keyed.remove(entry.account, entry)
+    entry.account = accountId
+    this.#keyed.renew(accountId, entry)
+  }
+
+  /** Reads one piece of a body that nothing needs when it is its turn. */
+  readPiece(request: IncomingMessage): void {
+    const address = this.#entries.get(request.socket)?.address ?? ''
+    this.#discards.add(address, [], () => request.resume())
+  }
+
+  /** Notes that a response of this many bytes is sent on the socket. */
+  setResponse(socket: Socket, bytes: number): void {
+    const entry = this.#entries.get(socket)
+    if (!entry) return
+    if (entry.readBy === Number.POSITIVE_INFINITY) entry.readBy = performance.now() + this.#options.responseGraceMs
+    entry.readBy += bytes / bytesPerMs
+  }
+
+  /** Closes the sockets whose clients have not read their responses in time. */
+  closeUnread(): void {
+    const now = performance.now()
+    for (const entry of this.#entries.values()) if (entry.readBy < now) this.#close(entry)
+  }
+
+  /** Closes all sockets without a running request of a caller with a key. */
+  closeIdle(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.requests === 0 || (entry.account === undefined && !entry.isProxy)) entry.socket.destroy()
+    }
+  }
+
+  /** Returns the number of open sockets by kind, and of those that were closed because of a limit. */
+  counts() {
+    const [strangers, keyed] = [this.#strangers.size, this.#keyed.size]
+    return { strangers, keyed, proxies: this.#entries.size - strangers - keyed, closed: this.#closed }
+  }
+
+  /** Closes the first of the sockets that has no running request, or the first. */
+  #closeOne(candidates: ReadonlySet<Entry>): void {
+    const [first] = candidates
+    let victim = first
+    if (first && first.requests > 0 && first.account !== undefined) {
+      for (const entry of candidates) {
+        if (entry.requests > 0) continue
+        victim = entry
+        break
+      }
+    }
+    if (victim) this.#close(victim)
+  }
+
+  #close(entry: Entry): void {
+    this.#closed++
+    this.#forget(entry)
+    entry.socket.destroy()
+  }
+
+  #forget(entry: Entry): void {
+    if (!this.#entries.delete(entry.socket)) return
+    if (entry.account !== undefined) this.#keyed.remove(entry.account, entry)
+    else this.#strangers.remove(entry.address, entry)
+  }
+}
+
+/** Returns an IPv4 address, or the first 64 bits of an IPv6 address, of which one client has all. */
+export function networkOf(address: string): string {
+  if (!address.includes(':') || address.includes('.')) return address
+  const [head = '', tail] = address.split('::')
+  const groups = head.split(':')
+  if (tail === undefined || groups.length >= 4) return groups.slice(0, 4).join(':')
+  const last = tail === '' ? [] : tail.split(':')
+  const zeros = Array<string>(8 - (head === '' ? 0 : groups.length) - last.length).fill('0')
+  return [...(head === '' ? [] : groups), ...zeros, ...last].slice(0, 4).join(':')
+}
+
+/** Connects the sockets with the requests of `app`, closes them at its end, and reports their numbers. */
+export function useSockets(app: FastifyInstance, sockets: Sockets, metrics: Metrics) {
+  const timer = setInterval(() => sockets.closeUnread(), app.timing.checkMs).unref()
+  app.addHook('preClose', async () => {
+    clearInterval(timer)
+    sockets.closeIdle()
+  })
+  app.addHook('onSend', (req, reply, payload, done) => {
+    sockets.setResponse(req.raw.socket, sizeOf(payload) ?? Number(reply.getHeader('content-length') ?? 0))
+    done(null, payload)
+  })
+  metrics.register(() => {
+    const { strangers, keyed, proxies } = sockets.counts()
+    const values = Object.entries({ strangers, keyed, proxies }).map(([of, value]) => ({ labels: { of }, value }))
+    return { name: 'carillon_http_sockets', help: 'Open sockets, by kind of client', type: 'gauge', values }
+  })
+  metrics.register(() => ({
+    name: 'carillon_http_sockets_closed_total',
+    help: 'Sockets that were closed because of a limit',
+    type: 'counter',
+    values: [{ labels: {}, value: sockets.counts().closed }],
+  }))
+}
+
+/** Returns the size of a body in bytes, of a string at least; undefined for a stream. */
+function sizeOf(payload: unknown): number | undefined {
+  return typeof payload === 'string' || Buffer.isBuffer(payload) ? payload.length : undefined
+}
