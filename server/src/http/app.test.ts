@@ -6,6 +6,7 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { readEnv } from '../config/config.ts'
 import type { Db } from '../db/db.ts'
+import { errors } from '../errors.ts'
 import { makeLogger } from '../system/logger.ts'
 import { makeApp, startApi } from './app.ts'
 
@@ -196,6 +197,13 @@ describe('after a database error, the API', () => {
       status: 503,
       body: { status: 'not_ready', mode: 'sandbox', checks: { database: false, worker: false, gateway: false } },
     })
+  })
+
+  test('responds 503 with the time of an error that a rule throws, and logs no error, because nobody must act', async () => {
+    const { response, faults } = await responseTo(errors.uploadsBusy(10))
+    expect(response).toMatchObject({ status: 503, body: { code: 'uploads_busy' } })
+    expect(response.headers['retry-after']).toBe('10')
+    expect(faults).toEqual([])
   })
 
   test('responds 500 to any other error, and logs its cause in one line only', async () => {

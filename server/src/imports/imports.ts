@@ -143,8 +143,10 @@ async function rejectAtLimits(db: Db, { config }: Runtime, accountId: number, by
 }
 
 /** Returns the space for the rows of unfinished uploads, in the data directory. */
-export function makeUploadSpace({ config }: Pick<Runtime, 'config'>): UploadSpace {
-  return new UploadSpace(join(config.dataDir, 'uploads'), config.uploads.diskBytes)
+export function makeUploadSpace({ config, log }: Pick<Runtime, 'config' | 'log'>): UploadSpace {
+  const folder = join(config.dataDir, 'uploads')
+  const onFullDisk = () => log.error({ folder }, 'upload rejected, the disk is almost full')
+  return new UploadSpace(folder, config.uploads.diskBytes, onFullDisk)
 }
 
 /**

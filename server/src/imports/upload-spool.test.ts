@@ -6,14 +6,22 @@ import { UploadSpace, UploadSpool } from './upload-spool.ts'
 
 let folder: string
 let disk: { free: number; size: number }
+let faults: number
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'carillon-spool-'))
   disk = { free: 1e12, size: 1e12 }
+  faults = 0
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-const makeSpace = (bytes: number) => new UploadSpace(join(folder, 'uploads'), bytes, async () => disk)
+const makeSpace = (bytes: number) =>
+  new UploadSpace(
+    join(folder, 'uploads'),
+    bytes,
+    () => faults++,
+    async () => disk,
+  )
 const block = (length: number, fill = 'x') => fill.repeat(length)
 
 /** Fills the spool with blocks, and returns the error or undefined. */
@@ -72,4 +80,5 @@ test('uploads leave a part of the disk free, and room for what the database writ
   const other = new UploadSpool(space, 2)
   expect(await fill(other, block(1_000_000))).toMatchObject({ status: 503, code: 'upload_space_full' })
   await other.close()
+  expect(faults).toBe(2)
 })

@@ -22,12 +22,15 @@ export class UploadSpace {
   readonly folder: string
   readonly #bytes: number
   readonly #budget: SharedBudget<number>
+  readonly #onFullDisk: () => void
   readonly #spaceOf: (folder: string) => Promise<DiskSpace>
 
-  constructor(folder: string, bytes: number, spaceOf = readDiskSpace) {
+  /** `onFullDisk` is called for each upload that is rejected because the disk is almost full. */
+  constructor(folder: string, bytes: number, onFullDisk: () => void, spaceOf = readDiskSpace) {
     this.folder = folder
     this.#bytes = bytes
     this.#budget = new SharedBudget(bytes)
+    this.#onFullDisk = onFullDisk
     this.#spaceOf = spaceOf
   }
 
@@ -49,7 +52,13 @@ export class UploadSpace {
   async rejectFullDisk(): Promise<void> {
     const { free, size } = await this.#spaceOf(this.folder)
     const reserved = Math.min(reservedBytes, size * reservedShare)
-    if (free < reserved + copies * (this.#bytes - this.#budget.free)) throw errors.uploadSpaceFull()
+    if (free < reserved + copies * (this.#bytes - this.#budget.free)) throw this.fullDisk()
+  }
+
+  /** Returns the 503 for an upload that the disk has no space for. */
+  fullDisk(): Error {
+    this.#onFullDisk()
+    return errors.uploadSpaceFull()
   }
 
   /** Returns a new file without a name: it disappears with the process. */
@@ -126,7 +135,7 @@ export class UploadSpool {
     try {
       await this.#file.appendFile(bytes)
     } catch (error) {
-      throw isDiskFull(error) ? errors.uploadSpaceFull() : error
+      throw isDiskFull(error) ? this.#space.fullDisk() : error
     }
   }
 }
