@@ -94,14 +94,6 @@ export function updateAccountLimit(db: Db, id: number, rateLimit: string | null)
   )
 }
 
-/**
- * Locks the account until the end of the transaction, so that what its requests count cannot change between a count and
- * an insert. References to the account do not wait for this lock.
- */
-export function lockAccount(tx: Db, id: number) {
-  return tx.exec('lock_account', /* sql */ `select from accounts where id = $1 for no key update`, [id])
-}
-
 /** Sets whether the account is an operator; returns undefined if the account does not exist. */
 export function updateOperator(db: Db, id: number, isOperator: boolean) {
   return db.maybeOne<Account>(

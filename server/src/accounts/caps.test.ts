@@ -4,8 +4,13 @@ import { type ApiCaller, makeCaller } from '../../test/api.ts'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { waitFor } from '../../test/wait-for.ts'
 import { readEnv } from '../config/config.ts'
 import { makeApp } from '../http/app.ts'
+import type { Runtime } from '../runtime.ts'
+import { countChanges } from '../subscribers/changes.queries.ts'
+import { queueChange, requestChange } from '../subscribers/changes.ts'
+import { rejectAtCap } from './caps.ts'
 
 // Twenty concurrent requests for the last three places of a cap: three succeed, the others are a 422.
 
@@ -116,6 +121,71 @@ test('a draft that is scheduled, or the reverse, counts as the other', async () 
   const change = (to: string | null) => owner.put(`/lists/${listId}/messages/${ids[0]}`, { message: { send_at: to } })
   expect(await change(send_at)).toMatchObject({ status: 422, body: { code: 'too_many_scheduled_messages' } })
   expect((await owner.put(`/lists/${listId}/messages/${ids[0]}`, message({ content: 'At eight' }))).status).toBe(200)
+})
+
+describe('a request that stalls between its check and its commit', () => {
+  const wideLimit = 300
+  const wide = () =>
+    makeRuntime({ ...database, config: { ...config, caps: { ...config.caps, queued_changes: wideLimit } } })
+  const change = () => ({
+    accountId: owner.accountId,
+    listId,
+    phones: [2_065_550_141],
+    kind: 'add_tags' as const,
+    tags: ['a'],
+  })
+  const countAll = () => countChanges(database.db, owner.accountId)
+  const insertOthers = (count: number) =>
+    database.db.exec(
+      'others',
+      `insert into subscriber_changes (account_id, list_id, kind, phones, tags, created_at)
+       select $1, $2, 'add_tags', '{1}', '{a}', now() from generate_series(1, $3::int)`,
+      [owner.accountId, listId, count],
+    )
+
+  /** Starts a request far below the cap, and returns when it is checked; `end` inserts and commits. */
+  async function stall(rt: Runtime) {
+    const checked = Promise.withResolvers<void>()
+    const resumed = Promise.withResolvers<void>()
+    const { accountId } = owner
+    const done = rt.db.tx(async (tx) => {
+      await rejectAtCap(tx, rt, { name: 'queued_changes', accountId }, () => countChanges(tx, accountId))
+      checked.resolve()
+      await resumed.promise
+      await queueChange(tx, change(), new Date())
+    })
+    await Promise.race([checked.promise, done])
+    return {
+      end: () => {
+        resumed.resolve()
+        return done
+      },
+    }
+  }
+
+  test('cannot exceed the cap together with requests near it', async () => {
+    const rt = wide()
+    const stalled = await stall(rt)
+    await insertOthers(wideLimit - 1)
+    const near = requestChange(rt, change()).then(
+      () => 'accepted',
+      (error) => error.code,
+    )
+    const isWaiting = `select from pg_locks where locktype = 'advisory' and not granted`
+    await Promise.race([near, waitFor(async () => (await database.db.many('waiting', isWaiting)).length > 0)])
+    await stalled.end()
+    expect(await near).toBe('too_many_queued_changes')
+    expect(await countAll()).toBe(wideLimit)
+  })
+
+  test('does not delay other requests far below the cap', async () => {
+    const rt = wide()
+    const stalled = await stall(rt)
+    for (let n = 0; n < 5; n++) await requestChange(rt, change())
+    expect(await countAll()).toBe(5)
+    await stalled.end()
+    expect(await countAll()).toBe(6)
+  })
 })
 
 describe('tags of a subscriber', () => {
