@@ -99,15 +99,18 @@ export function claimChunks(db: Db, claim: Claim) {
           select short_code_id from send_chunks
            where done_at is null and not paused and short_code_id > code.short_code_id
            order by short_code_id limit 1) next
+    ), sender as materialized (
+      select short_code_id, short_code_id = any((select codes from disabled)::bigint[]) as is_disabled
+        from code where ${maySendFrom}
     ), candidates as materialized (
       select c.id, c.lane, c.due_at
-        from code cross join generate_series(${claim.fromLane}::int, ${claim.toLane}::int) as lanes(lane) cross join lateral (
+        from sender cross join generate_series(${claim.fromLane}::int, ${claim.toLane}::int) as lanes(lane) cross join lateral (
           select id, lane, due_at from send_chunks
-           where short_code_id = code.short_code_id and lane = lanes.lane and done_at is null and due_at <= ${now}
-             and ${isOpen} and (code.short_code_id <> all((select codes from disabled)::bigint[]) or ${raw(isReply)})
+           where short_code_id = sender.short_code_id and lane = lanes.lane and done_at is null and due_at <= ${now}
+             and ${isOpen} and (not sender.is_disabled or ${raw(isReply)})
            order by due_at, id
            limit 4 * ${limit}::int) c
-       where ${maySendFrom} and (lanes.lane = 0 or code.short_code_id <> all((select codes from disabled)::bigint[]))
+       where lanes.lane = 0 or not sender.is_disabled
     )`,
     ranking: sql`lane, due_at, id`,
     ranked: sql`4 * ${limit}::int`,
