@@ -28,13 +28,14 @@ export function poolDb(pool: pg.Pool): Db {
         broken = error
       }
       client.on('error', onError)
+      const run = inTurn(client)
       try {
-        await client.query('begin')
-        const result = await work(clientDb(client))
-        await client.query('commit')
+        await run({ text: 'begin' })
+        const result = await work(clientDb(client, run))
+        await run({ text: 'commit' })
         return result
       } catch (error) {
-        await client.query('rollback').catch((fault: Error) => {
+        await run({ text: 'rollback' }).catch((fault: Error) => {
           broken = fault
         })
         throw error
@@ -61,19 +62,21 @@ export function poolDb(pool: pg.Pool): Db {
 
 let savepoints = 0
 
+type Run = (config: pg.QueryConfig) => Promise<pg.QueryResult>
+
 /** Returns a Db on a connection that is already in a transaction. */
-export function clientDb(client: pg.ClientBase): Db {
+export function clientDb(client: pg.ClientBase, run: Run = inTurn(client)): Db {
   return makeDb(
-    (config) => client.query(config),
+    run,
     async (work) => {
       const savepoint = `s${++savepoints}`
-      await client.query(`savepoint ${savepoint}`)
+      await run({ text: `savepoint ${savepoint}` })
       try {
-        const result = await work(clientDb(client))
-        await client.query(`release savepoint ${savepoint}`)
+        const result = await work(clientDb(client, run))
+        await run({ text: `release savepoint ${savepoint}` })
         return result
       } catch (error) {
-        await client.query(`rollback to savepoint ${savepoint}`)
+        await run({ text: `rollback to savepoint ${savepoint}` })
         throw error
       }
     },
@@ -81,7 +84,20 @@ export function clientDb(client: pg.ClientBase): Db {
   )
 }
 
-type Run = (config: pg.QueryConfig) => Promise<pg.QueryResult>
+/** Runs the statements of a connection one after the other: callers may start several, of which pg accepts only one. */
+function inTurn(client: pg.ClientBase): Run {
+  let last: Promise<unknown> | undefined
+  return (config) => {
+    const start = () => client.query(config)
+    const result = last ? last.then(start, start) : start()
+    last = result
+    const clear = () => {
+      if (last === result) last = undefined
+    }
+    result.then(clear, clear)
+    return result
+  }
+}
 
 let observe: ((name: string, text: string) => void) | undefined
 
