@@ -747,7 +747,7 @@ create index messages_open on messages (id) where (status = 'sending');
 create index messages_open_days on messages (logged_on) where ((status = 'sending') or ((status = any (array['sent', 'cancelled'])) and (closed_at is null)));
 create index messages_paused on messages (id) where ((status = 'sending') and (paused_at is not null));
 create index messages_planned on messages (account_id, status) where (status = any (array['draft', 'scheduled']));
-create index messages_unbilled on messages (id) where ((billed_at is null) and (accepted_at is not null) and (status = any (array['sent', 'cancelled'])));
+create index messages_unbilled on messages (account_id, id) where ((billed_at is null) and (accepted_at is not null) and (status = any (array['sent', 'cancelled'])));
 create index messages_unclosed on messages (sent_at) where ((status = 'sent') and (closed_at is null));
 
 -- Requested exports of the message log, MT and MO. The contract calls the run of one an import.

@@ -75,7 +75,7 @@ create index messages_cancelled on messages (cancelled_at) where status = 'cance
 -- many messages, because each text to one number is a separate message.
 create index messages_open_days on messages (logged_on)
   where status = 'sending' or (status in ('sent', 'cancelled') and closed_at is null);
-create index messages_unbilled on messages (id)
+create index messages_unbilled on messages (account_id, id)
   where billed_at is null and accepted_at is not null and status in ('sent', 'cancelled');
 
 -- Work on a message that failed, until it succeeds. After some failures the work is set aside: it is retried rarely, or

@@ -5,24 +5,48 @@ import { ofRound } from '../log/failures.sql.ts'
 import { logTable } from '../log/log-days.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
 
-export type Billable = { messageId: number; loggedOn: string; audience: number }
+export type Billable = { messageId: number; accountId: number; loggedOn: string; audience: number }
+
+/** The condition of the index of unbilled messages. */
+const isUnbilled = /* sql */ `
+  m.billed_at is null and m.accepted_at is not null and m.status in ('sent', 'cancelled')`
+
+/** Maximum number of accounts whose messages are read at a time. */
+const maxAccounts = 1_000
 
 /**
- * Locks up to `limit` messages without a bill that are sent or cancelled and have no row queued or submitting: those
- * whose billing has not failed, or only this one. Skips those that another worker has locked.
+ * Locks about `limit` messages without a bill that are sent or cancelled and have no row queued or submitting: those
+ * whose billing has not failed, or only this one. Accounts take turns: the oldest message of each account comes first, from
+ * the account after `lastAccount` on. Skips messages that another worker has locked.
  */
-export function claimUnbilled(tx: Db, limit: number, only: number | null) {
+export function claimUnbilled(tx: Db, limit: number, only: number | null, lastAccount: number) {
   return tx.many<Billable>(
     'claim_unbilled',
     /* sql */ `
-    select m.id as "messageId", m.logged_on::text as "loggedOn", c.audience
-      from messages m cross join ${totalsOf('m.id')} c
-     where m.billed_at is null and m.accepted_at is not null and m.status in ('sent', 'cancelled')
-       and c.queued = 0 and c.submitting = 0
-       and ${ofRound('bill', 'm.id', 2)}
-     order by m.id limit $1
-       for no key update of m skip locked`,
-    [limit, only],
+    with recursive found (account_id, n) as (
+      -- one look-up per account
+      (select m.account_id, 1 from messages m where ${isUnbilled} order by m.account_id limit 1)
+      union all
+      select (select m.account_id from messages m
+               where ${isUnbilled} and m.account_id > found.account_id order by m.account_id limit 1),
+             n + 1
+        from found where account_id is not null and n < ${maxAccounts}
+    ), shares as (
+      select account_id, greatest($1::int / count(*) over (), 1) as share from found where account_id is not null
+    )
+    select u.id as "messageId", u.account_id as "accountId", u.logged_on::text as "loggedOn", u.audience
+      from shares
+     cross join lateral (
+       select id, account_id, logged_on, audience, row_number() over (order by id) as turn
+         from (select m.id, m.account_id, m.logged_on, c.audience
+                 from messages m cross join ${totalsOf('m.id')} c
+                where ${isUnbilled} and m.account_id = shares.account_id
+                  and c.queued = 0 and c.submitting = 0
+                  and ${ofRound('bill', 'm.id', 2)}
+                order by m.id limit share
+                  for no key update of m skip locked) locked) u
+     order by u.turn, u.account_id <= $3, u.account_id`,
+    [limit, only, lastAccount],
   )
 }
 

@@ -22,12 +22,17 @@ const recipientsAtOnce = 100_000
 /** Rows per statement: takes far less than the limit of one second per statement. */
 const rowsAtOnce = 20_000
 
-/** Bills messages that have been sent and have no bill yet; returns whether there were any. */
+/** The account whose message was the first of a batch. In memory: after a restart, the first account comes first again. */
+const rotation = { lastAccount: 0 }
+
+/** Bills messages that have been sent and have no bill yet, in turns by account; returns whether there were any. */
 export const billSent = manyMessages<SweepRt>({
   sweep: 'bill',
   work: (rt, only, claimed) =>
     rt.db.tx(async (tx) => {
-      const messages = firstBatch(await claimUnbilled(tx, messagesAtOnce, only))
+      const messages = firstBatch(await claimUnbilled(tx, messagesAtOnce, only, rotation.lastAccount))
+      // the first one is billed even if it is large, so each account must be the first in turn
+      rotation.lastAccount = messages[0]?.accountId ?? 0
       claimed(messages.map(({ messageId }) => messageId))
       await bill(tx, messages, rt.clock.now())
       return messages.length > 0
@@ -44,7 +49,7 @@ function firstBatch(messages: Billable[]): Billable[] {
 }
 
 /** Bills these messages; replaces the bills that exist. */
-export async function bill(tx: Db, messages: Omit<Billable, 'audience'>[], at: Date): Promise<void> {
+export async function bill(tx: Db, messages: Pick<Billable, 'messageId' | 'loggedOn'>[], at: Date): Promise<void> {
   if (messages.length === 0) return
   await findByKeys(tx)
   const ids = messages.map((message) => message.messageId)

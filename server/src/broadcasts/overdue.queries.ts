@@ -12,7 +12,7 @@ export type OverdueMessage = {
 }
 
 /**
- * Returns up to 100 sent or cancelled messages at their receipt deadline, the oldest first: those whose
+ * Returns up to 100 sent or cancelled messages at their receipt deadline, the oldest of each account first: those whose
  * closing has not failed, or only this one. A connection may have its own deadline; a message's deadline is the latest one of its short code's connections.
  * `defaultDeadlineMs` applies to connections without their own.
  */
@@ -33,7 +33,7 @@ export function listOverdue(db: Db, now: Date, defaultDeadlineMs: number, only: 
       select $1::timestamptz - coalesce(min(deadline), interval '0') as at from deadlines
     )
     select id as "messageId", logged_on as "loggedOn", requeued_at as "requeuedAt", may_requeue as "mayRequeue" from (
-      select m.id, m.logged_on, m.requeued_at, m.sent_at as ended_at,
+      select m.id, m.account_id, m.logged_on, m.requeued_at, m.sent_at as ended_at,
              -- not if its unknown texts were requeued before, or its list was deleted
              m.requeued_at is null and m.kind <> 'system' and coalesce(m.deliver_by > $1, true)
                and exists (select from lists l
@@ -43,7 +43,7 @@ export function listOverdue(db: Db, now: Date, defaultDeadlineMs: number, only: 
        where m.status = 'sent' and m.closed_at is null and m.sent_at < (select at from cutoff)
          and greatest(m.sent_at, m.requeued_at) < $1 - d.deadline
       union all
-      select m.id, m.logged_on, m.requeued_at, m.cancelled_at, false
+      select m.id, m.account_id, m.logged_on, m.requeued_at, m.cancelled_at, false
         from messages m
         join deadlines d on d.short_code_id = m.short_code_id
         cross join ${totalsOf('m.id')} c
@@ -53,7 +53,7 @@ export function listOverdue(db: Db, now: Date, defaultDeadlineMs: number, only: 
          and c.queued = 0 and c.submitting = 0
     ) ended
      where ${ofRound('close', 'ended.id', 3)}
-     order by ended_at limit 100`,
+     order by row_number() over (partition by account_id order by ended_at), ended_at limit 100`,
     [now, defaultDeadlineMs, only],
   )
 }
