@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
@@ -22,13 +23,16 @@ let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>
 let now: Date
 let ids: number[]
-const rt = () => ({ ...makeRuntime({ db: database.db }), clock: { now: () => now } })
+let errors: string[]
+const log = pino({ level: 'error' }, { write: (line) => void errors.push(JSON.parse(line).msg) })
+const rt = () => ({ ...makeRuntime({ db: database.db, log }), clock: { now: () => now } })
 
 beforeEach(async () => {
   database = await freshDatabase()
   list = await make.list(database.db)
   await make.subscriber(database.db, { listId: list.id, phone: 2_065_560_001 })
   now = new Date('2031-05-06T23:30:00Z')
+  errors = []
 })
 afterEach(() => database.close())
 
@@ -213,6 +217,7 @@ test('expanding: a message that ends its database session each time is set aside
     expect(await retryAfter(pause - 1)).toBe(false)
     expect(await retryAfter(1)).toBe(true)
     expect(await failures()).toEqual([[ids[0], 'expand', attempts, attempts === 5]])
+    expect(errors).toEqual(attempts === 5 ? ['message set aside'] : [])
   }
   const view = async () =>
     presentMessage(await getMessage(database.db, list.accountId, list.id, ids[0] as number), 'UTC', now)

@@ -90,6 +90,28 @@ test('a slice ends when its turn is over, and the next one continues behind it',
   await checkCounters(database.db, id)
 })
 
+test('slices of a broadcast with filters have fewer rows after one that took long, or failed', async () => {
+  await fill(600, 'a', 20)
+  const audience = { custom_fields: [{ key: 'a', op: 'ne' as const, value: 'y' }] }
+  const list = { accountId: hostile.accountId, list: hostile, content: 'Soup on Friday', audience }
+  const { id } = await acceptBroadcast(rt(), list)
+  // called at the start and at the end of a slice
+  const stopwatch = (ms: number) => {
+    let calls = 0
+    return () => ms * calls++
+  }
+  const queued = async () => (await readCounters(database.db, id)).queued
+  await expandSlice(rt(), id, stopwatch(1_000))
+  expect(await queued()).toBe(200)
+  await expandSlice(rt(), id, stopwatch(250))
+  expect(await queued()).toBe(250)
+  await database.db.exec('break', `update messages set logged_on = logged_on - 9999 where id = $1`, [id])
+  await expect(expandSlice(rt(), id)).rejects.toThrow('does not exist')
+  await database.db.exec('repair', `update messages set logged_on = logged_on + 9999 where id = $1`, [id])
+  await expandSlice(rt(), id, stopwatch(250))
+  expect(await queued()).toBe(260)
+})
+
 test('a slice reads fewer rows if the message has many fields, and cuts values that no text can contain', async () => {
   await fill(300, 'a', 9_998)
   const slice = { listId: hostile.id, audience: null, cursorPhone: 0, audienceAt: new Date(), rows: 10_000 }

@@ -46,7 +46,8 @@ async function faultOf(
 test('a POST is sent unchanged, and the response is returned unchanged', async () => {
   let received: object = {}
   const url = await serve(async (req, res) => {
-    received = { method: req.method, path: req.url, key: req.headers['x-key'], body: await text(req) }
+    const { 'x-key': key, 'accept-encoding': encoding } = req.headers
+    received = { method: req.method, path: req.url, key, encoding, body: await text(req) }
     res.writeHead(418, { 'x-answer': 'yes' }).end('short and stout')
   })
   const response = await loopbackFetch({
@@ -56,7 +57,8 @@ test('a POST is sent unchanged, and the response is returned unchanged', async (
     headers: { 'x-key': 'secret' },
     body: '{"ä":1}',
   })
-  expect(received).toEqual({ method: 'POST', path: '/in?key=7f2a', key: 'secret', body: '{"ä":1}' })
+  const body = '{"ä":1}'
+  expect(received).toEqual({ method: 'POST', path: '/in?key=7f2a', key: 'secret', encoding: 'identity', body })
   expect(response).toMatchObject({ status: 418, headers: { 'x-answer': 'yes' } })
   expect(response.body.toString()).toBe('short and stout')
 })
@@ -147,6 +149,16 @@ test('a request is sent to the next address of a name if the first one fails', a
   ]
   const fetch = makeGuardedFetch({ allowed: loopbackRanges, resolve })
   expect((await fetch({ ...limits, url: `http://hooks.example:${port}/` })).body.toString()).toBe('here')
+})
+
+test('each request has a connection of its own', async () => {
+  const ports = new Set<number | undefined>()
+  const url = await serve((req, res) => {
+    ports.add(req.socket.remotePort)
+    res.end()
+  })
+  for (let n = 0; n < 3; n++) await loopbackFetch({ ...limits, url })
+  expect(ports.size).toBe(3)
 })
 
 describe('fails for', () => {
