@@ -212,6 +212,20 @@ test('rows of an unfinished upload are in a file without a name, and all of them
   expect(count).toBe(rows)
 })
 
+test('files of an account that have arrived use one database connection at a time', async () => {
+  await start({})
+  const responses = await database.db.tx(async (tx) => {
+    await tx.exec('lock', 'lock table imports in exclusive mode')
+    const own = Array.from({ length: 4 }, () => importRows(slow, 10))
+    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await waitFor(async () => (await database.db.exec('waiting', waiting)) === 1)
+    const foreign = importRows(other, 10)
+    await waitFor(async () => (await database.db.exec('waiting', waiting)) === 2)
+    return [...own, foreign]
+  })
+  expect(await Promise.all(responses)).toMatchObject(Array(5).fill({ status: 202 }))
+})
+
 test('rows need space: too many of them are a 413, or a 503 until the others are applied', async () => {
   await start({}, { diskBytes: 1_000_000 })
   // a row of COPY has about as many bytes
