@@ -145,6 +145,14 @@ export const errors = {
       'too_many_requests_at_once',
       `At most ${limit} requests of an account are handled at a time, and others wait too long`,
     ),
+  tooManyBytes: () =>
+    new AppError(
+      429,
+      'too_many_bytes_at_once',
+      'Large requests and responses of this account are in progress and have its share of the memory',
+      undefined,
+      1,
+    ),
   rateLimited: () => new AppError(429, 'rate_limited', 'Rate limit exceeded'),
   internal: () => new AppError(500, 'internal_error', 'Internal server error'),
   unavailable: () => new AppError(503, 'unavailable', 'Temporarily unavailable, please try again'),

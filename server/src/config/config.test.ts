@@ -40,6 +40,7 @@ test('an empty environment yields a sandbox on loopback', () => {
     publicUrl: 'http://127.0.0.1:8080',
     trustedProxies: [],
     maxSockets: 10_000,
+    bufferBytes: 64_000_000,
   })
   expect(config.dataDir).toMatch(/\/data$/)
   expect(config.simulator.rawFile).toBe(join(config.dataDir, 'simulator', 'submits.raw'))

@@ -11,7 +11,14 @@ import { type Setting, type SettingName, type SettingValue, settings } from './s
 export type Config = {
   mode: 'sandbox' | 'production'
   /** `trustedProxies` are the ranges of the proxies that state the address of a client. */
-  http: { host: string; port: number; publicUrl: string; trustedProxies: string[]; maxSockets: number }
+  http: {
+    host: string
+    port: number
+    publicUrl: string
+    trustedProxies: string[]
+    maxSockets: number
+    bufferBytes: number
+  }
   /** An absolute path. */
   dataDir: string
   /** URL of an external server; undefined if the supervisor runs the embedded PostgreSQL. */
@@ -84,6 +91,7 @@ export function readEnv(env: Env): Config {
       publicUrl: read('CARILLON_PUBLIC_URL') ?? listenUrl(host, port),
       trustedProxies: read('CARILLON_TRUSTED_PROXIES'),
       maxSockets: read('CARILLON_MAX_SOCKETS'),
+      bufferBytes: read('CARILLON_BUFFER_MB') * 1_000_000,
     },
     dataDir,
     databaseUrl: read('DATABASE_URL'),

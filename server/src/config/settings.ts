@@ -113,6 +113,10 @@ export const settings = {
     help: 'TCP connections of an api process, of which clients without a valid key have at most half; above that, the longest unused of the address or account that has the most is closed (docs/security.md)',
     parse: wholeNumber(100, 100_000),
   }),
+  CARILLON_BUFFER_MB: required('64', {
+    help: 'Memory of an api process for request bodies and for large responses that were not read yet, in megabytes; one account gets at most half (docs/security.md)',
+    parse: wholeNumber(4, 10_000),
+  }),
   CARILLON_CAPS: required('', {
     help: 'Maximum numbers of things of an account or a list that differ from the defaults, as name=number, separated by commas (docs/security.md)',
     parse: capList,

@@ -73,9 +73,10 @@ const listenBacklog = 4_096
 
 /** Returns the api role's HTTP server, ready to listen or to receive injected requests; only requests access the database. */
 export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Promise<FastifyInstance> {
-  const { trustedProxies, maxSockets } = rt.config.http
+  const { trustedProxies, maxSockets, bufferBytes } = rt.config.http
   const sockets = new Sockets({
     max: maxSockets,
+    bufferBytes,
     isProxy: proxyMatcher(trustedProxies),
     responseGraceMs: durations.responseGraceMs,
   })
@@ -124,7 +125,7 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
   useUnreadBodies(app, sockets)
   useHostCheck(app)
   useOriginCheck(app, rt.config.http.publicUrl)
-  useBodyParser(app)
+  useBodyParser(app, sockets)
   useLeniency(app)
   await useOpenApi(app)
   await app.register(healthRoutes)

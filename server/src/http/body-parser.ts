@@ -6,6 +6,7 @@ import { rejectDeepJson, rejectManyFields } from './body-limits.ts'
 import { readBody } from './body-reader.ts'
 import { parseForm } from './form.ts'
 import { parseMultipart } from './multipart.ts'
+import type { Sockets } from './sockets.ts'
 
 // Clients of the vendor send wrong content types: JSON as a form, an empty body as JSON, JSON inside a JSON string, and
 // arguments in the body of a GET. So one parser accepts every content type and inspects the body itself.
@@ -18,14 +19,18 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 const mediaType = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/
 
 /** Registers the one body parser, which reads only bodies of callers with a key, and allows bodies in GET requests. */
-export function useBodyParser(app: FastifyInstance) {
+export function useBodyParser(app: FastifyInstance, sockets: Sockets) {
   app.addHttpMethod('GET', { hasBody: true, overrideExisting: true })
   app.decorateRequest('isForm', false)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', async (req: FastifyRequest, payload: Readable) => {
     // without a key: of a path that is public or unknown
     if (!req.account) return undefined
-    const limits = { bytes: req.routeOptions.bodyLimit, graceMs: app.timing.bodyGraceMs }
+    const limits = {
+      bytes: req.routeOptions.bodyLimit,
+      graceMs: app.timing.bodyGraceMs,
+      reserve: (bytes: number) => sockets.reserve(req.raw.socket, req.account.id, bytes),
+    }
     const bytes = await readBody(payload, Number(req.headers['content-length'] ?? 0), limits)
     rejectCompressed(req.headers['content-encoding'], bytes)
     if (bytes.length > largeBody) await waitForLongTurn()

@@ -9,16 +9,18 @@ export type BodyLimits = {
   bytes: number
   /** Pause that a client may make, in addition to the time that its bytes take at the minimum rate. */
   graceMs: number
+  /** Reserves memory for the bytes, and returns whether there is enough. */
+  reserve(bytes: number): boolean
 }
 
 /**
- * Returns the bytes of a body. Throws a 413 if it is too long, and a 408 if its client sends less than 10 KB per second, apart
+ * Returns the bytes of a body. Throws a 413 if it is too long, a 429 without memory for it, and a 408 if its client sends less than 10 KB per second, apart
  * from the grace. Does not destroy the body, whose socket the error response needs.
  */
 export function readBody(
   body: Readable,
   announcedLength: number,
-  { bytes: limit, graceMs }: BodyLimits,
+  { bytes: limit, graceMs, reserve }: BodyLimits,
 ): Promise<Buffer> {
   if (announcedLength > limit) return Promise.reject(errors.bodyTooLarge(limit))
   return new Promise((resolve, reject) => {
@@ -35,6 +37,7 @@ export function readBody(
     function onData(chunk: Buffer) {
       length += chunk.length
       if (length > limit) fail(errors.bodyTooLarge(limit))
+      else if (!reserve(chunk.length)) fail(errors.tooManyBytes())
       else chunks.push(chunk)
     }
     function onEnd() {

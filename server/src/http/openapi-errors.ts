@@ -45,7 +45,7 @@ const shared: Record<number, SharedError> = {
   },
   429: {
     name: 'TooManyRequests',
-    description: 'The API key has used up its calls.',
+    description: 'The API key has used up its calls, or the account has too many requests or bytes in progress.',
     of: ofApi,
     retryAfter: 'Seconds until the next call is accepted.',
   },

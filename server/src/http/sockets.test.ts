@@ -29,7 +29,7 @@ function destroy(this: { destroyed: boolean; emit(name: string): void }) {
 
 describe('of too many sockets, one is closed', () => {
   const isProxy = (address: string) => address === '10.0.0.1'
-  const make = (max: number) => new Sockets({ max, isProxy, responseGraceMs: 1_000 })
+  const make = (max: number) => new Sockets({ max, bufferBytes: 1_000, isProxy, responseGraceMs: 1_000 })
 
   const opened = (sockets: Socket[]) => sockets.map((socket) => !socket.destroyed)
 
@@ -85,8 +85,25 @@ describe('of too many sockets, one is closed', () => {
   })
 })
 
+test('an account has at most half of the memory, until its responses are sent or its sockets closed', () => {
+  const sockets = new Sockets({ max: 10, bufferBytes: 1_000, isProxy: () => false, responseGraceMs: 20 })
+  const [first, second] = open(sockets, 2, '192.0.2.1', 7) as [Socket, Socket]
+  const [other] = open(sockets, 1, '192.0.2.1', 8) as [Socket]
+  const response = new EventEmitter() as ServerResponse
+  sockets.receive({ socket: first } as IncomingMessage, response, () => {})
+  expect(sockets.reserve(first, 7, 300)).toBe(true)
+  expect(sockets.reserve(second, 7, 200)).toBe(true)
+  expect(sockets.reserve(second, 7, 1)).toBe(false)
+  expect(sockets.reserve(other, 8, 250)).toBe(true)
+  second.destroy()
+  expect(sockets.reserve(first, 7, 75)).toBe(true)
+  expect(sockets.reserve(first, 7, 1)).toBe(false)
+  response.emit('close')
+  expect(sockets.reserve(first, 7, 375)).toBe(true)
+})
+
 test('a socket whose client does not read its responses in time is closed', async () => {
-  const sockets = new Sockets({ max: 10, isProxy: () => false, responseGraceMs: 20 })
+  const sockets = new Sockets({ max: 10, bufferBytes: 1_000, isProxy: () => false, responseGraceMs: 20 })
   const [unread, large, read] = open(sockets, 3, '192.0.2.1', 7) as [Socket, Socket, Socket]
   const respond = (socket: Socket, bytes: number) => {
     const response = new EventEmitter() as ServerResponse
@@ -162,6 +179,30 @@ describe('the server', () => {
       )
       expect(piped.received().match(/200 OK/g)?.length ?? 0).toBe(expected)
     }
+  })
+
+  test('rejects the bodies of an account beyond its share, and accepts those of others', async () => {
+    const port = await listen({ CARILLON_BUFFER_MB: '4' })
+    const post = (key: string, length: number) =>
+      `POST /api/v2/lists HTTP/1.1\r\nHost: a\r\nAuthorization: ${basic(key)}\r\nContent-Length: ${length}\r\n\r\n`
+    const bytes = 'x'.repeat(900_000)
+    const hostile = await Promise.all(
+      Array.from({ length: 4 }, () => client(port, post(api.owner.key, 950_000) + bytes)),
+    )
+    for (const { read } of hostile) read()
+    await waitFor(() => hostile.filter(({ received }) => received().includes('too_many_bytes_at_once')).length === 2)
+    const other = await client(port, post(api.stranger.key, 900_000) + bytes)
+    other.read()
+    await waitFor(() => /HTTP\/1\.1 4\d\d/.test(other.received()))
+    expect(other.received()).toMatch(/^HTTP\/1\.1 4(?:00|22) /)
+    // sockets that close release their bytes
+    for (const { socket } of hostile) socket.destroy()
+    await waitFor(async () => {
+      const again = await client(port, post(api.owner.key, 900_000) + bytes)
+      again.read()
+      await waitFor(() => /HTTP\/1\.1 4\d\d/.test(again.received()))
+      return /^HTTP\/1\.1 4(?:00|22) /.test(again.received())
+    })
   })
 
   test('closes idle sockets and those of strangers when it stops', async () => {

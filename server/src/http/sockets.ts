@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { errors } from '../errors.ts'
+import { SharedBudget } from '../lib/shared-budget.ts'
 import type { Metrics } from '../system/metrics.ts'
 import { RequestTurns, type WaitingWork } from './request-turns.ts'
 import { SocketPool } from './socket-pool.ts'
@@ -11,9 +13,14 @@ const maxPipelined = 10
 /** Minimum rate at which a client reads a response: 1 MB in 100 seconds. */
 const bytesPerMs = 10
 
+/** Size from which a response counts; smaller ones fit into the buffers of the kernel. */
+const countedBytes = 16_384
+
 export type SocketsOptions = {
   /** Maximum number of sockets of the process. */
   max: number
+  /** Maximum size of the bodies and responses in memory, of all accounts. */
+  bufferBytes: number
   /** Returns whether the sockets of an address belong to many clients. */
   isProxy(address: string): boolean
   /** Time that a client may take for a response, in addition to that of its bytes at the minimum rate. */
@@ -31,6 +38,8 @@ type Entry = {
   requests: number
   /** Those that have not been started. */
   waiting: WaitingWork
+  /** Memory for bodies and responses, until all requests have their responses. */
+  reserved: { account: number; bytes: number }[]
   /** Time at which the responses that were sent must have been read. */
   readBy: number
 }
@@ -47,10 +56,12 @@ export class Sockets {
   readonly #keyed = new SocketPool<number, Entry>()
   readonly #turns = new RequestTurns()
   readonly #discards = new RequestTurns()
+  readonly #buffers: SharedBudget<number>
   #closed = 0
 
   constructor(options: SocketsOptions) {
     this.#options = options
+    this.#buffers = new SharedBudget(options.bufferBytes)
   }
 
   /** Counts a new socket; closes another one, or this one, if there are too many. */
@@ -64,6 +75,7 @@ export class Sockets {
       account: undefined,
       requests: 0,
       waiting: [],
+      reserved: [],
       readBy: Number.POSITIVE_INFINITY,
     }
     this.#entries.set(socket, entry)
@@ -84,7 +96,9 @@ export class Sockets {
       return
     }
     response.once('close', () => {
-      if (--entry.requests === 0) entry.readBy = Number.POSITIVE_INFINITY
+      if (--entry.requests > 0) return
+      entry.readBy = Number.POSITIVE_INFINITY
+      this.#release(entry)
     })
     // requests of one socket start in their order
     if ((entry.isProxy || entry.account !== undefined) && entry.waiting.length === 0) {
@@ -104,6 +118,18 @@ export class Sockets {
     else if (entry.account !== accountId) this.#keyed.remove(entry.account, entry)
     entry.account = accountId
     this.#keyed.renew(accountId, entry)
+  }
+
+  /** Reserves memory for bytes of a body or a response until the socket has sent its responses; returns false without enough. */
+  reserve(socket: Socket, account: number, bytes: number): boolean {
+    const entry = this.#entries.get(socket)
+    // injected requests have no socket
+    if (!entry) return true
+    if (!this.#buffers.take(account, bytes)) return false
+    const last = entry.reserved.at(-1)
+    if (last?.account === account) last.bytes += bytes
+    else entry.reserved.push({ account, bytes })
+    return true
   }
 
   /** Reads one piece of a body that nothing needs when it is its turn. */
@@ -159,8 +185,15 @@ export class Sockets {
     entry.socket.destroy()
   }
 
+  #release(entry: Entry): void {
+    if (entry.reserved.length === 0) return
+    for (const { account, bytes } of entry.reserved) this.#buffers.release(account, bytes)
+    entry.reserved = []
+  }
+
   #forget(entry: Entry): void {
     if (!this.#entries.delete(entry.socket)) return
+    this.#release(entry)
     if (entry.account !== undefined) this.#keyed.remove(entry.account, entry)
     else this.#strangers.remove(entry.address, entry)
   }
@@ -185,8 +218,12 @@ export function useSockets(app: FastifyInstance, sockets: Sockets, metrics: Metr
     sockets.closeIdle()
   })
   app.addHook('onSend', (req, reply, payload, done) => {
-    sockets.setResponse(req.raw.socket, sizeOf(payload) ?? Number(reply.getHeader('content-length') ?? 0))
-    done(null, payload)
+    const bytes = sizeOf(payload)
+    sockets.setResponse(req.raw.socket, bytes ?? Number(reply.getHeader('content-length') ?? 0))
+    // a write is not taken back: its response is small
+    const isCounted = bytes !== undefined && bytes > countedBytes && req.method === 'GET' && req.account
+    if (isCounted && !sockets.reserve(req.raw.socket, req.account.id, bytes)) done(errors.tooManyBytes())
+    else done(null, payload)
   })
   metrics.register(() => {
     const { strangers, keyed, proxies } = sockets.counts()
