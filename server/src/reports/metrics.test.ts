@@ -3,11 +3,12 @@ import { describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { disableAccount } from '../accounts/accounts.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { readEnv } from '../config/config.ts'
 import type { Db } from '../db/db.ts'
 import { makeApp } from '../http/app.ts'
-import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
+import { acceptBroadcast, sendSystemText, sendToNumbers } from '../messages/messages.ts'
 import { listMetrics, upsertHeartbeat } from '../system/heartbeats.queries.ts'
 import { Metrics } from '../system/metrics.ts'
 
@@ -80,6 +81,16 @@ test('the metrics have the queue by lane, and the age of its oldest due text', a
   expect(series.get('carillon_queue_recipients{lane="transactional",when="due"}')).toBe(1)
   expect(series.get('carillon_queue_lag_seconds{lane="broadcast"}')).toBeGreaterThanOrEqual(90)
   expect(series.get('carillon_open_recipients{kind="broadcast",state="queued"}')).toBe(3)
+
+  // texts of a disabled account wait for the operator, except a reply to STOP
+  await sendSystemText(api.db, rt, { ...text, phone: 2065550143, consent: 'reply' })
+  await disableAccount(api.db, accountId, new Date())
+  const disabled = seriesOf((await scrape()).body)
+  expect(disabled.get('carillon_queue_recipients{lane="broadcast",when="due"}')).toBe(0)
+  expect(disabled.get('carillon_queue_recipients{lane="broadcast",when="later"}')).toBe(3)
+  expect(disabled.get('carillon_queue_lag_seconds{lane="broadcast"}')).toBe(0)
+  expect(disabled.get('carillon_queue_recipients{lane="transactional",when="later"}')).toBe(1)
+  expect(disabled.get('carillon_queue_recipients{lane="system",when="due"}')).toBe(1)
 })
 
 test('a text with a retry chunk is counted once or not at all', async () => {

@@ -23,7 +23,7 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
   const families: MetricFamily[] = [
     {
       name: 'carillon_queue_recipients',
-      help: 'Queued recipients, by lane: due now, or due later or paused',
+      help: 'Queued recipients, by lane: due now, or later (due later, paused, or of a disabled account)',
       type: 'gauge',
       values: depth.flatMap(({ lane, due, later }) => [
         { labels: { lane: laneName(lane), when: 'due' }, value: due },

@@ -4,6 +4,7 @@ import { make } from '../../../test/make.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
+import { disableAccount, enableAccount } from '../../accounts/accounts.ts'
 import { expandOnce } from '../../broadcasts/expand.ts'
 import { cancelMessage } from '../stop/cancel.ts'
 import { createDraft, sendDraft, startDue } from './drafts.ts'
@@ -52,6 +53,16 @@ test('starts a message at its planned time, not before', async () => {
   expect(await rowOf(id)).toMatchObject({ status: 'scheduled', day: null })
   expect(await startDue(at(dueAt))).toBe(true)
   expect(await rowOf(id)).toMatchObject({ status: 'sending', day: '2031-05-06', accepted_at: dueAt, expansions: 1 })
+})
+
+test('starts no message of a disabled account, and a late one within its lateness when the account is enabled', async () => {
+  const id = await schedule()
+  await disableAccount(database.db, list.accountId, dueAt)
+  expect(await startDue(at(dueAt))).toBe(false)
+  expect(await rowOf(id)).toMatchObject({ status: 'scheduled', expansions: 0 })
+  await enableAccount(database.db, list.accountId)
+  expect(await startDue(at(minutesLater(5)))).toBe(true)
+  expect(await rowOf(id)).toMatchObject({ status: 'sending', accepted_at: minutesLater(5), expansions: 1 })
 })
 
 test('starts each message once when several workers run concurrently', async () => {
