@@ -40,9 +40,15 @@ export function isDatabaseUnavailable(error: unknown): boolean {
 // invalid transaction state (read-only), insufficient resources, object in use, operator intervention, system error
 const resourceClasses = new Set(['25', '53', '55', '57', '58'])
 
+// PostgreSQL has no SQLSTATE for some errors of files, such as EFBIG, and reports an internal error
+const internalError = 'XX000'
+const sourceFilesOfStorage = new Set(['md.c', 'fd.c', 'buffile.c', 'slru.c', 'xlog.c'])
+
 /** Returns whether the error is one of the database's state or resources, which every statement may get. */
 export function isOutOfResources(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && resourceClasses.has((error.code ?? '').slice(0, 2))
+  if (!(error instanceof pg.DatabaseError)) return false
+  const { code = '', file = '' } = error
+  return resourceClasses.has(code.slice(0, 2)) || (code === internalError && sourceFilesOfStorage.has(file))
 }
 
 /** Describes the kind of an error without its message, which may quote values of rows. */

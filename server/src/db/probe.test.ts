@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { expect, test } from 'vitest'
-import { useDatabase } from '../../test/database.ts'
+import { freshDatabase, useDatabase } from '../../test/database.ts'
+import { limitFiles } from '../../test/scenarios/faults/full-disk.ts'
 import type { Db } from './db.ts'
 import { isDatabaseLost, isErrorOfData } from './probe.ts'
 
@@ -28,5 +29,23 @@ test('an error is one of the data if the database responds and has what it needs
   expect(await isErrorOfData(ctx.db, ofServer('22003'))).toBe(true)
   for (const code of ['53100', '53200', '25006', '57014']) {
     expect(await isErrorOfData(ctx.db, ofServer(code)), code).toBe(false)
+  }
+})
+
+test.skipIf(process.platform !== 'linux')('a file that cannot grow is no error of the data', async () => {
+  const database = await freshDatabase()
+  try {
+    const fault = await database.db.withClient(async (client) => {
+      await client.query('create table large (content text)')
+      await client.query('alter table large alter content set storage plain')
+      const { pid } = (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0] ?? {}
+      limitFiles([Number(pid)], 16) // WAL segments still fit
+      const rows = `insert into large select repeat('x', 8000) from generate_series(1, 2100)`
+      return await client.query(rows).catch((error) => error)
+    })
+    expect(fault).toMatchObject({ code: 'XX000', message: expect.stringMatching(/File too large/) })
+    expect(await isErrorOfData(database.db, fault)).toBe(false)
+  } finally {
+    await database.close()
   }
 })
