@@ -86,9 +86,31 @@ export function readResponse(response: Awaited<ReturnType<FastifyInstance['injec
   }
 }
 
-/** Provides the app on a test file's rolled-back database, with two empty accounts: `owner`, an operator, and `stranger`. */
-export function useApi(overrides: Partial<Runtime> = {}) {
-  const ctx = useDatabase()
+type TestApi = {
+  db: Db
+  rt: Runtime
+  readonly app: FastifyInstance
+  readonly owner: ApiCaller
+  readonly stranger: ApiCaller
+}
+
+/**
+ * Provides the app on a test file's rolled-back database, with two empty accounts: `owner`, an operator, and `stranger`. With
+ * `prepare`, all tests share these accounts and what it wrote, and the changes of each test are rolled back.
+ */
+export function useApi(overrides: Partial<Runtime> = {}, prepare?: (api: TestApi) => Promise<void>): TestApi {
+  const makeCallers = async () => {
+    state.owner = await makeCaller(db, state.app, true)
+    state.stranger = await makeCaller(db, state.app)
+  }
+  const ctx = useDatabase(
+    prepare &&
+      (async () => {
+        state.app = await makeApp(rt)
+        await makeCallers()
+        await prepare(api)
+      }),
+  )
   // each test has a new transaction, and the app is built once
   const db: Db = {
     many: (...args) => ctx.db.many(...args),
@@ -100,15 +122,14 @@ export function useApi(overrides: Partial<Runtime> = {}) {
   }
   const rt = makeRuntime({ ...overrides, db })
   const state = {} as { app: FastifyInstance; owner: ApiCaller; stranger: ApiCaller }
-  beforeAll(async () => {
-    state.app = await makeApp(rt)
-  })
-  beforeEach(async () => {
-    state.owner = await makeCaller(db, state.app, true)
-    state.stranger = await makeCaller(db, state.app)
-  })
+  if (!prepare) {
+    beforeAll(async () => {
+      state.app = await makeApp(rt)
+    })
+    beforeEach(makeCallers)
+  }
   afterAll(() => state.app.close())
-  return {
+  const api: TestApi = {
     db,
     rt,
     get app() {
@@ -121,4 +142,5 @@ export function useApi(overrides: Partial<Runtime> = {}) {
       return state.stranger
     },
   }
+  return api
 }

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { basic, useApi } from '../api.ts'
 import { make } from '../make.ts'
 import { bodies, isForOperators } from './bodies.ts'
@@ -8,15 +8,13 @@ import { registeredOperations } from './routes.ts'
 
 // Two accounts: with the other account's ids, every operation responds with 404 and changes nothing.
 
-const api = useApi()
-const checksums = () => checksumsOf(api.db)
 let ownerIds: Ids
 let strangerIds: Ids
-
-beforeEach(async () => {
-  ownerIds = await createFixtures(api.db, api.owner, { name: 'owner list', phone: 2_065_550_143 })
-  strangerIds = await createFixtures(api.db, api.stranger, { name: 'stranger list', phone: 2_065_550_155 })
+const api = useApi({}, async ({ db, owner, stranger }) => {
+  ownerIds = await createFixtures(db, owner, { name: 'owner list', phone: 2_065_550_143 })
+  strangerIds = await createFixtures(db, stranger, { name: 'stranger list', phone: 2_065_550_155 })
 })
+const checksums = () => checksumsOf(api.db)
 
 test('the table of bodies has exactly the registered operations', () => {
   expect(Object.keys(bodies).sort()).toEqual(registeredOperations(api.app).sort())

@@ -1,15 +1,13 @@
-import { beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { basic, useApi } from '../api.ts'
 import { bodies } from './bodies.ts'
 import { createFixtures, type Ids } from './fixtures.ts'
 
 // Malformed ids in paths get the same response as unknown ids of the same noun.
 
-const api = useApi()
 let ids: Ids
-
-beforeEach(async () => {
-  ids = await createFixtures(api.db, api.owner, { name: 'Cedar Valley Pantry', phone: 2_065_550_143 })
+const api = useApi({}, async ({ db, owner }) => {
+  ids = await createFixtures(db, owner, { name: 'Cedar Valley Pantry', phone: 2_065_550_143 })
 })
 
 const malformed = ['abc', '0', '-1', '1.5', '1e3', '9'.repeat(20), '9'.repeat(500), '%E2%82%AC', '%00', '%2F', '%20']
