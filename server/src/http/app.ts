@@ -21,6 +21,7 @@ import { importRoutes } from '../imports/imports.routes.ts'
 import { inboundRoutes } from '../inbound/inbound.routes.ts'
 import { keywordRoutes } from '../keywords/keywords.routes.ts'
 import { makeRanges } from '../lib/address-ranges.ts'
+import { beginShortRequest, endShortRequest } from '../lib/event-loop-turns.ts'
 import { Histogram, LabeledCounter } from '../lib/metric-series.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
@@ -120,6 +121,7 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
   useNotFound(app)
   useAccessLog(app)
   useRequestMeter(app, rt.metrics)
+  useShortRequests(app)
   useResponseHeaders(app)
   useSockets(app, sockets, rt.metrics)
   useUnreadBodies(app, sockets)
@@ -268,6 +270,21 @@ function useRequestMeter(app: FastifyInstance, metrics: Metrics) {
   const name = 'carillon_http_request_seconds'
   const help = 'Time from the request to the end of its response'
   metrics.register(() => ({ name, help, type: 'histogram', values: durations.samples(name, 'route') }))
+}
+
+/** Makes uploads, and other work in turns, pause while requests other than uploads are in progress. */
+function useShortRequests(app: FastifyInstance) {
+  app.decorateRequest('isShort', false)
+  app.addHook('onRequest', async (req) => {
+    if (req.routeOptions.config?.upload) return
+    req.isShort = true
+    beginShortRequest()
+  })
+  app.addHook('onResponse', async (req) => {
+    if (!req.isShort) return
+    req.isShort = false
+    endShortRequest()
+  })
 }
 
 /** Sends the error envelope for bytes that Node cannot parse as HTTP. */

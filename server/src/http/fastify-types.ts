@@ -19,6 +19,8 @@ declare module 'fastify' {
     apiKey: Caller['apiKey']
     /** The request has one of its account's places. */
     hasPlace: boolean
+    /** Work in turns pauses while this request is in progress. */
+    isShort: boolean
     /** The body was a form, so all its values are strings. */
     isForm: boolean
     /** The handler of an upload with an Idempotency-Key must update this hash with all bytes; null for other requests. */

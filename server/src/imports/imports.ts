@@ -52,8 +52,8 @@ export const applyJob = 'imports.apply'
 /** Maximum rows per slice: 0.1 s of work on two idle cores, 0.25 s on busy ones. An opt-out may have to wait for a slice. */
 export const sliceRows = 5_000
 
-/** Maximum number of bytes that are validated in one turn, and of the steps of patterns: at most 18 ms. */
-const largestPiece = 16_384
+/** Maximum number of bytes that are validated at once, 2 ms, and of the steps of patterns: at most 18 ms. */
+const largestPiece = 4_096
 const stepsPerTurn = 500_000
 
 export type Upload = {

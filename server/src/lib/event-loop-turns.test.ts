@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { EventLoopTurns, waitForLongTurn } from './event-loop-turns.ts'
+import { beginShortRequest, EventLoopTurns, endShortRequest, waitForLongTurn } from './event-loop-turns.ts'
 
 function workFor(ms: number) {
   const end = performance.now() + ms
@@ -39,6 +39,19 @@ test('of several callers with long work, one has a turn per iteration of the eve
   const iterations = await countIterations(Promise.all([caller(), caller(), caller()]))
   expect(ended).toBe(3)
   expect(iterations).toBeGreaterThanOrEqual(12)
+})
+
+test('long work pauses after each turn while short requests are in progress', async () => {
+  const from = performance.now()
+  const turns = new EventLoopTurns()
+  beginShortRequest()
+  for (let n = 0; n < 4; n++) {
+    workFor(6)
+    await turns.yieldIfDue()
+  }
+  endShortRequest()
+  // three pauses of 5 ms, less the millisecond that a timer may be early
+  expect(performance.now() - from).toBeGreaterThanOrEqual(4 * 6 + 3 * 4)
 })
 
 test('of several callers with work that cannot be interrupted, a short request waits for one or two', async () => {

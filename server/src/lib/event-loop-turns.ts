@@ -1,8 +1,20 @@
 /** Time for which work on behalf of one caller may occupy the event loop before the others get a turn. */
 const turnMs = 5
 
-/** Pause after work that cannot be interrupted, in which short requests are completed. */
+/** Pause after work that delays short requests, in which these are completed. */
 const pauseMs = 5
+
+let shortRequests = 0
+
+/** Notes that a short request has begun: work in turns pauses until `endShortRequest` has been called for each. */
+export function beginShortRequest(): void {
+  shortRequests++
+}
+
+/** Notes that a short request has ended. */
+export function endShortRequest(): void {
+  shortRequests--
+}
 
 const waiting: { resume: () => void; isLong: boolean }[] = []
 let isScheduled = false
@@ -22,8 +34,9 @@ function resumeNext() {
   isScheduled = next !== undefined
   if (!next) return
   next.resume()
+  // a short request takes an iteration for each of its statements, so work in every iteration would delay it many times;
   // the work begins after this function has returned, and the pause after the work
-  if (next.isLong) setImmediate(() => setTimeout(resumeNext, pauseMs))
+  if (next.isLong || shortRequests > 0) setImmediate(() => setTimeout(resumeNext, pauseMs))
   else setImmediate(resumeNext)
 }
 
