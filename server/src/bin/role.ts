@@ -7,6 +7,7 @@ import { OperatorError } from '../errors.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
 import { privateUmask } from '../supervisor/private-files.ts'
+import { LogFile } from '../system/log-file.ts'
 import { makeLogger } from '../system/logger.ts'
 import { Metrics, measureProcess } from '../system/metrics.ts'
 import { assertMode } from './mode.ts'
@@ -65,7 +66,11 @@ export async function runProcess(
   const isSupervised = process.send !== undefined
   if (!isSupervised) loadEnvFileIfPresent()
   const config = readConfig()
-  const log = makeLogger({ pid: process.pid, role: name }, config.logLevel)
+  const { logFile, logFileBytes } = config
+  const output = logFile === undefined ? undefined : new LogFile(logFile, logFileBytes)
+  const log = makeLogger({ pid: process.pid, role: name }, config.logLevel, output)
+  // both are pipes to the supervisor: if it is killed, printing must not prevent an orderly stop
+  if (output) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
   let running: RunningRole | undefined
   let stopping = false

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import { type Env, readDataLocation } from '../config/config.ts'
 import { inspectDataDir } from '../supervisor/data-dir.ts'
-import { openLog } from '../supervisor/log-file.ts'
+import { LogFile } from '../system/log-file.ts'
 import { makeLogger } from '../system/logger.ts'
 
 /**
@@ -11,9 +11,9 @@ import { makeLogger } from '../system/logger.ts'
  */
 export function openAuditLog(env: Env): Logger | undefined {
   try {
-    const { dataDir } = readDataLocation(env)
+    const { dataDir, logFileBytes } = readDataLocation(env)
     if (!inspectDataDir(dataDir)) return undefined
-    const destination = pino.destination({ dest: openLog(join(dataDir, 'log', 'commands.log')), sync: true })
+    const destination = new LogFile(join(dataDir, 'log', 'commands.log'), logFileBytes)
     return makeLogger({ role: 'command', pid: process.pid }, 'info', destination)
   } catch {
     return undefined

@@ -30,7 +30,7 @@ type FoundDatabase = {
 
 /** Opens the database of a command in the state that the command requires; throws OperatorError if that is not possible. */
 export async function openInstallation(
-  config: Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'>,
+  config: Pick<Config, 'mode' | 'dataDir' | 'databaseUrl' | 'logFileBytes'>,
   requires: NonNullable<CliCommand['requires']>,
 ): Promise<OpenedInstallation> {
   const found = config.databaseUrl
@@ -57,12 +57,13 @@ function externalDatabase({ mode }: Pick<Config, 'mode'>, url: string): FoundDat
 }
 
 async function openEmbedded(
-  { dataDir, mode }: Pick<Config, 'dataDir' | 'mode'>,
+  { dataDir, mode, logFileBytes }: Pick<Config, 'dataDir' | 'mode' | 'logFileBytes'>,
   requires: NonNullable<CliCommand['requires']>,
 ): Promise<FoundDatabase> {
   const borrowed = await borrowDatabase({
     dataDir,
     mode,
+    logFileBytes,
     make: requires === 'new' || requires === 'empty',
     alone: requires === 'alone' || requires === 'empty',
   })

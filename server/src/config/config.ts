@@ -54,6 +54,10 @@ export type Config = {
   /** Bearer token that /metrics accepts from other machines. */
   metricsToken: Secret | undefined
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+  /** Size at which a log file is rotated. */
+  logFileBytes: number
+  /** The log file of a role; standard output if undefined. */
+  logFile: string | undefined
 }
 
 /** Thrown for invalid settings; the message lists all of them, one per line. */
@@ -82,6 +86,7 @@ export function readEnv(env: Env): Config {
   const host = read('CARILLON_HOST')
   const port = read('CARILLON_PORT')
   const rawFile = read('CARILLON_SIMULATOR_RAW_FILE')
+  const logFile = read('CARILLON_LOG_FILE')
   const tlsFile = read('CARILLON_SIMULATOR_TLS_FILE')
   const config: Config = {
     mode,
@@ -130,6 +135,8 @@ export function readEnv(env: Env): Config {
     },
     metricsToken: read('CARILLON_METRICS_TOKEN'),
     logLevel: read('CARILLON_LOG_LEVEL'),
+    logFileBytes: read('CARILLON_LOG_FILE_MB') * 1_000_000,
+    logFile: logFile ? resolve(checkout, logFile) : undefined,
   }
   checkMode(config, texts, faults)
   checkTlsFile(config, faults)
@@ -138,11 +145,12 @@ export function readEnv(env: Env): Config {
 }
 
 /** Returns the location of the data; ignores invalid values of other settings, which commands do not use. */
-export function readDataLocation(env: Env): Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'> {
+export function readDataLocation(env: Env): Pick<Config, 'mode' | 'dataDir' | 'databaseUrl' | 'logFileBytes'> {
   return readSome(env, (read) => ({
     mode: read('CARILLON_MODE'),
     dataDir: resolve(checkout, read('CARILLON_DATA_DIR')),
     databaseUrl: read('DATABASE_URL'),
+    logFileBytes: read('CARILLON_LOG_FILE_MB') * 1_000_000,
   }))
 }
 

@@ -156,6 +156,15 @@ export const settings = {
     help: 'Lowest level that the roles log',
     parse: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
   }),
+  CARILLON_LOG_FILE_MB: required('20', {
+    help: 'Maximum size of a log file, in MB; then the next one begins. The four before it are kept (docs/logging.md)',
+    parse: wholeNumber(1, 10_000),
+  }),
+  CARILLON_LOG_FILE: optional({
+    help: 'Log file of a role that runs without npm start, one for each role; default: standard output',
+    parse: plainText,
+    example: '/var/log/carillon/api.log',
+  }),
   CARILLON_LEASE_MS: required('5000', {
     help: 'Lease of a gateway on a chunk, in milliseconds; the gateway renews it while it works',
     parse: wholeNumber(2_000, 60_000),

@@ -45,6 +45,7 @@ import { tagRoutes } from '../subscribers/tags.routes.ts'
 import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
 import type { Metrics } from '../system/metrics.ts'
 import { webhookRoutes } from '../webhooks/webhooks.routes.ts'
+import { useAccessLog } from './access-log.ts'
 import { useAccountPlaces } from './account-places.ts'
 import { useAuth } from './auth.ts'
 import { useBodyParser } from './body-parser.ts'
@@ -232,24 +233,6 @@ function makeRequestId(): string {
   const id = randomPool.toString('base64url', poolOffset, poolOffset + 12)
   poolOffset += 12
   return `req_${id}`
-}
-
-/** Logs one line per request, with the route's pattern instead of the path, which may contain a phone number. */
-function useAccessLog(app: FastifyInstance) {
-  app.addHook('onRequest', async (req, reply) => {
-    reply.header('x-request-id', req.id)
-  })
-  app.addHook('onResponse', async (req, reply) => {
-    const fields = {
-      method: req.method,
-      route: req.routeOptions.url,
-      status: reply.statusCode,
-      ms: Math.round(reply.elapsedTime),
-      account: req.account?.id,
-      client: req.ip,
-    }
-    req.log.info(fields, 'request completed')
-  })
 }
 
 /** Counts requests by route and status, and measures the time per route. */

@@ -1,15 +1,22 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isBadValue, isDatabaseUnavailable, isRaceLost, violates } from '../db/pg-errors.ts'
 import { AppError, errors } from '../errors.ts'
+import { LineLimits } from './line-limits.ts'
 import { notFoundOf } from './path-params.ts'
 import { detailsOf } from './validation.ts'
 
-/** Sends every thrown error in the contract's envelope; logs a 5xx that no rule has thrown once, and never sends its cause. */
+/**
+ * Sends every thrown error in the contract's envelope; logs a 5xx that no rule has thrown once, up to a number per second, and
+ * never sends its cause.
+ */
 export function useErrorHandler(app: FastifyInstance) {
+  const limits = new LineLimits(app.log, 'lines of failed requests omitted')
+  app.addHook('onClose', async () => limits.report())
   app.setErrorHandler((error: FastifyError, req, reply) => {
     const appError = toAppError(error, req)
-    if (appError.status >= 500 && appError !== error)
+    if (appError.status >= 500 && appError !== error && limits.take(req.account?.id, req.ip)) {
       req.log.error({ err: error, route: req.routeOptions.url }, 'request failed')
+    }
     // Fastify would close the connection, which most clients report instead of the response (unread-bodies.ts)
     if (appError.status === 413) reply.removeHeader('connection')
     return sendError(appError, req, reply)

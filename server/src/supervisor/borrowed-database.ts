@@ -8,6 +8,8 @@ export type BorrowOptions = {
   dataDir: string
   /** The mode that a new directory gets. */
   mode: 'sandbox' | 'production'
+  /** Size at which the log of a PostgreSQL that is started for this command is rotated. */
+  logFileBytes: number
   /** Whether to create a missing directory. */
   make?: boolean
   /** Whether to fail if an instance runs on the directory. */
@@ -29,7 +31,13 @@ export type BorrowedDatabase = {
  * Returns the embedded database for one command: the database of the running instance, or a PostgreSQL that is started for
  * the command. Throws OperatorError if the directory is missing or in use and the options do not allow that.
  */
-export async function borrowDatabase({ dataDir, mode, make, alone }: BorrowOptions): Promise<BorrowedDatabase> {
+export async function borrowDatabase({
+  dataDir,
+  mode,
+  logFileBytes,
+  make,
+  alone,
+}: BorrowOptions): Promise<BorrowedDatabase> {
   const known = inspectDataDir(dataDir)
   if (!known && !make) {
     throw new OperatorError(
@@ -47,10 +55,10 @@ export async function borrowDatabase({ dataDir, mode, make, alone }: BorrowOptio
     }
     return { url, mode: known.mode, isRunning: true, changeMode: reject, close: async () => {} }
   }
-  return startAlone(dataDir, known?.mode ?? mode)
+  return startAlone(dataDir, known?.mode ?? mode, logFileBytes)
 }
 
-async function startAlone(dataDir: string, mode: string): Promise<BorrowedDatabase> {
+async function startAlone(dataDir: string, mode: string, logFileBytes: number): Promise<BorrowedDatabase> {
   const dir = await openDataDir(dataDir, mode, () => {})
   const watchdog = new WatchdogLink(() => {})
   try {
@@ -59,6 +67,7 @@ async function startAlone(dataDir: string, mode: string): Promise<BorrowedDataba
     const server = await startPostgres({
       dataDir: join(dir.path, 'postgres'),
       log: join(dir.logDir, 'postgres.log'),
+      logFileBytes,
       onNamed: (clusterName) => watchdog.setKillList({ roles: [], clusterName }),
     })
     return {

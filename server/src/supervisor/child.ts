@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, readFileSync } from 'node:fs'
 import { OperatorError } from '../errors.ts'
-import { openLog } from './log-file.ts'
+import { lastLines } from '../system/log-file.ts'
+import { captureOutput } from './output.ts'
 import { identify, killGroup, type ProcessId, signal, waitUntilGone } from './processes.ts'
 
 const firstDelayMs = 100
@@ -17,6 +17,7 @@ export type ChildOptions = {
   name: string
   script: string
   logFile: string
+  logFileBytes: number
   /** Called before each start, because a restarted role gets values (such as ports) that its first start reported. */
   env: () => NodeJS.ProcessEnv
   /** Writes a line to the terminal and the supervisor's log. */
@@ -59,23 +60,22 @@ export class Child {
   }
 
   #spawn() {
-    const { script, logFile, env } = this.#options
-    const output = openLog(logFile)
+    const { script, logFile, logFileBytes, env } = this.#options
     this.#attempts++
     this.#startedAt = performance.now()
     const child = spawn(process.execPath, [script], {
-      env: env(),
-      stdio: ['ignore', output, output, 'ipc'],
+      env: { ...env(), CARILLON_LOG_FILE: logFile },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true, // its own process group, so that a terminal's Ctrl-C reaches only the supervisor
     })
-    closeSync(output)
+    const written = captureOutput(child, logFile, logFileBytes)
     this.#process = child
     this.#id = child.pid === undefined ? undefined : identify(child.pid)
     this.#options.onChange()
     child.on('message', (message) => this.#onMessage(message))
-    child.once('exit', (code, signal) => this.#onExit(signal ?? `code ${code}`))
+    child.once('exit', (code, signal) => this.#onExit(signal ?? `code ${code}`, written))
     child.on('error', (e) => {
-      if (child.pid === undefined) this.#onExit(e.message)
+      if (child.pid === undefined) this.#onExit(e.message, written)
     })
   }
 
@@ -87,7 +87,7 @@ export class Child {
     if (isRestart) this.#options.report(`${this.name} is running again`)
   }
 
-  #onExit(reason: string) {
+  #onExit(reason: string, written: Promise<void>) {
     // ends the role's own child processes
     if (this.#id) killGroup(this.#id.pid)
     this.#process = undefined
@@ -95,7 +95,7 @@ export class Child {
     this.#options.onChange()
     if (this.#stopping) return
     if (!this.#everReady && this.#attempts >= firstStartAttempts) {
-      this.#ready.reject(this.#failure(reason))
+      void written.then(() => this.#ready.reject(this.#failure(reason)))
       return
     }
     if (performance.now() - this.#startedAt > steadyMs) this.#delayMs = firstDelayMs
@@ -105,9 +105,8 @@ export class Child {
   }
 
   #failure(reason: string): OperatorError {
-    const lines = readFileSync(this.#options.logFile, 'utf8').trimEnd().split('\n').slice(-5)
-    const tail = lines.map((line) => `\n  ${line.slice(0, 500)}`).join('')
-    return new OperatorError(`${this.name} failed to start (${reason}; see ${this.#options.logFile})${tail}`)
+    const { logFile } = this.#options
+    return new OperatorError(`${this.name} failed to start (${reason}; see ${logFile})${lastLines(logFile)}`)
   }
 
   /** Sends SIGTERM, so that the role finishes its work, and kills it after `timeoutMs`. Resolves when the process has exited. */

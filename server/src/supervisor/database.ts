@@ -8,6 +8,7 @@ const maxDelayMs = 2_000
 type DatabaseOptions = {
   dataDir: string
   logDir: string
+  logFileBytes: number
   report: (line: string) => void
   /** Called when the cluster's name has changed. */
   onChange: () => void
@@ -37,10 +38,11 @@ export class Database {
   }
 
   async #launch(): Promise<Postgres> {
-    const { dataDir, logDir, onChange, report } = this.#options
+    const { dataDir, logDir, logFileBytes, onChange, report } = this.#options
     const server = await startPostgres({
       dataDir: join(dataDir, 'postgres'),
       log: join(logDir, 'postgres.log'),
+      logFileBytes,
       port: this.#server?.port,
       report,
       onNamed: (clusterName) => {

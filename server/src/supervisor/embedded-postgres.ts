@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
-  closeSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -18,7 +17,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { postgresEnv } from '../config/environment.ts'
 import { OperatorError } from '../errors.ts'
-import { openLog } from './log-file.ts'
+import { lastLines } from '../system/log-file.ts'
+import { captureOutput } from './output.ts'
 import { asAccount, findNamedAccount, type OsAccount } from './postgres-account.ts'
 import { executable, findBinaries, findCluster, locateCluster, makePrivate, makeTraversable } from './postgres-files.ts'
 import {
@@ -45,6 +45,8 @@ export type PostgresOptions = {
   settings?: Record<string, string>
   /** The log file of PostgreSQL; `postgres.log` in dataDir by default. */
   log?: string
+  /** Size at which the log file is rotated; 20 MB by default. */
+  logFileBytes?: number
   /** The loopback port if no Unix socket can be used. A restart passes the previous one, so that the URL stays the same. */
   port?: number
   /** Writes a line for the operator. */
@@ -106,14 +108,14 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
         port: String(socketPort),
       }
   const flags = Object.entries({ ...settings, ...listen }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  const output = openLog(log)
   const postmaster = spawn(join(binaries, 'bin', executable('postgres')), ['-D', clusterDir, ...flags], {
     ...asAccount(account),
     env: postgresEnv(),
-    stdio: ['ignore', output, output],
+    stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
-  closeSync(output)
+  // not a file: every process of the cluster inherits the descriptor, and no signal makes them open the next file
+  const written = captureOutput(postmaster, log, options.logFileBytes ?? 20_000_000)
   const exited = new Promise<void>((resolve) => {
     postmaster.once('exit', () => resolve())
     postmaster.once('error', () => resolve())
@@ -126,13 +128,14 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     const superuserUrlOf = (name: string) => clusterUrl(superuser, password, host, name)
     const url = clusterUrl(owner, await ensureOwner(home, superuserUrlOf), host)
     const superuserUrl = superuserUrlOf(database)
-    const stop = (mode: 'fast' | 'immediate' = 'fast') => stopPostmaster(postmaster, exited, clusterName, mode)
+    const stop = (mode: 'fast' | 'immediate' = 'fast') => stopPostmaster(postmaster, written, clusterName, mode)
     const kill = () => void signalPostgres(clusterName, 'SIGKILL')
     return { url, superuserUrl, pid, clusterName, clusterDir, account: account?.name, port, exited, stop, kill }
   } catch (e) {
     postmaster.kill('SIGKILL')
     await killPostgres(clusterName)
-    throw new OperatorError(`${(e as Error).message} (see ${log})${tail(log)}`)
+    await written
+    throw new OperatorError(`${(e as Error).message} (see ${log})${lastLines(log)}`)
   }
 }
 
@@ -231,7 +234,7 @@ function isReady(pidFile: string, pid: number): boolean {
 
 async function stopPostmaster(
   postmaster: ChildProcess,
-  exited: Promise<void>,
+  written: Promise<void>,
   clusterName: string,
   mode: 'fast' | 'immediate',
 ): Promise<void> {
@@ -239,9 +242,9 @@ async function stopPostmaster(
   signalPostgres(clusterName, 'SIGCONT') // a stopped process would not receive the signal
   // the shutdown checkpoint may take many seconds after a large import; immediate mode has no checkpoint
   const timeout = AbortSignal.timeout(mode === 'fast' ? 30_000 : 3_000)
-  await Promise.race([exited, new Promise((resolve) => timeout.addEventListener('abort', resolve))])
+  await Promise.race([written, new Promise((resolve) => timeout.addEventListener('abort', resolve))])
   await killPostgres(clusterName)
-  await exited
+  await written
 }
 
 function needsTcp(clusterDir: string): boolean {
@@ -260,9 +263,4 @@ async function findFreePort(): Promise<number> {
 /** Quotes a directory, because the setting is a comma-separated list. */
 function quoteList(directory: string): string {
   return `"${directory.replaceAll('"', '""')}"`
-}
-
-function tail(log: string): string {
-  const lines = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n').slice(-5) : []
-  return lines.map((line) => `\n  ${line}`).join('')
 }

@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import { type Config, listenUrl } from '../config/config.ts'
 import { OperatorError } from '../errors.ts'
+import { LogFile } from '../system/log-file.ts'
 import { makeLogger } from '../system/logger.ts'
 import { renderBanner, type SandboxAccount } from './banner.ts'
 import { Child, type Ready } from './child.ts'
 import { type DataDir, openDataDir } from './data-dir.ts'
 import { Database } from './database.ts'
 import type { Postgres } from './embedded-postgres.ts'
-import { openLog } from './log-file.ts'
 import { checkPort } from './port.ts'
 import { type RoleFacts, type RoleName, roleEnv } from './role-env.ts'
 import { ensureSecretKey } from './secret-key.ts'
@@ -78,7 +78,7 @@ class Supervisor {
     this.#log = makeLogger(
       { role: 'supervisor' },
       config.logLevel,
-      pino.destination({ dest: openLog(join(dir.logDir, 'supervisor.log')), sync: true }),
+      new LogFile(join(dir.logDir, 'supervisor.log'), config.logFileBytes),
     )
     const { smppPort, controlPort } = config.simulator
     const simulator = { systemId: 'carillon', password: randomBytes(4).toString('hex'), smppPort, controlPort }
@@ -130,6 +130,7 @@ class Supervisor {
     this.#database = new Database({
       dataDir: this.#dir.path,
       logDir: this.#dir.logDir,
+      logFileBytes: this.#options.config.logFileBytes,
       report: (line) => this.#report(line),
       onChange: () => this.#setKillList(),
     })
@@ -156,6 +157,7 @@ class Supervisor {
       name,
       script: this.#options.scriptOf?.(name) ?? fileURLToPath(new URL(`../bin/${name}.ts`, import.meta.url)),
       logFile: join(this.#dir.logDir, `${name}.log`),
+      logFileBytes: this.#options.config.logFileBytes,
       env: () => roleEnv(name, this.#options.env, this.#facts),
       report: (line) => this.#report(line),
       onChange: () => this.#setKillList(),

@@ -1,9 +1,11 @@
 import { type DestinationStream, type Level, type Logger, pino } from 'pino'
 import { loggableError } from '../lib/loggable-error.ts'
+import { printable } from '../lib/printable.ts'
+import { boundedLine } from './log-file.ts'
 
 /**
- * Returns the logger of a process. It writes one JSON object per line to standard output, or to `destination`, and errors
- * (`err`) without the values of rows and requests that they quote.
+ * Returns the logger of a process. It writes one JSON object of limited length per line to standard output, or to
+ * `destination`, and errors (`err`) without the values of rows and requests that they quote.
  */
 export function makeLogger(
   base: { role: string; pid?: number },
@@ -16,6 +18,8 @@ export function makeLogger(
       base,
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { err: (error: unknown) => loggableError(error) },
+      // JSON escapes only a part of what a terminal obeys
+      hooks: { streamWrite: (line) => printable(boundedLine(line)) },
     },
     destination,
   )
