@@ -25,6 +25,7 @@ export async function startSimulatorProcess({ receiptDelayMs = 0 } = {}): Promis
       CARILLON_SIMULATOR_LATENCY_MS: '0',
       CARILLON_SIMULATOR_RECEIPT_DELAY_MS: String(receiptDelayMs),
       CARILLON_LOG_LEVEL: 'error',
+      CARILLON_SIMULATOR_RAW_FILE_MB: '100000',
     },
   })
   const stop = () => {

@@ -28,7 +28,13 @@ type ControlBody = {
 }
 
 /** Starts a new simulator in this process for each test, with zero latency and delay, and provides clients for it. */
-export function useSimulator({ tls }: { tls?: Certificate } = {}) {
+export function useSimulator({
+  tls,
+  rawFileBytes = Number.POSITIVE_INFINITY,
+}: {
+  tls?: Certificate
+  rawFileBytes?: number
+} = {}) {
   let folder = ''
   let simulator: Simulator
   const sessions: Session[] = []
@@ -42,7 +48,7 @@ export function useSimulator({ tls }: { tls?: Certificate } = {}) {
     const listen = tls ? { ...ports, tls: { port: 0, file } } : ports
     simulator = await startSimulator({
       config: {
-        simulator: { latencyMs: 0, receiptDelayMs: 0, ...listen, rawFile: rawPath() },
+        simulator: { latencyMs: 0, receiptDelayMs: 0, ...listen, rawFile: rawPath(), rawFileBytes },
         smpp: { ...address, systemId: 'carillon', password: new Secret('swordfish') },
       },
       log: pino({ level: 'silent' }),

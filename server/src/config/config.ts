@@ -45,6 +45,8 @@ export type Config = {
     controlPort: number
     controlUrl: string | undefined
     rawFile: string
+    /** Size from which the raw file is rotated. */
+    rawFileBytes: number
   }
   send: { leaseMs: number; responseDeadlineMs: number; receiptDeadlineMs: number }
   /** Private ranges that may be called, including loopback in the sandbox, where webhooks may be received locally. */
@@ -120,6 +122,7 @@ export function readEnv(env: Env): Config {
       controlPort: read('CARILLON_SIMULATOR_PORT'),
       controlUrl: read('CARILLON_SIMULATOR_URL'),
       rawFile: rawFile ? resolve(checkout, rawFile) : join(dataDir, 'simulator', 'submits.raw'),
+      rawFileBytes: read('CARILLON_SIMULATOR_RAW_FILE_MB') * 1_000_000,
     },
     send: {
       leaseMs: read('CARILLON_LEASE_MS'),

@@ -232,6 +232,11 @@ export const settings = {
     example: './data/simulator/submits.raw',
     sandboxOnly: true,
   }),
+  CARILLON_SIMULATOR_RAW_FILE_MB: required('500', {
+    help: 'Simulator: size of that file, in MB, from which the next one begins once no receipt is owed; one older file is kept',
+    parse: wholeNumber(1, 100_000),
+    sandboxOnly: true,
+  }),
 } satisfies Record<string, Setting<unknown>>
 
 export type SettingName = keyof typeof settings

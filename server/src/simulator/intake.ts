@@ -10,6 +10,9 @@ import type { Settings } from './settings.ts'
 import { hexId } from './smsc-id.ts'
 import { fromDataSm, fromSubmitMulti, MultiResponse, type Submission } from './submissions.ts'
 
+/** Minimum time between two log lines about the raw file, because each turn of the event loop may fail. */
+const LOG_MS = 60_000
+
 export type IntakeCounts = { accepted: number; rejected: number; throttled: number }
 
 export type IntakeOptions = {
@@ -20,6 +23,8 @@ export type IntakeOptions = {
   settings(): Settings
   /** Returns the number of owed receipts and texts of handsets. */
   owed(): number
+  /** Called before texts are written. */
+  beforeWrite(): void
   /** Called with the texts of one turn of the event loop, after the accepted ones are in the raw file. */
   onWritten(batch: PendingResponse[]): void
 }
@@ -35,6 +40,7 @@ export class Intake {
   #lastId: number
   #batch: PendingResponse[] = []
   #isScheduled = false
+  #loggedAt = Number.NEGATIVE_INFINITY
 
   constructor(options: IntakeOptions) {
     this.#options = options
@@ -78,7 +84,9 @@ export class Intake {
     const submittedAt = Date.now()
     const ownFate = fateOf(pdu.destination_addr)
     const text = textOf(pdu)
-    const command_status = this.#admission.decide(pdu, text, ownFate, owed(), submittedAt)
+    const command_status = rawFile.isFull
+      ? this.#rejectAsFull()
+      : this.#admission.decide(pdu, text, ownFate, owed(), submittedAt)
     let smscId = ''
     if (command_status === status.ESME_ROK) {
       smscId = hexId(++this.#lastId)
@@ -118,12 +126,25 @@ export class Intake {
 
   #writeRaw(): boolean {
     try {
+      this.#options.beforeWrite()
       this.#options.rawFile.flush()
       return true
     } catch (err) {
-      this.#options.log.error({ err }, 'raw file cannot be written, rejecting messages')
+      if (this.#mayLog()) this.#options.log.error({ err }, 'raw file cannot be written, rejecting messages')
       return false
     }
+  }
+
+  #rejectAsFull(): number {
+    if (this.#mayLog()) this.#options.log.warn('raw file is full, rejecting messages until no receipt is owed')
+    return status.ESME_RMSGQFUL
+  }
+
+  #mayLog(): boolean {
+    const now = performance.now()
+    if (now - this.#loggedAt < LOG_MS) return false
+    this.#loggedAt = now
+    return true
   }
 
   #count(command_status: number): void {

@@ -1,8 +1,17 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { RawFile, readRawFile } from './raw-file.ts'
+import { RawFile, rawLines, readRawFile, smscIdOf } from './raw-file.ts'
 import { openSettledReceipts, type SettledReceipts } from './settled-receipts.ts'
 
 let folder: string
@@ -82,6 +91,76 @@ test('readRawFile reads a large file', () => {
   const ids = Array.from({ length: 20_000 }, (_, index) => index.toString(16))
   write(...ids)
   expect(idsIn()).toEqual(ids)
+})
+
+describe('rotation', () => {
+  test('readRawFile reads both files, and the batch is written to the new one', () => {
+    const file = new RawFile(path, 100)
+    for (const id of ['a1', 'a2', 'a3', 'a4']) {
+      file.add(1_000, id, fields, Buffer.from('hi'), 0)
+      if (file.isLarge) file.rotate()
+      file.flush()
+    }
+    expect(idsIn()).toEqual(['a1', 'a2', 'a3', 'a4'])
+    expect([...rawLines(path, 0)].map(smscIdOf)).toEqual(['a4'])
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    file.rotate()
+    expect(idsIn()).toEqual(['a4'])
+    file.close()
+  })
+
+  test('a reader that has begun returns what there was, also if the file is rotated meanwhile', () => {
+    const file = new RawFile(path)
+    for (const id of ['a1', 'a2']) file.add(1_000, id, fields, Buffer.from('hi'), 0)
+    file.flush()
+    const reader = readRawFile(path)
+    expect(reader.next().value?.smscId).toBe('a1')
+    file.rotate()
+    file.rotate()
+    expect([...reader].map(({ smscId }) => smscId)).toEqual(['a2'])
+    file.close()
+  })
+
+  test('a file is full at twice its size, including the batch', () => {
+    const file = new RawFile(path, 100)
+    let lines = 0
+    for (; !file.isFull; lines++) file.add(1_000, 'a1', fields, Buffer.from('hi'), 0)
+    file.flush()
+    expect(file.size).toBeGreaterThanOrEqual(200)
+    expect(file.size - file.size / lines).toBeLessThan(200)
+    file.rotate()
+    expect(file.isFull).toBe(false)
+    file.close()
+  })
+
+  test('a file that was removed is replaced', () => {
+    const file = new RawFile(path)
+    rmSync(path)
+    file.rotate()
+    file.add(1_000, 'a1', fields, Buffer.from('hi'), 0)
+    file.flush()
+    expect(idsIn()).toEqual(['a1'])
+    file.close()
+  })
+
+  test.each([
+    ['before the new file has its name', 1],
+    ['before the acknowledged ids of the former file are removed', 2],
+  ])('after a kill %s, the next run owes the receipts of its own texts only', (_when, steps) => {
+    const open = () => openSettledReceipts(`${path}.acknowledged`, path, (record) => record.smscId)
+    write('a1', 'a2', 'a3')
+    const first = open()
+    for (const id of ['a1', 'a2', 'a3']) first.file.add(id)
+    first.file.flush()
+    open().file.close()
+    renameSync(path, `${path}.1`)
+    if (steps > 1) writeFileSync(path, '')
+    new RawFile(path).close()
+    expect(open().owed).toEqual([])
+    write('a4')
+    expect(open().owed).toEqual(['a4'])
+    expect(idsIn()).toEqual(['a1', 'a2', 'a3', 'a4'])
+  })
 })
 
 describe('SettledReceipts', () => {

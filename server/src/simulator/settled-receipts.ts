@@ -37,14 +37,22 @@ export class SettledReceipts {
 
   /** Starts a new file: no receipt is owed before `offset` of the raw file, nor for these ids after it. */
   startAt(offset: number, ids: Iterable<string>): void {
-    this.close()
-    this.#lines = ''
+    this.prepare(offset, ids)()
+  }
+
+  /** Writes such a file beside the current one, and returns the function that replaces the current one and its batch. */
+  prepare(offset: number, ids: Iterable<string>): () => void {
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
     const next = `${this.#path}.next`
     const fd = openSync(next, 'w', 0o600)
-    this.#size = writeSync(fd, `${[offset, ...ids].join('\n')}\n`)
-    renameSync(next, this.#path)
-    this.#fd = fd
+    const size = writeSync(fd, `${[offset, ...ids].join('\n')}\n`)
+    return () => {
+      this.#lines = ''
+      this.close()
+      renameSync(next, this.#path)
+      this.#fd = fd
+      this.#size = size
+    }
   }
 
   close(): void {

@@ -31,8 +31,8 @@ export type SimulatorRuntime = { config: Pick<Config, 'simulator' | 'smpp'>; log
 
 /** Starts the SMPP server and the control API on loopback; resolves when both listen. */
 export async function startSimulator({ config, log }: SimulatorRuntime): Promise<Simulator> {
-  const { rawFile: rawPath, latencyMs, receiptDelayMs, smppPort, tls, controlPort } = config.simulator
-  const rawFile = new RawFile(rawPath)
+  const { rawFile: rawPath, rawFileBytes, latencyMs, receiptDelayMs, smppPort, tls, controlPort } = config.simulator
+  const rawFile = new RawFile(rawPath, rawFileBytes)
   const settled = openSettledReceipts(`${rawPath}.acknowledged`, rawPath, receiptOfRecord)
   const initial = initialSettings(latencyMs, receiptDelayMs)
   const smsc = new Smsc({

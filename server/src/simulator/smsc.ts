@@ -74,6 +74,7 @@ export class Smsc {
       log,
       settings: () => this.#settings,
       owed: () => this.owed,
+      beforeWrite: () => this.#rotateIfIdle(),
       onWritten: (batch) => this.#process(batch),
     })
     this.#operations = new MessageOperations({
@@ -277,6 +278,14 @@ export class Smsc {
       const open = this.owed + this.#responses.length + this.#intake.length
       if (open === 0) this.#settledReceipts.compact(this.#rawFile.size)
     }, SETTLED_FLUSH_MS)
+  }
+
+  /** Rotates a large raw file if no receipt of its texts is owed, also by the next run after a kill at any step. */
+  #rotateIfIdle(): void {
+    if (!this.#rawFile.isLarge || this.owed + this.#responses.length > 0) return
+    const replaceSettled = this.#settledReceipts.prepare(0, [])
+    this.#rawFile.rotate()
+    replaceSettled()
   }
 
   #tick = (): void => {

@@ -26,6 +26,7 @@ export async function startPeerSimulator() {
         controlPort: 0,
         controlUrl: undefined,
         rawFile: join(folder, 'submits.raw'),
+        rawFileBytes: Number.POSITIVE_INFINITY,
       },
       smpp: { ...account, systemId: 'carillon', password: new Secret('chimes') },
     },
