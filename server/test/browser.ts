@@ -36,6 +36,7 @@ export async function launchBrowser(): Promise<Browser> {
     )
   }
   const folder = await unpack()
+  writeFontSettings(folder)
   // the package has all libraries and fonts that a minimal system lacks, so pages look the same on every machine
   const env = {
     ...process.env,
@@ -71,7 +72,6 @@ async function unpack(): Promise<string> {
       cwd: dirname(modules),
       env,
     })
-    writeFileSync(join(unfinished, 'fonts.conf'), fontSettings(folder))
     renameSync(unfinished, folder)
   } catch (error) {
     // another worker may have been faster
@@ -82,10 +82,17 @@ async function unpack(): Promise<string> {
   return folder
 }
 
-/** Returns settings of fontconfig for the fonts of the package, whose own settings name folders of AWS Lambda. */
-function fontSettings(folder: string): string {
+/**
+ * Writes settings of fontconfig for the fonts of the package, whose own settings name folders of AWS Lambda. They name the
+ * folder, so they are written again if the checkout was moved or copied: without fonts, Chromium ends itself.
+ */
+function writeFontSettings(folder: string): void {
   const folders = `<dir>${folder}/fonts</dir><cachedir>${folder}/font-cache</cachedir>`
-  return `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>${folders}</fontconfig>`
+  const settings = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>${folders}</fontconfig>`
+  const path = join(folder, 'fonts.conf')
+  if (existsSync(path) && readFileSync(path, 'utf8') === settings) return
+  writeFileSync(`${path}.${process.pid}`, settings)
+  renameSync(`${path}.${process.pid}`, path)
 }
 
 /** Serves pages (HTML by path) on a port of their own, as a foreign site does; `origin` returns its origin for a host name. */
