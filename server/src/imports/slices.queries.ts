@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts'
-import { param, type Sql, sql } from '../db/sql.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
 import { maxTags } from '../subscribers/tags.schema.ts'
+import { hasEveryTag, unionOfTags } from '../subscribers/tags.sql.ts'
 import type { ImportStatus } from './imports.queries.ts'
 import { rowsTable, runUnprepared } from './staging.queries.ts'
 
@@ -87,9 +88,10 @@ export type SliceCounts = {
 export type Slice = { importId: number; cursor: ImportCursor; limit: number; now: Date }
 
 /** The tags of the subscriber `s` with those of the row `j`. */
-const withTags = /* sql */ `s.tags || array(
-               select tag from unnest(string_to_array(j.tags, ',')) with ordinality as t (tag, n)
-                where tag <> all (s.tags) order by n)`
+const withTags = unionOfTags(raw('s.tags'), raw("string_to_array(j.tags, ',')"))
+
+/** Whether the subscriber `s` has all tags of the row `a`. */
+const hasAllTags = hasEveryTag(raw('s.tags'), raw("string_to_array(a.tags, ',')"))
 
 /**
  * Applies one slice and returns its counts. Opted-out and cleaned numbers do not change, nor do numbers that are blocked at
@@ -127,7 +129,7 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
                     or a.first_name <> s.first_name or a.last_name <> s.last_name or a.email <> s.email
                     or a.zip_code <> s.zip_code or a.birthdate <> s.birthdate
                     or a.gender is not null and a.gender is distinct from s.gender
-                    or a.tags is not null and not (string_to_array(a.tags, ',') <@ s.tags)
+                    or a.tags is not null and not (${hasAllTags})
                     or a.custom_fields is not null and not (a.custom_fields <@ s.custom_fields) then 'updated'
                   else 'unchanged' end as outcome
         from staged a left join lateral

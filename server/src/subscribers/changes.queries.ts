@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts'
-import { param, type Sql, sql } from '../db/sql.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
 import type { Profile } from './subscribers.queries.ts'
+import { hasAnyTag, tagsWithout, unionOfTags } from './tags.sql.ts'
 
 export type TagChange = { kind: 'add_tags' | 'replace_tags' | 'remove_tags'; tags: string[] }
 
@@ -94,24 +95,22 @@ export function listNextTagged(db: Db, listId: number, after: number, limit: num
     /* sql */ `
     select count(*) as seen, max(phone) as last,
            coalesce(array_agg(phone order by phone) filter (where tagged), '{}') as tagged
-      from (select phone, tags && $4::text[] as tagged from subscribers
+      from (select phone, ${hasAnyTag(raw('tags'), raw('$4::text[]'))} as tagged from subscribers
              where list_id = $1 and phone > $2 order by phone limit $3) s`,
     [listId, after, limit, tags],
   )
 }
 
 const newTags = {
-  add_tags: (tags: Sql) => sql`tags || array(select tag from unnest(${tags}) with ordinality given (tag, n)
-                                              where tag <> all (tags) order by n)`,
+  add_tags: (tags: Sql) => unionOfTags(raw('tags'), tags),
   replace_tags: (tags: Sql) => tags,
-  remove_tags: (tags: Sql) => sql`array(select tag from unnest(tags) with ordinality stored (tag, n)
-                                         where tag <> all (${tags}) order by n)`,
+  remove_tags: (tags: Sql) => tagsWithout(raw('tags'), tags),
 }
 
 const isChanged = {
   add_tags: (tags: Sql) => sql`not tags @> ${tags}`,
   replace_tags: (tags: Sql) => sql`tags <> ${tags}`,
-  remove_tags: (tags: Sql) => sql`tags && ${tags}`,
+  remove_tags: (tags: Sql) => hasAnyTag(raw('tags'), tags),
 }
 
 /** Returns the number of the account's queued changes. */

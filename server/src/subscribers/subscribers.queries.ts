@@ -1,7 +1,8 @@
 import { customFieldsJson } from '../custom-fields/custom-fields.sql.ts'
 import type { CustomValue, ValueRules } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
-import { param, type Sql, sql } from '../db/sql.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
+import { unionOfTags } from './tags.sql.ts'
 
 export type SubscriberState = 'pending' | 'subscribed' | 'unsubscribed' | 'cleaned'
 
@@ -115,10 +116,6 @@ export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
   )
 }
 
-/** The tags of a subscriber with these. */
-const withTags = (tags: string[]) => sql`
-  tags || array(select tag from unnest(${tags}::text[]) with ordinality given (tag, n) where tag <> all (tags) order by n)`
-
 /** The assignments of the defined fields, with `tags` as the new tags. */
 const assignments = (profile: Profile, tags: Sql) => {
   const customValues = param(profile.customValues ? JSON.stringify(profile.customValues) : null)
@@ -140,7 +137,7 @@ export function updateProfile(db: Db, listId: number, phone: number, profile: Pr
   return db.exec(
     'update_profile',
     sql`
-    update subscribers set ${assignments(profile, withTags(profile.tags ?? []))}
+    update subscribers set ${assignments(profile, unionOfTags(raw('tags'), sql`${profile.tags ?? []}::text[]`))}
      where list_id = ${listId} and phone = ${phone}`,
   )
 }
@@ -150,12 +147,13 @@ export function updateProfile(db: Db, listId: number, phone: number, profile: Pr
  * profile's tags.
  */
 export function updateProfiles(db: Db, listId: number, phones: number[], profile: Profile, maxTags: number) {
-  const tags = withTags(profile.tags ?? [])
+  const given = sql`${profile.tags ?? []}::text[]`
+  const all = unionOfTags(raw('tags'), given)
   return db.exec(
     'update_profiles',
     sql`
     update subscribers
-       set ${assignments(profile, sql`case when cardinality(${tags}) > ${maxTags} then tags else ${tags} end`)}
+       set ${assignments(profile, sql`case when cardinality(tags) + cardinality(${given}) > ${maxTags} and cardinality(${all}) > ${maxTags} then tags else ${all} end`)}
      where list_id = ${listId} and phone = any(${phones}::bigint[])`,
   )
 }

@@ -1,4 +1,6 @@
 import type { Db } from '../db/db.ts'
+import { raw } from '../db/sql.ts'
+import { tagsWithout, unionOfTags } from './tags.sql.ts'
 
 /** Removes tags from one subscriber; returns the tags before that, or undefined if the number is not on the list. */
 export async function removeTags(db: Db, listId: number, phone: number, tags: string[]): Promise<string[] | undefined> {
@@ -6,8 +8,7 @@ export async function removeTags(db: Db, listId: number, phone: number, tags: st
     'remove_tags_of_one',
     /* sql */ `
     update subscribers s
-       set tags = array(select tag from unnest(s.tags) with ordinality stored (tag, n)
-                         where tag <> all ($3::text[]) order by n)
+       set tags = ${tagsWithout(raw('s.tags'), raw('$3::text[]'))}
       from (select tags from subscribers where list_id = $1 and phone = $2 for no key update) old
      where s.list_id = $1 and s.phone = $2
     returning old.tags as before`,
@@ -27,7 +28,7 @@ export async function findSubscribedAmong(db: Db, listId: number, phones: number
     select phone,
            -- few subscribers have so many tags that the new ones must be compared
            case when cardinality(tags) + cardinality($3::text[]) > $4
-                then cardinality(tags || array(select tag from unnest($3::text[]) tag where tag <> all (tags))) > $4
+                then cardinality(${unionOfTags(raw('tags'), raw('$3::text[]'))}) > $4
                 else false end as "isFull"
       from subscribers
      where list_id = $1 and phone = any($2::bigint[]) and state = 'subscribed' order by phone`,
