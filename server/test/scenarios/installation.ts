@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { runCli } from '../../src/cli/cli.ts'
 import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
 import { listPostgresProcesses } from '../../src/supervisor/postgres-processes.ts'
 import { signal } from '../../src/supervisor/processes.ts'
@@ -47,6 +48,13 @@ export type InstallationOptions = {
 }
 
 export type ApiResponse = { status: number; body: Record<string, unknown> }
+
+/** Calls the API with the key of one account, which `authorization` has as a header's value. */
+export type Call = ((method: string, path: string, body?: object | string) => Promise<ApiResponse>) & {
+  authorization: string
+}
+
+const basic = (user: string, key: string) => `Basic ${Buffer.from(`${user}:${key}`).toString('base64')}`
 
 const open = new Set<Installation>()
 process.once('exit', () => {
@@ -124,10 +132,24 @@ export class Installation {
     body?: object | string,
     headers: Record<string, string> = {},
   ): Promise<ApiResponse> {
-    return request(`http://127.0.0.1:${this.#port}/api/v2${path}`, method, body, {
-      authorization: `Basic ${Buffer.from(`${email}:${apiKey}`).toString('base64')}`,
-      ...headers,
-    })
+    return request(`${this.apiUrl}${path}`, method, body, { authorization: basic(email, apiKey), ...headers })
+  }
+
+  /** Creates an account with a key of full scope and a short code, and returns a function that calls the API with the key. */
+  async makeAccount(name: string): Promise<Call> {
+    const args = ['account', 'create', '--email', `${name}@example.org`, '--json']
+    const output = await runCli({ args, env: { DATABASE_URL: this.#databaseUrl }, cwd: this.#scratch.path })
+    const { account, api_key } = JSON.parse(output) as { account: { email: string }; api_key: { key: string } }
+    const authorization = basic(account.email, api_key.key)
+    return Object.assign(
+      (method: string, path: string, body?: object | string) => this.call(method, path, body, { authorization }),
+      { authorization },
+    )
+  }
+
+  /** The URL of the API. */
+  get apiUrl(): string {
+    return `http://127.0.0.1:${this.#port}/api/v2`
   }
 
   /** Calls the simulator's control API. */
