@@ -78,6 +78,20 @@ describe('a body without a key is not read', () => {
     }
   })
 
+  test('the long bodies of at most 50 sockets are discarded at a time, and the other sockets are closed', async () => {
+    const request = head('POST /nowhere', 'Content-Length: 900000') + 'x'.repeat(200_000)
+    const clients = await Promise.all(Array.from({ length: 60 }, () => send(request)))
+    await waitFor(() => clients.filter((client) => client.isClosed()).length === 10)
+    const short = await send(head('POST /nowhere', 'Content-Length: 900000') + 'x'.repeat(1_000))
+    await waitFor(() => statusesOf(short)[0] === 404)
+    for (const { socket } of clients) socket.destroy()
+    await waitFor(() => clients.every((client) => client.isClosed()))
+    expect(short.isClosed()).toBe(false)
+    short.socket.write('x'.repeat(899_000) + head('GET /healthz'))
+    await waitFor(() => statusesOf(short).length === 2)
+    short.socket.destroy()
+  })
+
   test('a socket that does not send the rest is closed after the time limit', async () => {
     const app = await makeApp(makeRuntime({ db: api.db }), { ...timing, discardMs: 200 })
     const url = await app.listen({ host: '127.0.0.1', port: 0 })

@@ -6,6 +6,10 @@ import type { Sockets } from './sockets.ts'
 // discarded after the response: most clients read the response only after they have sent everything, and would not get it if
 // the socket were closed.
 
+/** Size from which the rest of a body is long, and the maximum number of long ones that are discarded at a time. */
+const longRest = 65_536
+const maxLongRests = 50
+
 const waitsForContinue = new WeakSet<IncomingMessage>()
 
 /**
@@ -22,7 +26,10 @@ export function useContinue(server: Server) {
   server.on('checkExpectation', (request, response) => void server.emit('request', request, response))
 }
 
-/** Discards bodies that were not read when the response has been sent, in turns and up to a time limit. */
+/**
+ * Discards bodies that were not read when the response has been sent, in turns and up to a time limit. If many clients send
+ * long bodies, the sockets of the others are closed, because reading costs more than it helps.
+ */
 export function useUnreadBodies(app: FastifyInstance, sockets: Sockets) {
   app.addHook('onSend', (req, reply, payload, done) => {
     const { raw } = req
@@ -33,10 +40,40 @@ export function useUnreadBodies(app: FastifyInstance, sockets: Sockets) {
     done(null, payload)
   })
 
+  let longRests = 0
   app.addHook('onResponse', (req, _reply, done) => {
-    if (isUnread(req)) discard(req.raw, app.timing.discardMs, sockets)
+    if (isUnread(req)) discard(req.raw)
     done()
   })
+
+  function discard(request: IncomingMessage): void {
+    const { socket } = request
+    const timer = setTimeout(() => socket.destroy(), app.timing.discardMs)
+    timer.unref()
+    let bytes = 0
+    let isLong = false
+    request.on('data', (piece: Buffer) => {
+      request.pause()
+      bytes += piece.length
+      if (bytes > longRest && !isLong) {
+        if (longRests >= maxLongRests) return void socket.destroy()
+        isLong = true
+        longRests++
+      }
+      sockets.readPiece(request)
+    })
+    const end = () => {
+      clearTimeout(timer)
+      if (isLong) longRests--
+      isLong = false
+      // Node has forgotten a request with a response, so the request does not notice that its socket closes
+      request.off('close', end)
+      socket.off('close', end)
+    }
+    request.once('close', end)
+    socket.once('close', end)
+    sockets.readPiece(request)
+  }
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {
@@ -46,25 +83,6 @@ function hasBody({ headers }: IncomingMessage): boolean {
 /** Returns whether bytes of the body are still to come. Injected requests have no such property. */
 function isUnread({ raw }: FastifyRequest): boolean {
   return raw.complete === false && !raw.destroyed
-}
-
-function discard(request: IncomingMessage, maxMs: number, sockets: Sockets): void {
-  const { socket } = request
-  const timer = setTimeout(() => socket.destroy(), maxMs)
-  timer.unref()
-  const end = () => {
-    clearTimeout(timer)
-    // Node has forgotten a request with a response, so the request does not notice that its socket closes
-    request.off('close', end)
-    socket.off('close', end)
-  }
-  request.once('close', end)
-  socket.once('close', end)
-  request.on('data', () => {
-    request.pause()
-    sockets.readPiece(request)
-  })
-  sockets.readPiece(request)
 }
 
 function continueOnRead(request: IncomingMessage, response: ServerResponse): void {
