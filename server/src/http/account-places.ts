@@ -10,7 +10,7 @@ export const accountsAtOnce = 2
 
 /**
  * Handles at most `perAccount` requests of an account at a time, because each may use two database connections. Others
- * wait, up to ten seconds, and the accounts that wait take turns; then the response is a 429. A request has its place until
+ * wait, up to ten seconds, and the accounts that wait take turns; then the response is a 429, or a 503 if the server stops. A request has its place until
  * its handler has ended, even if its client disconnects. Uploads have places of their own, and batched reads need none. `releaseOnSend` must be called
  * after all hooks that use the database when a response is sent.
  */
@@ -28,10 +28,11 @@ export function useAccountPlaces(app: FastifyInstance, perAccount: number) {
     const disconnected = new AbortController()
     const abort = () => disconnected.abort()
     reply.raw.once('close', abort)
-    places.take(req.account.id, disconnected.signal).then((taken) => {
+    places.take(req.account.id, AbortSignal.any([disconnected.signal, app.stopping])).then((taken) => {
       reply.raw.off('close', abort)
       req.hasPlace = taken
       if (taken) return done()
+      if (app.stopping.aborted) return done(app.stopping.reason)
       reply.header('retry-after', 1)
       done(errors.tooManyAtOnce(perAccount))
     })

@@ -64,6 +64,7 @@ import { useAccept, useNotFound } from './routing-errors.ts'
 import { makeServer } from './server.ts'
 import { maxHeaderSize, maxHeaders } from './server-limits.ts'
 import { Sockets, useSockets } from './sockets.ts'
+import { useStop } from './stop.ts'
 import { assertHttpTiming, type HttpTiming, timing } from './timing.ts'
 import { useUnreadBodies } from './unread-bodies.ts'
 import { useOriginCheck } from './web-pages.ts'
@@ -89,6 +90,8 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
     bodyLimit,
     serverFactory: (handle) => makeServer(handle, sockets, durations),
     rewriteUrl: rewriteRequest,
+    // Fastify's 503 would not have the error envelope (stop.ts)
+    return503OnClosing: false,
     // published URLs start with CARILLON_PUBLIC_URL, whatever `Host` and the headers of a proxy say
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     routerOptions: {
@@ -124,6 +127,7 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
   useRequestMeter(app, rt.metrics)
   useShortRequests(app)
   useResponseHeaders(app)
+  useStop(app)
   useSockets(app, sockets, rt.metrics)
   useUnreadBodies(app, sockets)
   useHostCheck(app)

@@ -30,6 +30,7 @@ export function useBodyParser(app: FastifyInstance, sockets: Sockets) {
       bytes: req.routeOptions.bodyLimit,
       graceMs: app.timing.bodyGraceMs,
       reserve: (bytes: number) => sockets.reserve(req.raw.socket, req.account.id, bytes),
+      stopping: app.stopping,
     }
     const bytes = await readBody(payload, Number(req.headers['content-length'] ?? 0), limits)
     rejectCompressed(req.headers['content-encoding'], bytes)

@@ -4,6 +4,7 @@ import { readBody } from './body-reader.ts'
 
 const graceMs = 20_000
 const reserve = () => true
+const stopping = new AbortController().signal
 
 afterEach(() => vi.useRealTimers())
 
@@ -15,7 +16,7 @@ async function settled<T>(promise: Promise<T>): Promise<T | Error> {
 
 test('returns the bytes of all chunks', async () => {
   const body = new PassThrough()
-  const read = readBody(body, 0, { bytes: 10, graceMs, reserve })
+  const read = readBody(body, 0, { bytes: 10, graceMs, reserve, stopping })
   for (const chunk of ['abc', 'def', 'ghij']) body.write(chunk)
   body.end()
   expect(String(await read)).toBe('abcdefghij')
@@ -26,7 +27,7 @@ test.each([
   ['sent', 0, 11],
 ])('rejects a body of which too many bytes are %s', async (_name, announced, sent) => {
   const body = new PassThrough()
-  const read = readBody(body, announced, { bytes: 10, graceMs, reserve })
+  const read = readBody(body, announced, { bytes: 10, graceMs, reserve, stopping })
   body.write('x'.repeat(sent))
   expect(await settled(read)).toMatchObject({ status: 413, code: 'body_too_large' })
   expect(body.destroyed).toBe(false)
@@ -35,7 +36,7 @@ test.each([
 test('rejects a body for which there is not enough memory', async () => {
   const body = new PassThrough()
   const free = [true, false]
-  const read = readBody(body, 0, { bytes: 10, graceMs, reserve: () => free.shift() === true })
+  const read = readBody(body, 0, { bytes: 10, graceMs, reserve: () => free.shift() === true, stopping })
   body.write('abc')
   body.write('def')
   expect(await settled(read)).toMatchObject({ status: 429, code: 'too_many_bytes_at_once' })
@@ -45,7 +46,7 @@ test('rejects a body that pauses for 20 seconds, whether it has begun or not', a
   useFakeTime()
   for (const begin of ['', 'x']) {
     const body = new PassThrough()
-    const read = settled(readBody(body, 100, { bytes: 100, graceMs, reserve }))
+    const read = settled(readBody(body, 100, { bytes: 100, graceMs, reserve, stopping }))
     body.write(begin)
     await vi.advanceTimersByTimeAsync(20_001)
     expect(await read).toMatchObject({ status: 408, code: 'body_too_slow' })
@@ -58,7 +59,7 @@ test('rejects a body that drips below 10 KB per second, and accepts one above it
   const drip = async (bytesPerSecond: number) => {
     const body = new PassThrough()
     let outcome: unknown
-    void settled(readBody(body, 0, { bytes: 1_000_000, graceMs, reserve })).then((value) => (outcome = value))
+    void settled(readBody(body, 0, { bytes: 1_000_000, graceMs, reserve, stopping })).then((value) => (outcome = value))
     for (let second = 0; second < 60 && outcome === undefined; second++) {
       body.write(Buffer.alloc(bytesPerSecond))
       await vi.advanceTimersByTimeAsync(1_000)
@@ -73,7 +74,7 @@ test('rejects a body that drips below 10 KB per second, and accepts one above it
 
 test('rejects a body whose connection closes', async () => {
   const body = new PassThrough()
-  const read = settled(readBody(body, 100, { bytes: 100, graceMs, reserve }))
+  const read = settled(readBody(body, 100, { bytes: 100, graceMs, reserve, stopping }))
   body.write('x')
   body.destroy()
   expect(await read).toMatchObject({ status: 400 })

@@ -11,18 +11,22 @@ export type BodyLimits = {
   graceMs: number
   /** Reserves memory for the bytes, and returns whether there is enough. */
   reserve(bytes: number): boolean
+  /** Ends the wait for the client when it is aborted. */
+  stopping: AbortSignal
 }
 
 /**
- * Returns the bytes of a body. Throws a 413 if it is too long, a 429 without memory for it, and a 408 if its client sends less than 10 KB per second, apart
- * from the grace. Does not destroy the body, whose socket the error response needs.
+ * Returns the bytes of a body. Throws a 413 if it is too long, a 429 without memory for it, a 408 if its client sends less than
+ * 10 KB per second, apart from the grace, and the reason of `stopping` when that is aborted. Does not destroy the body, whose
+ * socket the error response needs.
  */
 export function readBody(
   body: Readable,
   announcedLength: number,
-  { bytes: limit, graceMs, reserve }: BodyLimits,
+  { bytes: limit, graceMs, reserve, stopping }: BodyLimits,
 ): Promise<Buffer> {
   if (announcedLength > limit) return Promise.reject(errors.bodyTooLarge(limit))
+  if (stopping.aborted) return Promise.reject(stopping.reason)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let length = 0
@@ -49,6 +53,9 @@ export function readBody(
     function onClose() {
       fail(errors.unreadableRequest('The connection closed before the body was complete'))
     }
+    function onStop() {
+      fail(stopping.reason)
+    }
     function fail(error: Error) {
       detach()
       body.pause()
@@ -56,8 +63,10 @@ export function readBody(
     }
     function detach() {
       clearTimeout(timer)
+      stopping.removeEventListener('abort', onStop)
       body.off('data', onData).off('end', onEnd).off('error', onClose).off('close', onClose)
     }
+    stopping.addEventListener('abort', onStop)
     body.on('data', onData).on('end', onEnd).on('error', onClose).on('close', onClose)
   })
 }

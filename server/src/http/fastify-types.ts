@@ -12,6 +12,8 @@ declare module 'fastify' {
     pathMethods: PathMethods
     /** The time limits of the server. */
     timing: HttpTiming
+    /** Aborted when the server stops; the reason is a 503. */
+    stopping: AbortSignal
   }
   interface FastifyRequest {
     /** The account of the request's key; set on every path below /api/v2. */

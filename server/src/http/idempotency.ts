@@ -121,7 +121,7 @@ async function checkSameRequest(req: FastifyRequest, claim: KeyClaim, known: Kno
   if (!known.requestHash.equals(claim.requestHash)) throw errors.idempotencyKeyReused()
   if (known.status === null) throw errors.idempotencyKeyBusy()
   if (isUpload(req)) {
-    const hash = await hashUpload(req.body as Readable, uploadPace(req.server.timing))
+    const hash = await hashUpload(req.body as Readable, uploadPace(req.server.timing, req.server.stopping))
     if (!known.bodyHash?.equals(hash)) throw errors.idempotencyKeyReused()
   }
   return known

@@ -124,6 +124,22 @@ test('a socket whose client does not read its responses in time is closed', asyn
   expect([large, read].map((socket) => socket.destroyed)).toEqual([false, false])
 })
 
+test('when the server stops, a client that does not read its responses gets a short time only', async () => {
+  const sockets = new Sockets({ max: 10, bufferBytes: 1_000, isProxy: () => false, responseGraceMs: 60_000 })
+  const [idle, started, running] = open(sockets, 3, '192.0.2.1', 7) as [Socket, Socket, Socket]
+  for (const socket of [started, running]) {
+    sockets.receive({ socket } as IncomingMessage, new EventEmitter() as ServerResponse, () => {})
+  }
+  sockets.setResponse(started, 10_000_000)
+  sockets.stop(20)
+  expect([idle, started, running].map((socket) => socket.destroyed)).toEqual([true, false, false])
+  sockets.setResponse(running, 10_000_000)
+  await waitFor(() => {
+    sockets.closeUnread()
+    return started.destroyed && running.destroyed
+  })
+})
+
 describe('the server', () => {
   let app: Awaited<ReturnType<typeof makeApp>> | undefined
   const clients: Socket[] = []

@@ -57,10 +57,13 @@ export class Sockets {
   readonly #turns = new RequestTurns()
   readonly #discards = new RequestTurns()
   readonly #buffers: SharedBudget<number>
+  #responseGraceMs: number
+  #isStopping = false
   #closed = 0
 
   constructor(options: SocketsOptions) {
     this.#options = options
+    this.#responseGraceMs = options.responseGraceMs
     this.#buffers = new SharedBudget(options.bufferBytes)
   }
 
@@ -97,6 +100,8 @@ export class Sockets {
     }
     response.once('close', () => {
       if (--entry.requests > 0) return
+      // Node would wait for the next request
+      if (this.#isStopping) entry.socket.destroySoon()
       entry.readBy = Number.POSITIVE_INFINITY
       this.#release(entry)
     })
@@ -142,8 +147,9 @@ export class Sockets {
   setResponse(socket: Socket, bytes: number): void {
     const entry = this.#entries.get(socket)
     if (!entry) return
-    if (entry.readBy === Number.POSITIVE_INFINITY) entry.readBy = performance.now() + this.#options.responseGraceMs
-    entry.readBy += bytes / bytesPerMs
+    if (entry.readBy === Number.POSITIVE_INFINITY) entry.readBy = performance.now() + this.#responseGraceMs
+    // when the server stops, all responses together have the grace
+    if (!this.#isStopping) entry.readBy += bytes / bytesPerMs
   }
 
   /** Closes the sockets whose clients have not read their responses in time. */
@@ -152,10 +158,17 @@ export class Sockets {
     for (const entry of this.#entries.values()) if (entry.readBy < now) this.#close(entry)
   }
 
-  /** Closes all sockets without a running request of a caller with a key. */
-  closeIdle(): void {
+  /**
+   * Closes all sockets without a running request of a caller with a key, and from now on each one whose requests have their
+   * responses. `graceMs` replaces the time in which a client reads its responses.
+   */
+  stop(graceMs: number): void {
+    this.#isStopping = true
+    this.#responseGraceMs = graceMs
+    const readBy = performance.now() + graceMs
     for (const entry of this.#entries.values()) {
       if (entry.requests === 0 || (entry.account === undefined && !entry.isProxy)) entry.socket.destroy()
+      else if (entry.readBy < Number.POSITIVE_INFINITY) entry.readBy = Math.min(entry.readBy, readBy)
     }
   }
 
@@ -213,10 +226,8 @@ export function networkOf(address: string): string {
 /** Connects the sockets with the requests of `app`, closes them at its end, and reports their numbers. */
 export function useSockets(app: FastifyInstance, sockets: Sockets, metrics: Metrics) {
   const timer = setInterval(() => sockets.closeUnread(), app.timing.checkMs).unref()
-  app.addHook('preClose', async () => {
-    clearInterval(timer)
-    sockets.closeIdle()
-  })
+  app.addHook('preClose', async () => sockets.stop(app.timing.stopGraceMs))
+  app.addHook('onClose', async () => clearInterval(timer))
   app.addHook('onSend', (req, reply, payload, done) => {
     const bytes = sizeOf(payload)
     sockets.setResponse(req.raw.socket, bytes ?? Number(reply.getHeader('content-length') ?? 0))

@@ -15,6 +15,8 @@ export const timing = {
   discardMs: 10_000,
   /** Time in which a client reads a response; the time that its bytes take at the minimum rate does not count. */
   responseGraceMs: 30_000,
+  /** Time in which clients read their last responses when the server stops. */
+  stopGraceMs: 2_000,
   /** Time limit of a whole request, which Node applies to uploads, too. */
   requestMs: 3 * 3_600_000,
   /** Interval in which Node checks the limits of headers and of whole requests. */
@@ -38,9 +40,9 @@ export type HttpTiming = typeof timing
 /** Minimum rate of an upload, in bytes per second: a tenth of the slowest mobile network in use (EDGE). */
 const minUploadBytesPerSecond = 2_000
 
-/** Returns the pace of uploads with these time limits. */
-export function uploadPace({ uploadGraceMs, uploadMaxMs }: HttpTiming): BodyPace {
-  return { graceMs: uploadGraceMs, bytesPerSecond: minUploadBytesPerSecond, maxMs: uploadMaxMs }
+/** Returns the pace of uploads with these time limits, which ends with `signal`. */
+export function uploadPace({ uploadGraceMs, uploadMaxMs }: HttpTiming, signal: AbortSignal): BodyPace {
+  return { graceMs: uploadGraceMs, bytesPerSecond: minUploadBytesPerSecond, maxMs: uploadMaxMs, signal }
 }
 
 /** Durations that are decided elsewhere: by docs/proxy/nginx.conf and by usual clients. */
@@ -55,6 +57,8 @@ const externalDurations: Durations = {
   clientResponseMs: 30_000,
   /** Time for which the response to an `Idempotency-Key` is stored. */
   idempotencyKeyMs: 24 * 3_600_000,
+  /** Time limit of a role's stop (bin/role.ts). */
+  roleStopMs: 8_000,
 }
 
 const rules: DurationRule[] = [
@@ -66,6 +70,7 @@ const rules: DurationRule[] = [
     'idleMs',
     'a client that does not read its response gets no more time than one that waits for nothing',
   ),
+  below('stopGraceMs + checkMs', 'roleStopMs', 'slow clients do not make a stop exceed its time limit'),
   below('uploadMaxMs + uploadGraceMs', 'requestMs', 'an upload ends by its own limits'),
   below('requestMs', 'idempotencyKeyMs', 'a repeated request finds its key'),
   below('checkMs', 'headersMs', 'a limit is exceeded by little'),

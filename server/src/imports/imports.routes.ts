@@ -148,13 +148,13 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
         body: req.body as Readable,
         onBytes: (bytes: Buffer) => void req.uploadHash?.update(bytes),
       }
-      const gone = signalOf(reply)
+      const signal = AbortSignal.any([goneSignalOf(reply), app.stopping])
       const limits: UploadLimits = {
-        pace: uploadPace(app.timing),
+        pace: uploadPace(app.timing, app.stopping),
         space,
-        inTurn: (copy) => copies.run(accountId, gone, copy),
+        inTurn: (copy) => copies.run(accountId, signal, copy),
       }
-      const { id } = await uploads.run(accountId, gone, () =>
+      const { id } = await uploads.run(accountId, signal, () =>
         receiveImport(rt, upload, limits).catch((error) => {
           throw req.raw.errored ? errors.uploadBroken() : error
         }),
@@ -166,10 +166,10 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
   )
 }
 
-/** Returns a signal that is aborted when the connection of the request closes. */
-function signalOf(reply: FastifyReply): AbortSignal {
+/** Returns a signal that is aborted, with a 400, when the connection of the request closes. */
+function goneSignalOf(reply: FastifyReply): AbortSignal {
   const gone = new AbortController()
-  reply.raw.once('close', () => gone.abort())
+  reply.raw.once('close', () => gone.abort(errors.uploadBroken()))
   return gone.signal
 }
 

@@ -13,11 +13,11 @@ export class UploadGate {
 
   /**
    * Calls `work` when the account gets a place. Throws a 503 if it gets none in time, or if too many of its uploads wait, and
-   * a 400 if the client leaves first (`gone`).
+   * the reason of `signal` if that is aborted first.
    */
-  async run<T>(accountId: number, gone: AbortSignal, work: () => Promise<T>): Promise<T> {
-    if (!(await this.#places.take(accountId, gone))) {
-      throw gone.aborted ? errors.uploadBroken() : errors.uploadsBusy(this.#retryAfterS)
+  async run<T>(accountId: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    if (!(await this.#places.take(accountId, signal))) {
+      throw signal.aborted ? signal.reason : errors.uploadsBusy(this.#retryAfterS)
     }
     try {
       return await work()

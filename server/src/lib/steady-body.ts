@@ -6,14 +6,16 @@ export type BodyPace = {
   bytesPerSecond: number
   /** Time limit of the whole body. */
   maxMs: number
+  /** Ends the wait for the client with its reason. */
+  signal?: AbortSignal
 }
 
 /** No limits but that of a timer, 24 days. */
 export const anyPace: BodyPace = { graceMs: 2 ** 31 - 1, bytesPerSecond: 1, maxMs: 2 ** 31 - 1 }
 
 /**
- * Yields the bytes of a body; throws `makeError()` if its client stalls, sends slower than the pace, or exceeds the time limit. Only
- * the time spent waiting for the client counts. Does not destroy the body when the consumer stops early: a pipeline would,
+ * Yields the bytes of a body; throws `makeError()` if its client stalls, sends slower than the pace, or exceeds the time limit, and
+ * the reason of `signal` when that is aborted. Only the time spent waiting for the client counts. Does not destroy the body when the consumer stops early: a pipeline would,
  * and would thereby close the socket that the error response needs.
  */
 export async function* readSteadily(body: Readable, pace: BodyPace, makeError: () => Error): AsyncGenerator<Buffer> {
@@ -26,7 +28,11 @@ export async function* readSteadily(body: Readable, pace: BodyPace, makeError: (
     for (;;) {
       const startedAt = performance.now()
       waiting = true
-      const { done, value } = await within(Math.min(creditMs, endsAt - startedAt), chunks.next(), makeError)
+      const { done, value } = await within(
+        { ms: Math.min(creditMs, endsAt - startedAt), signal: pace.signal },
+        chunks.next(),
+        makeError,
+      )
       waiting = false
       if (done) return
       const earnedMs = (value.length / pace.bytesPerSecond) * 1_000
@@ -41,15 +47,19 @@ export async function* readSteadily(body: Readable, pace: BodyPace, makeError: (
   }
 }
 
-async function within<T>(ms: number, work: Promise<T>, makeError: () => Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<never>((_resolve, reject) => {
-    // the immediate comes after the reads of this turn: after a busy second, the bytes may be in the socket
-    timer = setTimeout(() => setImmediate(() => reject(makeError())), Math.max(0, ms))
-  })
+type Wait = { ms: number; signal: AbortSignal | undefined }
+
+async function within<T>({ ms, signal }: Wait, work: Promise<T>, makeError: () => Error): Promise<T> {
+  signal?.throwIfAborted()
+  const end = Promise.withResolvers<never>()
+  // the immediate comes after the reads of this turn: after a busy second, the bytes may be in the socket
+  const timer = setTimeout(() => setImmediate(() => end.reject(makeError())), Math.max(0, ms))
+  const onAbort = () => end.reject(signal?.reason)
+  signal?.addEventListener('abort', onAbort)
   try {
-    return await Promise.race([work, timeout])
+    return await Promise.race([work, end.promise])
   } finally {
     clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
   }
 }
