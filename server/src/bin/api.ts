@@ -1,4 +1,5 @@
 import { startApi } from '../http/app.ts'
+import { copyPlaces } from '../imports/imports.routes.ts'
 import { runRole } from './role.ts'
 
 await runRole(
@@ -7,6 +8,7 @@ await runRole(
     const { port, stop } = await startApi(rt)
     return { ready: { port }, stop }
   },
-  // two connections for each place, and as many for uploads, authentication and heartbeats
-  ({ accountConcurrency }) => Math.max(10, 4 * accountConcurrency),
+  // Two connections for each place of two accounts (http/account-places.ts), of which few requests use both: authentication and
+  // heartbeats find one. Files are copied for minutes, so their connections are extra.
+  ({ accountConcurrency }) => Math.max(10, 4 * accountConcurrency) + copyPlaces.total,
 )

@@ -26,7 +26,7 @@ const accepted = 'text/csv, application/x-ndjson, application/gzip or applicatio
 /** Uploads of one account that may wait for a place. */
 const maxWaiting = 8
 /** A file is copied over a database connection of its own; the other requests of the process need the rest of the pool. */
-const copyPlaces = { total: 3, perParty: 1, maxWaiting: 1_000 }
+export const copyPlaces = { total: 3, perParty: 1, maxWaiting: 1_000 }
 
 export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app

@@ -10,7 +10,8 @@ export const postgresSettings: Readonly<Record<string, string>> = {
   shared_buffers: '256MB',
   work_mem: '8MB',
   maintenance_work_mem: '64MB',
-  max_connections: '60',
+  // 83 of an api process with the largest CARILLON_ACCOUNT_CONCURRENCY, the pools of the other roles, and commands
+  max_connections: '150',
 
   wal_level: 'minimal',
   max_wal_senders: '0',
