@@ -24,6 +24,7 @@ import {
   type Import,
   insertImport,
   listImports,
+  lockStagedBytes,
   markEnded,
   markReceived,
   type NewImport,
@@ -128,6 +129,8 @@ async function storeImport(
   // not earlier, because the upload would lock the account; the count includes this import
   await rejectAtCap(tx, rt, { name: 'open_imports', accountId, adding: 0 }, () => countOpenImports(tx, accountId))
   await announceWork(tx, applyJob)
+  // last, because all uploads wait for this lock
+  await rejectBeyondSpace(tx, rt, accountId)
   return { id }
 }
 
@@ -140,6 +143,16 @@ async function rejectAtLimits(db: Db, { config }: Runtime, accountId: number, by
   const { open, ownBytes, allBytes } = await sumOpenImports(db, accountId)
   if (open >= limit) throw errors.capReached('open_imports', limit, caps.open_imports.of)
   if (ownBytes + bytes > config.uploads.diskBytes - allBytes - bytes) throw errors.uploadSpaceFull()
+}
+
+/**
+ * Throws a 503 if the rows of all open imports, with those of this transaction, are too much. Concurrent uploads, also of other
+ * processes, do this one by one, so that none misses the rows of another.
+ */
+async function rejectBeyondSpace(tx: Db, { config }: Runtime, accountId: number): Promise<void> {
+  await lockStagedBytes(tx)
+  const { ownBytes, allBytes } = await sumOpenImports(tx, accountId)
+  if (ownBytes > config.uploads.diskBytes - allBytes) throw errors.uploadSpaceFull()
 }
 
 /** Returns the space for the rows of unfinished uploads, in the data directory. */
