@@ -262,15 +262,19 @@ function useRequestMeter(app: FastifyInstance, metrics: Metrics) {
 /** Makes uploads, and other work in turns, pause while requests other than uploads are in progress. */
 function useShortRequests(app: FastifyInstance) {
   app.decorateRequest('isShort', false)
-  app.addHook('onRequest', async (req) => {
-    if (req.routeOptions.config?.upload) return
-    req.isShort = true
-    beginShortRequest()
+  app.addHook('onRequest', (req, _reply, done) => {
+    if (!req.routeOptions.config?.upload) {
+      req.isShort = true
+      beginShortRequest()
+    }
+    done()
   })
-  app.addHook('onResponse', async (req) => {
-    if (!req.isShort) return
-    req.isShort = false
-    endShortRequest()
+  app.addHook('onResponse', (req, _reply, done) => {
+    if (req.isShort) {
+      req.isShort = false
+      endShortRequest()
+    }
+    done()
   })
 }
 

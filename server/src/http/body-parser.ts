@@ -11,8 +11,8 @@ import type { Sockets } from './sockets.ts'
 // Clients of the vendor send wrong content types: JSON as a form, an empty body as JSON, JSON inside a JSON string, and
 // arguments in the body of a GET. So one parser accepts every content type and inspects the body itself.
 
-/** Number of bytes from which bodies are parsed one by one: a megabyte takes up to 90 ms. */
-const largeBody = 65_536
+/** Number of bytes from which bodies are parsed one by one: a megabyte takes up to 90 ms, with its validation. */
+const largeBody = 16_384
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
@@ -34,7 +34,7 @@ export function useBodyParser(app: FastifyInstance, sockets: Sockets) {
     }
     const bytes = await readBody(payload, Number(req.headers['content-length'] ?? 0), limits)
     rejectCompressed(req.headers['content-encoding'], bytes)
-    if (bytes.length > largeBody) await waitForLongTurn()
+    if (bytes.length > largeBody) await waitForLongTurn(req.account.id)
     const { body, isForm } = parseBody(bytes)
     req.isForm = isForm
     return body

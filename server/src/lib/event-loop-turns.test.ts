@@ -57,7 +57,7 @@ test('long work pauses after each turn while short requests are in progress', as
 test('of several callers with work that cannot be interrupted, a short request waits for one or two', async () => {
   let done = 0
   const caller = async () => {
-    await waitForLongTurn()
+    await waitForLongTurn(1)
     workFor(20)
     done++
   }
@@ -67,4 +67,24 @@ test('of several callers with work that cannot be interrupted, a short request w
   expect(done).toBeLessThanOrEqual(2)
   await callers
   expect(done).toBe(8)
+})
+
+test('callers with work that cannot be interrupted take turns, however much one of them has', async () => {
+  const order: number[] = []
+  const caller = async (account: number) => {
+    await waitForLongTurn(account)
+    order.push(account)
+  }
+  await Promise.all([1, 1, 1, 1, 2, 2, 3].map(caller))
+  expect(order).toEqual([1, 2, 3, 1, 2, 1, 1])
+})
+
+test('the pause after such work is as long as the work', async () => {
+  const from = performance.now()
+  for (let n = 0; n < 2; n++) {
+    await waitForLongTurn(1)
+    workFor(30)
+  }
+  // a timer may be a millisecond early
+  expect(performance.now() - from).toBeGreaterThanOrEqual(30 + 29 + 30)
 })
