@@ -84,10 +84,7 @@ export function sumOpenImports(db: Db, accountId: number) {
 
 /** Locks the sum of the bytes of open imports until the end of the transaction. */
 export function lockStagedBytes(tx: Db) {
-  return tx.exec(
-    'lock_staged_bytes',
-    /* sql */ `select pg_advisory_xact_lock(hashtextextended('staged bytes', 0))`,
-  )
+  return tx.exec('lock_staged_bytes', /* sql */ `select pg_advisory_xact_lock(hashtextextended('staged bytes', 0))`)
 }
 
 /** Returns the stored skips of an import (at most 1,000), in the order of their lines. */

@@ -259,7 +259,9 @@ test('files that two api processes copy at a time do not get more space together
         format: 'csv',
         unknownColumns: 'reject',
         source: null,
-        body: Readable.from([Buffer.from(`phone\n${Array.from({ length: 7_000 }, (_, n) => `${2062000000 + n}\n`).join('')}`)]),
+        body: Readable.from([
+          Buffer.from(`phone\n${Array.from({ length: 7_000 }, (_, n) => `${2062000000 + n}\n`).join('')}`),
+        ]),
       },
     ).then(
       () => 'stored',

@@ -92,12 +92,11 @@ export function deleteChange(tx: Db, id: number) {
 export function listNextTagged(db: Db, listId: number, after: number, limit: number, tags: string[]) {
   return db.one<{ seen: number; last: number | null; tagged: number[] }>(
     'list_next_tagged',
-    /* sql */ `
+    sql`
     select count(*) as seen, max(phone) as last,
            coalesce(array_agg(phone order by phone) filter (where tagged), '{}') as tagged
-      from (select phone, ${hasAnyTag(raw('tags'), raw('$4::text[]'))} as tagged from subscribers
-             where list_id = $1 and phone > $2 order by phone limit $3) s`,
-    [listId, after, limit, tags],
+      from (select phone, ${hasAnyTag(raw('tags'), sql`${param(tags)}::text[]`)} as tagged from subscribers
+             where list_id = ${listId} and phone > ${after} order by phone limit ${limit}) s`,
   )
 }
 

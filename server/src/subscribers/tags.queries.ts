@@ -1,18 +1,18 @@
 import type { Db } from '../db/db.ts'
-import { raw } from '../db/sql.ts'
+import { param, raw, sql } from '../db/sql.ts'
 import { tagsWithout, unionOfTags } from './tags.sql.ts'
 
 /** Removes tags from one subscriber; returns the tags before that, or undefined if the number is not on the list. */
 export async function removeTags(db: Db, listId: number, phone: number, tags: string[]): Promise<string[] | undefined> {
+  const [list, number] = [param(listId), param(phone)]
   const row = await db.maybeOne<{ before: string[] }>(
     'remove_tags_of_one',
-    /* sql */ `
+    sql`
     update subscribers s
-       set tags = ${tagsWithout(raw('s.tags'), raw('$3::text[]'))}
-      from (select tags from subscribers where list_id = $1 and phone = $2 for no key update) old
-     where s.list_id = $1 and s.phone = $2
+       set tags = ${tagsWithout(raw('s.tags'), sql`${tags}::text[]`)}
+      from (select tags from subscribers where list_id = ${list} and phone = ${number} for no key update) old
+     where s.list_id = ${list} and s.phone = ${number}
     returning old.tags as before`,
-    [listId, phone, tags],
   )
   return row?.before
 }
@@ -22,17 +22,18 @@ export async function removeTags(db: Db, listId: number, phone: number, tags: st
  * tags with these.
  */
 export async function findSubscribedAmong(db: Db, listId: number, phones: number[], tags: string[], maxTags: number) {
+  const given = sql`${param(tags)}::text[]`
+  const limit = param(maxTags)
   const rows = await db.many<{ phone: number; isFull: boolean }>(
     'find_subscribed_among',
-    /* sql */ `
+    sql`
     select phone,
            -- few subscribers have so many tags that the new ones must be compared
-           case when cardinality(tags) + cardinality($3::text[]) > $4
-                then cardinality(${unionOfTags(raw('tags'), raw('$3::text[]'))}) > $4
+           case when cardinality(tags) + cardinality(${given}) > ${limit}
+                then cardinality(${unionOfTags(raw('tags'), given)}) > ${limit}
                 else false end as "isFull"
       from subscribers
-     where list_id = $1 and phone = any($2::bigint[]) and state = 'subscribed' order by phone`,
-    [listId, phones, tags, maxTags],
+     where list_id = ${listId} and phone = any(${phones}::bigint[]) and state = 'subscribed' order by phone`,
   )
   return { phones: rows.map(({ phone }) => phone), full: rows.filter(({ isFull }) => isFull).length }
 }

@@ -141,7 +141,7 @@ export const faults: Fault[] = [
       await seconds(run, 2, 20)
       removeLimit()
     },
-    checkEffect: (run) => assertAtLeast('errors logged', run.countLogLines('postmaster', 'File too large'), 1),
+    checkEffect: (run) => assertAtLeast('failures logged', run.countLogLines('gateway', 'failed to'), 1),
   },
   {
     name: 'the write-ahead log cannot be written',
