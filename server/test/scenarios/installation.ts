@@ -225,6 +225,7 @@ export class Installation {
       .filter(Boolean)
     const env = Object.fromEntries(environ.map((entry) => entry.split(/=(.*)/s).slice(0, 2)))
     delete env.NODE_CHANNEL_FD // the new process has no channel to the supervisor
+    delete env.CARILLON_LOG_FILE // the tests read its lines from a file of its own
     const logFile = openSync(join(this.#dataDir, 'log', `second ${role}.log`), 'a')
     const second = spawn(process.execPath, [scripts[role]], { env, stdio: ['ignore', logFile, logFile] })
     closeSync(logFile)
