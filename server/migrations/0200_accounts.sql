@@ -16,6 +16,8 @@ create table accounts (
     constraint accounts_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$'),
   -- while it is set, the account's keys are rejected, and none of its texts are sent except replies to STOP and HELP
   disabled_at timestamptz,
+  -- whether the feed has the events of all lists
+  event_feed boolean not null default false,
   created_at timestamptz not null
 );
 create index accounts_disabled on accounts (id) where disabled_at is not null;

@@ -35,6 +35,10 @@ create table lists (
   reject_unreadable_values boolean not null default false,
   send_from time,
   send_to time,
+  -- the types of events that a webhook of the list receives, one bit each (server/src/events/event-types.ts)
+  listeners smallint not null default 0,
+  -- whether imports report events
+  import_events boolean not null default false,
   -- base of the counts; list_deltas has the changes that are not yet added
   subscribed_count bigint not null default 0,
   unsubscribed_count bigint not null default 0,

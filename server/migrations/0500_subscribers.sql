@@ -32,6 +32,9 @@ create table subscribers (
   opt_in_requested_at timestamptz,
   opted_out_at timestamptz,
   cleaned_at timestamptz,
+  -- why it was cleaned (hard_bounce, soft_bounces), and the message whose text bounced last
+  clean_reason text,
+  last_message_id bigint,
   created_at timestamptz not null,
   -- the state is included so that pages and audiences are read from the index alone
   primary key (list_id, phone) include (state)

@@ -22,6 +22,7 @@ const DOWNHILL = [
   'lists',
   'custom-fields',
   'subscribers',
+  'events',
   'imports',
   'attachments',
   'log',

@@ -15,7 +15,7 @@ import { readValue } from './values.ts'
 
 type Clocked = Pick<Runtime, 'db' | 'clock'>
 
-/** Keys that a subscriber already has in request bodies, in responses or as a column of an import. */
+/** Keys that a subscriber already has in request bodies, responses, events or as a column of an import. */
 export const reservedKeys: ReadonlySet<string> = new Set([
   'phone_number',
   'first_name',
@@ -42,6 +42,27 @@ export const reservedKeys: ReadonlySet<string> = new Set([
   'consented_at',
   'consent_source',
   'consent_text',
+  // fixed keys of events
+  'type',
+  'timestamp',
+  'account_id',
+  'campaign_id',
+  'opt_id',
+  'carrier_id',
+  'email_address',
+  'birthday',
+  'tag_list',
+  'first_opt_in_timestamp',
+  'last_opt_in_method',
+  'last_opt_in_keyword',
+  'unsubscribe_date',
+  'message_id',
+  'sent_timestamp',
+  'content',
+  'response_timestamp',
+  'reply_content',
+  'is_mms',
+  'attachment_urls',
   '__proto__',
 ])
 

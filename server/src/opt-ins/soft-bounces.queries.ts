@@ -47,7 +47,9 @@ export async function cleanSoftBouncers(tx: Db, counts: SoftBounceCount[], at: D
        where s.list_id = b.list_id and s.phone = b.phone
       returning s.list_id, s.phone, s.message_id, s.log_id
     ), cleaned as (
-      update subscribers s set state = 'cleaned', cleaned_at = ${time}::timestamptz
+      update subscribers s
+         set state = 'cleaned', cleaned_at = ${time}::timestamptz, clean_reason = 'soft_bounces',
+             last_message_id = g.message_id
         from deleted g join lists on lists.id = g.list_id
        where s.list_id = g.list_id and s.phone = g.phone and s.state = 'subscribed'
       returning lists.account_id, g.message_id, g.log_id, s.list_id, s.phone, 'subscribed' as was

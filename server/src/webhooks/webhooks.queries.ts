@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { assignmentsOf, columnsOf, param, raw, sql, valuesOf } from '../db/sql.ts'
+import { listEvents, listEventTypes } from '../events/event-types.ts'
 import type { PageBounds } from '../lib/paging.ts'
 import { type WebhookEvent, webhookEventNames } from './webhook-events.ts'
 
@@ -79,4 +80,17 @@ export function updateWebhook(db: Db, listId: number, id: number, { callbackUrl,
 /** Deletes a webhook; returns the number of deleted rows: 1, or 0 if it does not exist. */
 export function deleteWebhook(db: Db, listId: number, id: number) {
   return db.exec('delete_webhook', /* sql */ `delete from webhooks where id = $1 and list_id = $2`, [id, listId])
+}
+
+/** Sets the bits of the types of events that the list's enabled webhooks receive; the caller must have locked the list. */
+export function updateListeners(tx: Db, listId: number) {
+  const bits = listEventTypes.map((type) => `${listEvents[type].flag}::int * ${listEvents[type].bit}`).join(' + ')
+  return tx.exec(
+    'update_listeners',
+    /* sql */ `
+    update lists
+       set listeners = coalesce((select bit_or(${bits}) from webhooks where list_id = $1 and enabled), 0)
+     where id = $1`,
+    [listId],
+  )
 }

@@ -2,7 +2,7 @@ import { rejectAtCap } from '../accounts/caps.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
-import { getList } from '../lists/lists.ts'
+import { getList, lockList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   countWebhooks,
@@ -10,6 +10,7 @@ import {
   findWebhook,
   insertWebhook,
   listWebhooks,
+  updateListeners,
   updateWebhook,
   type Webhook,
   type WebhookChange,
@@ -36,9 +37,11 @@ export async function createWebhook(
   listId: number,
   webhook: WebhookChange,
 ) {
-  await getList(rt.db, accountId, listId)
-  if (webhook.callbackUrl === undefined) throw errors.invalid({ 'webhook.callback_url': ["can't be blank"] })
-  return rt.db.tx(async (tx) => {
+  if (webhook.callbackUrl === undefined) {
+    await getList(rt.db, accountId, listId)
+    throw errors.invalid({ 'webhook.callback_url': ["can't be blank"] })
+  }
+  return withListeners(rt.db, accountId, listId, async (tx) => {
     await rejectAtCap(tx, rt, { name: 'webhooks', accountId }, () => countWebhooks(tx, listId))
     return insertWebhook(tx, listId, webhook, rt.clock.now())
   })
@@ -52,14 +55,29 @@ export async function changeWebhook(
   id: number,
   change: WebhookChange,
 ): Promise<Webhook> {
-  await getList(rt.db, accountId, listId)
-  return existing(await updateWebhook(rt.db, listId, id, change, rt.clock.now()))
+  return withListeners(rt.db, accountId, listId, async (tx) =>
+    existing(await updateWebhook(tx, listId, id, change, rt.clock.now())),
+  )
 }
 
 /** Deletes a webhook; throws the errors of `getWebhook`. */
 export async function removeWebhook(db: Db, accountId: number, listId: number, id: number): Promise<void> {
-  await getList(db, accountId, listId)
-  if ((await deleteWebhook(db, listId, id)) === 0) throw errors.webhookNotFound()
+  await withListeners(db, accountId, listId, async (tx) => {
+    if ((await deleteWebhook(tx, listId, id)) === 0) throw errors.webhookNotFound()
+  })
+}
+
+/**
+ * Changes webhooks of the list and updates the types of events that it reports. The lock on the list makes concurrent
+ * changes wait, because each computes the types from the webhooks that it sees.
+ */
+function withListeners<T>(db: Db, accountId: number, listId: number, change: (tx: Db) => Promise<T>): Promise<T> {
+  return db.tx(async (tx) => {
+    await lockList(tx, accountId, listId)
+    const result = await change(tx)
+    await updateListeners(tx, listId)
+    return result
+  })
 }
 
 function existing(webhook: Webhook | undefined): Webhook {

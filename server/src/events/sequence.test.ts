@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { numberEvents } from './sequence.ts'
+
+let database: TestDatabase
+let list: { id: number; accountId: number }
+
+beforeAll(async () => {
+  database = await freshDatabase()
+})
+afterAll(() => database.close())
+
+beforeEach(async () => {
+  const { db } = database
+  const { id: accountId } = await make.account(db)
+  await db.exec('feed', 'update accounts set event_feed = true where id = $1', [accountId])
+  const { id: shortCodeId } = await make.shortCode(db, { accountId })
+  list = { ...(await make.list(db, { accountId, shortCodeId })), accountId }
+})
+
+/** Inserts a subscriber and the opt-in. */
+const optIn = (db: TestDatabase['db'], phone: number) =>
+  db.exec(
+    'opt_in',
+    `with s as (insert into subscribers (list_id, phone, state, created_at) values ($1, $2, 'subscribed', now()))
+     insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
+     values ($3, $1, $2, 'opt_in', 'api', 'test', now())`,
+    [list.id, phone, list.accountId],
+  )
+
+/** Numbers a batch of events and returns their positions and phones. */
+async function number(): Promise<[number, number | null][]> {
+  const numbered: [number, number | null][] = []
+  await numberEvents(database.db, async (_tx, events) => {
+    for (const { position, phone } of events) numbered.push([position, phone])
+  })
+  return numbered
+}
+
+test('positions follow the order in which transactions become visible', async () => {
+  const committing = Promise.withResolvers<void>()
+  const inserted = Promise.withResolvers<void>()
+  const first = database.db.tx(async (tx) => {
+    await optIn(tx, 2_065_550_101)
+    await tx.exec('fire', 'set constraints all immediate')
+    inserted.resolve()
+    await committing.promise
+  })
+  await inserted.promise
+  await optIn(database.db, 2_065_550_102)
+  const early = await number()
+  committing.resolve()
+  await first
+  const late = await number()
+  expect([early, late].map((numbered) => numbered.map(([, phone]) => phone))).toEqual([[2_065_550_102], [2_065_550_101]])
+  expect(late[0]?.[0]).toBe((early[0]?.[0] ?? 0) + 1)
+})
+
+test('concurrent sequencers number each event once', async () => {
+  for (let n = 0; n < 5; n++) await optIn(database.db, 2_065_550_100 + n)
+  const numbered = (await Promise.all([number(), number(), number()])).flat()
+  expect(numbered.map(([, phone]) => phone).toSorted()).toEqual([0, 1, 2, 3, 4].map((n) => 2_065_550_100 + n))
+  expect(new Set(numbered.map(([position]) => position)).size).toBe(5)
+})
+
+test('events stay in the outbox if what follows their numbers fails', async () => {
+  await optIn(database.db, 2_065_550_101)
+  const failure = numberEvents(database.db, () => Promise.reject(new Error('no fan-out')))
+  await expect(failure).rejects.toThrow('no fan-out')
+  expect(await number()).toHaveLength(1)
+})

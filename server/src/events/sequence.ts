@@ -1,0 +1,54 @@
+import type { Db } from '../db/db.ts'
+import { findReceivedCounts } from '../subscribers/received.queries.ts'
+import {
+  becomeSequencer,
+  findFieldsOfLists,
+  insertEvents,
+  type NumberedEvent,
+  type RecordedEvent,
+  takePositions,
+  takeRecorded,
+} from './events.queries.ts'
+import { renderPayload } from './payload.ts'
+
+/** Maximum number of events numbered in one transaction: about 1 MB of payloads. */
+const batchSize = 1_000
+
+/**
+ * Numbers visible events of the outbox and passes them to `onNumbered` in the same transaction; returns whether more may
+ * wait. One transaction numbers at a time, over all workers, so positions become visible in their order.
+ */
+export function numberEvents(db: Db, onNumbered: (tx: Db, events: NumberedEvent[]) => Promise<void>): Promise<boolean> {
+  return db.tx(async (tx) => {
+    if (!(await becomeSequencer(tx))) return false
+    const recorded = await takeRecorded(tx, batchSize)
+    if (recorded.length === 0) return false
+    const payloads = await renderAll(tx, recorded)
+    const first = await takePositions(tx, recorded.length)
+    const events = recorded.map(({ accountId, listId, type, phone, occurredAt }, i) => ({
+      position: first + i,
+      payload: payloads[i] ?? '',
+      ...{ accountId, listId, type, phone, occurredAt },
+    }))
+    await insertEvents(tx, events)
+    await onNumbered(tx, events)
+    return recorded.length === batchSize
+  })
+}
+
+async function renderAll(tx: Db, events: RecordedEvent[]): Promise<string[]> {
+  const listIds = [...new Set(events.flatMap(({ listId }) => listId ?? []))]
+  const fields = await findFieldsOfLists(tx, listIds)
+  const counted = events.filter(({ type }) => type === 'subscribe' || type === 'unsubscribe')
+  const counts = await findReceivedCounts(
+    tx,
+    counted.map(({ listId, phone }) => ({ listId: listId ?? 0, phone: phone ?? 0 })),
+  )
+  const received = new Map(counted.map((event, i) => [event, counts[i] ?? 0]))
+  return events.map((event) =>
+    renderPayload(event, {
+      fields: fields.get(event.listId ?? 0) ?? [],
+      messagesReceived: received.get(event) ?? 0,
+    }),
+  )
+}
