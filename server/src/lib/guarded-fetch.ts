@@ -1,17 +1,25 @@
 // The only HTTP client for caller-supplied URLs. It resolves a host name once, checks all addresses, and connects only to
 // these, so that a name that later resolves differently (DNS rebinding) is harmless. It returns redirects without following
-// them. It uses a connection once: the server may have closed a connection that is reused, and a retry could send a webhook
-// event twice.
+// them. A connection is used once, except by requests with a `ConnectionPool`.
 
 import { type LookupAddress, lookup as systemLookup } from 'node:dns'
-import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http'
-import { request as requestHttps } from 'node:https'
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request as requestHttp,
+} from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import { isPublicAddress, makeRanges } from './address-ranges.ts'
 
 /** Maximum size of a response's header, and of everything else that is not its body: 1xx responses, trailers, chunk sizes. */
 const maxHeaderBytes = 16_384
 const maxOverheadBytes = 65_536
+
+/** Time after which an idle connection of a pool is closed; servers usually wait longer. */
+const maxIdleMs = 4_000
 
 // The ports that the Fetch standard blocks: their servers read lines, so a request could contain a command to them.
 const blockedPorts = new Set(
@@ -39,6 +47,30 @@ export type GuardedRequest = {
   timeoutMs: number
   /** Maximum size of the response body. */
   maxBytes: number
+  /** Connections that later requests reuse. */
+  pool?: ConnectionPool
+}
+
+/**
+ * Connections to one endpoint, for requests whose repetition is harmless: if the server closes a reused connection instead
+ * of responding, the request is sent again, once, on a new one. The addresses are checked at each new connection.
+ */
+export class ConnectionPool {
+  readonly #agents: { 'http:': HttpAgent; 'https:': HttpsAgent }
+
+  constructor(maxConnections: number) {
+    const options = { keepAlive: true, maxSockets: maxConnections, maxFreeSockets: maxConnections, timeout: maxIdleMs }
+    this.#agents = { 'http:': new HttpAgent(options), 'https:': new HttpsAgent(options) }
+  }
+
+  agentOf(url: URL): HttpAgent | HttpsAgent {
+    return this.#agents[url.protocol === 'https:' ? 'https:' : 'http:']
+  }
+
+  /** Closes all connections, also those in use. */
+  close(): void {
+    for (const agent of Object.values(this.#agents)) agent.destroy()
+  }
 }
 
 export type GuardedResponse = { status: number; headers: IncomingHttpHeaders; body: Buffer }
@@ -74,16 +106,23 @@ export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?
   const resolve = options.resolve ?? resolveBySystem
   const allowed = makeRanges(options.allowed)
 
+  const checked = async (host: string): Promise<LookupAddress[]> => {
+    const addresses = await addressesOf(host, resolve)
+    if (!addresses.every(({ address }) => isPublicAddress(address) || (isIP(address) > 0 && allowed.has(address)))) {
+      throw new FetchError('forbidden_address', `${host} resolves to a forbidden address`)
+    }
+    return addresses
+  }
+
   return async (given) => {
     const url = parseUrl(given.url)
     const signal = AbortSignal.timeout(given.timeoutMs)
     const host = url.hostname.replace(/^\[|\]$/g, '')
-    const addresses = await beforeTimeout(addressesOf(host, resolve), signal, host)
-    if (!addresses.every(({ address }) => isPublicAddress(address) || (isIP(address) > 0 && allowed.has(address)))) {
-      throw new FetchError('forbidden_address', `${host} resolves to a forbidden address`)
-    }
+    // an address is not resolved, so it is checked here
+    const isChecked = given.pool === undefined || isIP(host) > 0
+    const lookup = isChecked ? pinTo(await beforeTimeout(checked(host), signal, host)) : lookUpBy(checked)
     try {
-      return await send(url, addresses, given, signal)
+      return await send(url, lookup, given, signal)
     } catch (error) {
       if (error instanceof FetchError) throw error
       if (signal.aborted) throw timeoutOf(host)
@@ -135,36 +174,68 @@ function tooLarge(host: string, part: 'body' | 'header' | 'response', bytes: num
   return new FetchError('too_large', `the ${part} of ${host} has more than ${bytes} bytes`)
 }
 
-async function send(url: URL, addresses: LookupAddress[], given: GuardedRequest, signal: AbortSignal) {
+/** Sends the request, again on a new connection if the server closed a reused one without a response. */
+async function send(url: URL, lookup: LookupFunction, given: GuardedRequest, signal: AbortSignal) {
+  if (!given.pool) return await sendOnce(url, lookup, given, signal, false).response
+  const first = sendOnce(url, lookup, given, signal, given.pool.agentOf(url))
+  try {
+    return await first.response
+  } catch (error) {
+    if (!first.wasReused() || signal.aborted || error instanceof FetchError) throw error
+    return await sendOnce(url, lookup, given, signal, false).response
+  }
+}
+
+function sendOnce(
+  url: URL,
+  lookup: LookupFunction,
+  given: GuardedRequest,
+  signal: AbortSignal,
+  agent: HttpAgent | HttpsAgent | false,
+) {
   const { method = 'GET', headers = {}, body, maxBytes } = given
   const request = url.protocol === 'https:' ? requestHttps : requestHttp
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
   const outgoing = request(url, {
     method,
     headers: { 'accept-encoding': 'identity', ...headers, ...length },
-    agent: false,
-    lookup: pinTo(addresses),
+    agent,
+    lookup,
     maxHeaderSize: maxHeaderBytes,
     signal,
   })
   const limit = maxBytes + maxOverheadBytes
   // the parser takes a body without a length as complete, even if the connection was reset
   let failure: Error | undefined
+  let hasResponse = false
+  outgoing.on('response', () => {
+    hasResponse = true
+  })
   outgoing.on('socket', (socket) => {
-    socket.on('error', (error) => {
+    const before = socket.bytesRead
+    const onError = (error: Error) => {
       failure ??= error
-    })
+    }
     // counted at the socket, because the parser passes on only a part of what it reads
-    socket.on('data', () => {
-      if (failure === undefined && socket.bytesRead > limit) socket.destroy(tooLarge(url.hostname, 'response', limit))
-    })
+    const onData = () => {
+      if (failure === undefined && socket.bytesRead - before > limit) {
+        socket.destroy(tooLarge(url.hostname, 'response', limit))
+      }
+    }
+    socket.on('error', onError).on('data', onData)
+    outgoing.once('close', () => socket.off('error', onError).off('data', onData))
   })
-  const response = await receive(outgoing, given).catch((error) => {
-    throw failure ?? error
-  })
-  if (signal.aborted) throw timeoutOf(url.hostname)
-  if (failure) throw failure
-  return response
+  const response = receive(outgoing, given).then(
+    (received) => {
+      if (signal.aborted) throw timeoutOf(url.hostname)
+      if (failure) throw failure
+      return received
+    },
+    (error) => {
+      throw failure ?? error
+    },
+  )
+  return { response, wasReused: () => outgoing.reusedSocket && !hasResponse }
 }
 
 async function receive(outgoing: ClientRequest, { body, maxBytes }: GuardedRequest): Promise<GuardedResponse> {
@@ -193,6 +264,16 @@ function pinTo(addresses: LookupAddress[]): LookupFunction {
     const [first] = addresses
     if (options.all) callback(null, addresses)
     else callback(null, first?.address ?? '', first?.family)
+  }
+}
+
+/** Returns a lookup function that resolves a name and checks its addresses for each new connection. */
+function lookUpBy(checked: (host: string) => Promise<LookupAddress[]>): LookupFunction {
+  return (host, options, callback) => {
+    checked(host).then(
+      (addresses) => pinTo(addresses)(host, options, callback),
+      (error) => callback(error, []),
+    )
   }
 }
 

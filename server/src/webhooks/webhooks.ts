@@ -4,6 +4,7 @@ import { errors } from '../errors.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { getList, lockList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
+import { insertEndpoint } from './delivery/endpoints.queries.ts'
 import {
   countWebhooks,
   deleteWebhook,
@@ -43,7 +44,9 @@ export async function createWebhook(
   }
   return withListeners(rt.db, accountId, listId, async (tx) => {
     await rejectAtCap(tx, rt, { name: 'webhooks', accountId }, () => countWebhooks(tx, listId))
-    return insertWebhook(tx, listId, webhook, rt.clock.now())
+    const inserted = await insertWebhook(tx, listId, webhook, rt.clock.now())
+    await insertEndpoint(tx, accountId, inserted.id)
+    return inserted
   })
 }
 

@@ -1,0 +1,53 @@
+-- A URL that receives events. One worker at a time delivers to it: the holder of its lease.
+create table endpoints (
+  id bigint generated always as identity primary key,
+  account_id bigint not null references accounts,
+  webhook_id bigint not null constraint endpoints_webhook unique references webhooks on delete cascade,
+  leased_by uuid,
+  leased_until timestamptz,
+  -- when a delivery is due, or earlier; null without a delivery
+  next_due_at timestamptz,
+  -- the time of the first failed attempt since the last success
+  failing_since timestamptz,
+  disabled_at timestamptz,
+  -- gone: the endpoint responded 410; failing: no attempt succeeded for days
+  disabled_reason text constraint endpoints_disabled_reason check (disabled_reason in ('gone', 'failing')),
+  constraint endpoints_disabled check ((disabled_at is null) = (disabled_reason is null))
+);
+create index endpoints_due on endpoints (next_due_at) where next_due_at is not null and disabled_at is null;
+
+-- Events that an endpoint has not received yet; a delivery ends with the deletion of its row.
+create table deliveries (
+  id bigint generated always as identity primary key,
+  endpoint_id bigint not null references endpoints on delete cascade,
+  position bigint not null,
+  -- deliveries of one phone are made in the order of their ids
+  phone bigint,
+  -- attempts that were made
+  attempts smallint not null default 0,
+  due_at timestamptz not null,
+  -- whether an earlier delivery of the phone was given up
+  after_dead_letter boolean not null default false
+);
+create index deliveries_due on deliveries (endpoint_id, due_at, id);
+create index deliveries_phone on deliveries (endpoint_id, phone, id);
+
+-- One row per attempt to deliver an event. The last one of a delivery is `delivered` or `dead`.
+create table delivery_attempts (
+  id bigint generated always as identity primary key,
+  endpoint_id bigint not null,
+  position bigint not null,
+  phone bigint,
+  -- from 1
+  attempt smallint not null,
+  outcome text not null constraint delivery_attempts_outcome check (outcome in ('delivered', 'failed', 'dead')),
+  started_at timestamptz not null,
+  duration_ms integer not null,
+  -- of the response, if there was one
+  status smallint,
+  -- why there was none: a reason of guarded-fetch.ts
+  error text,
+  response bytea
+);
+create index delivery_attempts_endpoint on delivery_attempts (endpoint_id, id);
+create index delivery_attempts_started on delivery_attempts (started_at);

@@ -1,0 +1,61 @@
+import { type ConnectionPool, FetchError, type GuardedFetch } from '../../lib/guarded-fetch.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Attempt, DueDelivery } from './deliveries.queries.ts'
+import type { LeasedEndpoint } from './endpoints.queries.ts'
+import { readRetryAfter, retryDelayMs } from './schedule.ts'
+
+/** Time limit of an attempt, from the resolution of the name to the end of the response. */
+export const attemptMs = 10_000
+
+/** Maximum size of a response; a longer one is a failure. */
+const maxResponseBytes = 65_536
+
+export type Sender = { fetch: GuardedFetch; clock: Clock; userAgent: string }
+
+/**
+ * Makes one attempt to deliver an event and returns its result; never throws. Success is a response with a status from 200
+ * to 299 that is complete within 10 s; everything else is a failure, also a redirect.
+ */
+export async function attemptDelivery(
+  { fetch, clock, userAgent }: Sender,
+  endpoint: LeasedEndpoint,
+  delivery: DueDelivery,
+  pool: ConnectionPool,
+): Promise<Attempt> {
+  const startedAt = clock.now()
+  const start = performance.now()
+  const attempt = delivery.attempts + 1
+  let status: number | null = null
+  let error: string | null = null
+  let response: Buffer | null = null
+  let retryAfterMs: number | undefined
+  try {
+    const { headers, ...received } = await fetch({
+      url: endpoint.url,
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'user-agent': userAgent },
+      body: delivery.payload,
+      timeoutMs: attemptMs,
+      maxBytes: maxResponseBytes,
+      pool,
+    })
+    status = received.status
+    response = received.body
+    if (status === 429 || status === 503) retryAfterMs = readRetryAfter(headers['retry-after'], clock.now())
+  } catch (failure) {
+    error = failure instanceof FetchError ? failure.reason : 'unreachable'
+  }
+  const isDelivered = status !== null && status >= 200 && status <= 299
+  const delayMs = isDelivered ? undefined : retryDelayMs(attempt)
+  return {
+    delivery: { id: delivery.id, position: delivery.position, phone: delivery.phone, endpointId: endpoint.id },
+    attempt,
+    outcome: isDelivered ? 'delivered' : delayMs === undefined ? 'dead' : 'failed',
+    retryAt: delayMs === undefined ? null : new Date(clock.now().getTime() + Math.max(delayMs, retryAfterMs ?? 0)),
+    startedAt,
+    durationMs: Math.round(performance.now() - start),
+    status,
+    error,
+    response,
+  }
+}

@@ -1,0 +1,205 @@
+import { pino } from 'pino'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
+import { make } from '../../../test/make.ts'
+import { waitFor } from '../../../test/wait-for.ts'
+import { startReceiver, type WebhookReceiver } from '../../../test/webhook-receiver.ts'
+import { numberEvents } from '../../events/sequence.ts'
+import { loopbackRanges } from '../../lib/address-ranges.ts'
+import { makeGuardedFetch } from '../../lib/guarded-fetch.ts'
+import { insertWebhook, updateListeners } from '../webhooks.queries.ts'
+import { insertDeliveries } from './deliveries.queries.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { insertEndpoint } from './endpoints.queries.ts'
+
+const start = new Date('2026-03-02T10:00:00Z')
+const clock = { time: start, now: () => clock.time }
+const log = pino({ level: 'silent' })
+
+let database: TestDatabase
+let accountId: number
+let shortCodeId: number
+const opened: { close(): void }[] = []
+const dispatchers: Dispatcher[] = []
+
+beforeAll(async () => {
+  database = await freshDatabase()
+  accountId = (await make.account(database.db)).id
+  shortCodeId = (await make.shortCode(database.db, { accountId })).id
+})
+afterAll(() => database.close())
+
+beforeEach(() => {
+  clock.time = start
+})
+afterEach(async () => {
+  for (const dispatcher of dispatchers.splice(0)) await dispatcher.stop()
+  for (const server of opened.splice(0)) server.close()
+  await database.db.exec('forget', 'truncate event_outbox, deliveries, delivery_attempts, webhooks cascade')
+})
+
+async function receiverOf(...args: Parameters<typeof startReceiver>): Promise<WebhookReceiver> {
+  const receiver = await startReceiver(...args)
+  opened.push(receiver)
+  return receiver
+}
+
+/** Creates a list with a webhook for all types at this URL. */
+async function listWith(callbackUrl: string) {
+  const list = await make.list(database.db, { accountId, shortCodeId })
+  await database.db.tx(async (tx) => {
+    const events = { subscribe: true, unsubscribe: true, cleaned: true }
+    const webhook = await insertWebhook(tx, list.id, { callbackUrl, events }, start)
+    await insertEndpoint(tx, accountId, webhook.id)
+    await updateListeners(tx, list.id)
+  })
+  return list
+}
+
+/** Inserts opt-ins of these phones and numbers their events. */
+async function optIn(list: { id: number }, phones: number[]) {
+  await database.db.exec(
+    'opt_in',
+    `with s as (insert into subscribers (list_id, phone, state, created_at)
+                select $1, phone, 'subscribed', $4 from unnest($2::bigint[]) phone on conflict do nothing)
+     insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
+     select $3, $1, phone, 'opt_in', 'api', 'test', $4 from unnest($2::bigint[]) phone`,
+    [list.id, phones, accountId, clock.time],
+  )
+  while (await numberEvents(database.db, (tx, events) => insertDeliveries(tx, events, clock.time))) {}
+}
+
+function newDispatcher(): Dispatcher {
+  const fetch = makeGuardedFetch({ allowed: loopbackRanges })
+  const dispatcher = new Dispatcher({ db: database.db, clock, log }, { fetch, clock, userAgent: 'Carillon/test' })
+  dispatchers.push(dispatcher)
+  return dispatcher
+}
+
+const attemptsOf = () =>
+  database.db.many<{ attempt: number; outcome: string; status: number | null; error: string | null }>(
+    'read_attempts',
+    'select attempt, outcome, status, error from delivery_attempts order by id',
+  )
+
+const pending = async () =>
+  (await database.db.one<{ n: number }>('count_deliveries', 'select count(*) as n from deliveries')).n
+
+const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_550_100 + n)
+const phoneOf = ({ body }: WebhookReceiver['received'][number]) => body.phone_number
+
+test('each event arrives once, over at most ten connections that are reused', async () => {
+  const receiver = await receiverOf()
+  await optIn(await listWith(receiver.url), phones(300))
+  await newDispatcher().round()
+  await waitFor(async () => (await pending()) === 0)
+  expect(new Set(receiver.received.map(phoneOf)).size).toBe(300)
+  expect(receiver.received).toHaveLength(300)
+  expect(receiver.connections).toBeLessThanOrEqual(10)
+  expect(receiver.maxConcurrent).toBeLessThanOrEqual(10)
+  expect(receiver.received[0]?.headers).toMatchObject({ 'content-type': 'application/json', 'user-agent': 'Carillon/test' })
+  const attempts = await attemptsOf()
+  expect(attempts).toHaveLength(300)
+  expect(attempts.every(({ outcome, status }) => outcome === 'delivered' && status === 204)).toBe(true)
+})
+
+describe('an event that is not received', () => {
+  test.each<[string, Parameters<typeof startReceiver>[0], object]>([
+    ['status 500', (res) => void res.writeHead(500).end('no'), { status: 500, error: null }],
+    ['a redirect', (res) => void res.writeHead(302, { location: '/' }).end(), { status: 302, error: null }],
+    ['a closed connection', (res) => void res.socket?.destroy(), { status: null, error: 'unreachable' }],
+    ['70,000 bytes', (res) => void res.end('x'.repeat(70_000)), { status: null, error: 'too_large' }],
+  ])('%s: is sent again when its retry is due', async (_name, respond, failure) => {
+    const receiver = await receiverOf((res, event, n) => (n === 1 ? respond?.(res, event, n) : void res.writeHead(200).end()))
+    await optIn(await listWith(receiver.url), phones(1))
+    const dispatcher = newDispatcher()
+    await dispatcher.round()
+    await waitFor(async () => (await attemptsOf()).length === 1)
+    await dispatcher.round()
+    expect(receiver.received).toHaveLength(1)
+    clock.time = new Date(start.getTime() + 45_000)
+    await waitFor(async () => {
+      await dispatcher.round()
+      return (await pending()) === 0
+    })
+    expect(await attemptsOf()).toMatchObject([
+      { attempt: 1, outcome: 'failed', ...failure },
+      { attempt: 2, outcome: 'delivered', status: 200 },
+    ])
+    expect(receiver.received[1]?.raw).toBe(receiver.received[0]?.raw)
+  })
+
+  test('is given up after eleven attempts, and later ones of the phone are marked', async () => {
+    const receiver = await receiverOf((res) => void res.writeHead(500).end())
+    const list = await listWith(receiver.url)
+    await optIn(list, phones(1))
+    await optIn(list, phones(1))
+    const dispatcher = newDispatcher()
+    for (let n = 1; n <= 11; n++) {
+      await waitFor(async () => {
+        await dispatcher.round()
+        return (await attemptsOf()).length === n
+      })
+      clock.time = new Date(clock.time.getTime() + 3 * 3_600_000)
+    }
+    const outcomes = (await attemptsOf()).map(({ outcome }) => outcome)
+    expect(outcomes).toEqual([...Array.from({ length: 10 }, () => 'failed'), 'dead'])
+    const rest = await database.db.many('read_rest', 'select attempts, after_dead_letter as marked from deliveries')
+    expect(rest).toEqual([{ attempts: 0, marked: true }])
+  })
+})
+
+test('events of one phone arrive in order, and wait for a retry; others do not', async () => {
+  const [first = 0, second = 0] = phones(2)
+  const receiver = await receiverOf((res, _event, n) => void res.writeHead(n === 1 ? 500 : 200).end())
+  const list = await listWith(receiver.url)
+  await optIn(list, [first])
+  const dispatcher = newDispatcher()
+  await dispatcher.round()
+  await waitFor(async () => (await attemptsOf()).length === 1)
+  await optIn(list, [first, second, first])
+  await dispatcher.round()
+  await waitFor(() => receiver.received.length === 2)
+  expect(receiver.received.map(phoneOf)).toEqual([String(first), String(second)])
+  clock.time = new Date(start.getTime() + 45_000)
+  await waitFor(async () => {
+    await dispatcher.round()
+    return (await pending()) === 0
+  })
+  const ids = receiver.received.filter((event) => phoneOf(event) === String(first)).map(({ body }) => body.opt_id as number)
+  expect(ids).toHaveLength(4)
+  expect(ids).toEqual(ids.toSorted((a, b) => a - b))
+})
+
+test('a 410 disables the endpoint at once and keeps its events', async () => {
+  const receiver = await receiverOf((res) => void res.writeHead(410).end())
+  await optIn(await listWith(receiver.url), phones(40))
+  await newDispatcher().round()
+  const reason = () => database.db.one('read_reason', 'select disabled_reason as reason from endpoints')
+  await waitFor(async () => ((await reason()) as { reason: string | null }).reason === 'gone')
+  expect(receiver.received.length).toBeLessThan(40)
+  expect(await pending()).toBeGreaterThan(30)
+})
+
+test('a dead, a slow and a failing endpoint do not delay another', async () => {
+  const fast = await receiverOf()
+  const dead = await receiverOf(() => {})
+  const failing = await receiverOf((res) => void res.writeHead(500).end())
+  for (const { url } of [dead, failing, dead]) await optIn(await listWith(url), phones(50))
+  await optIn(await listWith(fast.url), phones(200))
+  await newDispatcher().round()
+  await waitFor(() => fast.received.length === 200)
+  expect(dead.received.length).toBeLessThanOrEqual(20)
+})
+
+test('two workers share endpoints; if one dies, the other one continues when the lease has expired', async () => {
+  const receiver = await receiverOf((res, _event, n) => (n > 5 ? void res.writeHead(204).end() : undefined))
+  await optIn(await listWith(receiver.url), phones(20))
+  const [first, second] = [newDispatcher(), newDispatcher()]
+  await first.round()
+  await waitFor(() => receiver.received.length >= 5)
+  await second.round()
+  clock.time = new Date(start.getTime() + 11_000)
+  await second.round()
+  await waitFor(() => new Set(receiver.received.map(phoneOf)).size === 20)
+})

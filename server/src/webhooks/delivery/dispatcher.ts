@@ -1,0 +1,129 @@
+import { randomUUID } from 'node:crypto'
+import { Batcher } from '../../lib/batcher.ts'
+import { FairPlaces } from '../../lib/fair-places.ts'
+import type { Runtime } from '../../runtime.ts'
+import type { Sender } from './attempt.ts'
+import { type Attempt, recordAttempts } from './deliveries.queries.ts'
+import { EndpointRunner } from './endpoint-runner.ts'
+import {
+  disableEndpoint,
+  type LeasedEndpoint,
+  leaseEndpoints,
+  releaseEndpoint,
+  renewEndpointLeases,
+} from './endpoints.queries.ts'
+
+/** Time for which an endpoint is leased. If its worker dies, another one continues after that. */
+const leaseMs = 10_000
+const renewMs = 3_000
+
+/** Maximum number of endpoints that one worker has leased, and of its requests in all and of one account. */
+const maxEndpoints = 500
+const places = { total: 400, perParty: 100, maxWaiting: 10_000, maxWaitMs: 5_000 }
+
+/** Time without a due delivery after which the lease of an endpoint is released. */
+const idleMs = 2_000
+
+type Entry = { attempt: Attempt; recorded: () => void }
+
+/** Delivers events to the endpoints that this worker leases. Any number of workers share the endpoints. */
+export class Dispatcher {
+  readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
+  readonly #sender: Sender
+  readonly #holder = randomUUID()
+  readonly #runners = new Map<number, EndpointRunner>()
+  readonly #places = new FairPlaces(places)
+  readonly #batcher: Batcher<Entry>
+  readonly #stopped = new AbortController()
+  #renewedAt = Number.NEGATIVE_INFINITY
+
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, sender: Sender) {
+    this.#rt = rt
+    this.#sender = sender
+    this.#batcher = new Batcher<Entry>({
+      size: 500,
+      maxDelayMs: 10,
+      writers: () => 1,
+      write: async (batch) => {
+        await recordAttempts(rt.db, batch.map(({ attempt }) => attempt))
+        for (const { attempt } of batch) if (attempt.status === 410) await this.#disable(attempt)
+        for (const { recorded } of batch) recorded()
+      },
+      onFailure: (error) => rt.log.warn({ err: error }, 'failed to record deliveries, retrying'),
+    })
+  }
+
+  /** Leases endpoints with due deliveries, renews and releases leases, and starts attempts. */
+  async round(): Promise<void> {
+    await this.#renew()
+    await this.#release()
+    const free = maxEndpoints - this.#runners.size
+    if (free > 0) {
+      for (const endpoint of await leaseEndpoints(this.#rt.db, this.#lease(), free)) {
+        // a lease of ours that expired while the process was stopped is ours again
+        const runner = this.#runners.get(endpoint.id)
+        if (runner) runner.update(endpoint)
+        else this.#runners.set(endpoint.id, this.#run(endpoint))
+      }
+    }
+    await Promise.all([...this.#runners.values()].map((runner) => runner.fill()))
+  }
+
+  /** Waits for the attempts in flight, records them and releases all leases. */
+  async stop(): Promise<void> {
+    this.#stopped.abort()
+    for (const runner of this.#runners.values()) runner.stop()
+    await this.#batcher.flushed()
+    for (const id of this.#runners.keys()) await releaseEndpoint(this.#rt.db, this.#holder, id, null)
+    this.#runners.clear()
+  }
+
+  #run(endpoint: LeasedEndpoint): EndpointRunner {
+    return new EndpointRunner({
+      db: this.#rt.db,
+      sender: this.#sender,
+      endpoint,
+      record: (attempt, recorded) => this.#batcher.add({ attempt, recorded }),
+      takePlace: (accountId) => this.#places.take(accountId, this.#stopped.signal),
+      releasePlace: (accountId) => this.#places.release(accountId),
+    })
+  }
+
+  #lease() {
+    const now = this.#rt.clock.now()
+    return { holder: this.#holder, now, until: new Date(now.getTime() + leaseMs) }
+  }
+
+  async #renew(): Promise<void> {
+    if (performance.now() - this.#renewedAt < renewMs || this.#runners.size === 0) return
+    this.#renewedAt = performance.now()
+    const kept = await renewEndpointLeases(this.#rt.db, this.#lease(), [...this.#runners.keys()])
+    const endpoints = new Map(kept.map((endpoint) => [endpoint.id, endpoint]))
+    for (const [id, runner] of this.#runners) {
+      const endpoint = endpoints.get(id)
+      if (endpoint) runner.update(endpoint)
+      else this.#drop(id, runner)
+    }
+  }
+
+  async #release(): Promise<void> {
+    for (const [id, runner] of this.#runners) {
+      const isIdle = runner.idleSince !== undefined && performance.now() - runner.idleSince > idleMs
+      if (!isIdle) continue
+      this.#drop(id, runner)
+      await releaseEndpoint(this.#rt.db, this.#holder, id, null)
+    }
+  }
+
+  #drop(id: number, runner: EndpointRunner): void {
+    runner.stop()
+    this.#runners.delete(id)
+  }
+
+  async #disable({ delivery }: Attempt): Promise<void> {
+    const isNew = await disableEndpoint(this.#rt.db, delivery.endpointId, 'gone', this.#rt.clock.now())
+    const runner = this.#runners.get(delivery.endpointId)
+    if (runner) this.#drop(delivery.endpointId, runner)
+    if (isNew) this.#rt.log.warn({ endpoint: delivery.endpointId }, 'endpoint responded 410, it is disabled')
+  }
+}

@@ -1,0 +1,81 @@
+import type { Db } from '../../db/db.ts'
+
+/** An endpoint whose lease a worker has. */
+export type LeasedEndpoint = { id: number; accountId: number; url: string }
+
+type Lease = { holder: string; now: Date; until: Date }
+
+const leasedColumns = /* sql */ `e.id, e.account_id as "accountId", w.callback_url as url`
+
+/** Inserts the endpoint of a webhook. */
+export function insertEndpoint(tx: Db, accountId: number, webhookId: number) {
+  return tx.exec(
+    'insert_endpoint',
+    /* sql */ `insert into endpoints (account_id, webhook_id) values ($1, $2)`,
+    [accountId, webhookId],
+  )
+}
+
+/** Leases up to `limit` endpoints with due deliveries that nobody has leased, those that have waited longest first. */
+export function leaseEndpoints(db: Db, { holder, now, until }: Lease, limit: number) {
+  return db.many<LeasedEndpoint>(
+    'lease_endpoints',
+    /* sql */ `
+    with due as (
+      select id from endpoints
+       where next_due_at <= $2 and disabled_at is null and (leased_until is null or leased_until <= $2)
+       order by next_due_at limit $4 for update skip locked
+    )
+    update endpoints e set leased_by = $1, leased_until = $3
+      from due, webhooks w
+     where e.id = due.id and w.id = e.webhook_id
+    returning ${leasedColumns}`,
+    [holder, now, until, limit],
+  )
+}
+
+/**
+ * Renews the leases of these endpoints and returns those that the holder still has and that are enabled, with their present
+ * URLs.
+ */
+export function renewEndpointLeases(db: Db, { holder, now, until }: Lease, ids: number[]) {
+  return db.many<LeasedEndpoint>(
+    'renew_endpoint_leases',
+    /* sql */ `
+    update endpoints e set leased_until = $3
+      from webhooks w
+     where e.id = any($4::bigint[]) and e.leased_by = $1 and e.leased_until > $2 and e.disabled_at is null
+       and w.id = e.webhook_id and w.enabled
+    returning ${leasedColumns}`,
+    [holder, now, until, ids],
+  )
+}
+
+/**
+ * Ends the lease of an endpoint, whose next delivery is due at `notBefore` or later. The endpoint is locked first, because
+ * the statement after the lock sees the deliveries that the sequencer has committed in the meantime.
+ */
+export function releaseEndpoint(db: Db, holder: string, id: number, notBefore: Date | null): Promise<void> {
+  return db.tx(async (tx) => {
+    await tx.exec('lock_endpoint', /* sql */ `select from endpoints where id = $1 for update`, [id])
+    await tx.exec(
+      'release_endpoint',
+      /* sql */ `
+      update endpoints
+         set leased_by = null, leased_until = null,
+             next_due_at = (select greatest(min(due_at), $3::timestamptz) from deliveries where endpoint_id = $1)
+       where id = $1 and leased_by = $2`,
+      [id, holder, notBefore],
+    )
+  })
+}
+
+/** Disables an endpoint; its deliveries are kept. Returns whether it was enabled. */
+export async function disableEndpoint(db: Db, id: number, reason: 'gone' | 'failing', at: Date): Promise<boolean> {
+  const changed = await db.exec(
+    'disable_endpoint',
+    /* sql */ `update endpoints set disabled_at = $2, disabled_reason = $3 where id = $1 and disabled_at is null`,
+    [id, at, reason],
+  )
+  return changed > 0
+}
