@@ -43,12 +43,54 @@ begin
   execute format('alter table %I drop constraint %I', submits_table, submits_table || '_day');
 end $function$;
 
+create or replace function record_consent_events(changes opts[])
+ returns void
+ language sql
+as $function$
+  insert into event_outbox (account_id, list_id, type, phone, occurred_at, facts)
+  select o.account_id, o.list_id, k.type, o.phone, o.created_at,
+         jsonb_build_object(
+           'optId', o.id, 'method', o.method, 'keyword', o.keyword_name, 'actor', o.actor, 'subscriber', to_jsonb(s),
+           'lastOptIn', (select jsonb_build_object('method', i.method, 'keyword', i.keyword_name)
+                           from opts i
+                          where i.list_id = o.list_id and i.phone = o.phone and i.kind = 'opt_in'
+                          order by i.id desc limit 1))
+    from unnest(changes) o
+    join (values ('opt_in', 'subscribe', 1), ('opt_out', 'unsubscribe', 2), ('cleaned', 'cleaned', 8))
+         as k(kind, type, bit) on k.kind = o.kind
+    join lists l on l.id = o.list_id and l.deleted_at is null
+    join accounts a on a.id = o.account_id
+    join subscribers s on s.list_id = o.list_id and s.phone = o.phone
+   where a.event_feed or l.listeners & k.bit <> 0
+   order by o.id
+$function$;
+
 create or replace function reject_change()
  returns trigger
  language plpgsql
 as $function$
 begin
   raise exception '% is append-only', tg_table_name;
+end $function$;
+
+create or replace function report_imported_opts()
+ returns trigger
+ language plpgsql
+as $function$
+begin
+  perform record_consent_events(array_agg(row(o.*)::opts))
+     from added o join lists l on l.id = o.list_id
+    where o.method = 'import' and l.import_events;
+  return null;
+end $function$;
+
+create or replace function report_opt()
+ returns trigger
+ language plpgsql
+as $function$
+begin
+  perform record_consent_events(array[row(new.*)::opts]);
+  return null;
 end $function$;
 
 create table accounts (
@@ -68,6 +110,8 @@ create table accounts (
   rate_limit text,
   -- while it is set, the account's keys are rejected, and none of its texts are sent except replies to STOP and HELP
   disabled_at timestamptz,
+  -- whether the feed has the events of all lists
+  event_feed boolean not null default false,
   created_at timestamptz not null,
   constraint accounts_pkey primary key (id),
   constraint accounts_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$')
@@ -259,6 +303,46 @@ create table custom_fields (
   constraint custom_fields_list_id_fkey foreign key (list_id) references lists(id)
 );
 
+-- Events that an endpoint has not received yet; a delivery ends with the deletion of its row.
+create table deliveries (
+  id bigint not null generated always as identity,
+  endpoint_id bigint not null,
+  position bigint not null,
+  -- deliveries of one phone are made in the order of their ids
+  phone bigint,
+  -- attempts that were made
+  attempts smallint not null default 0,
+  due_at timestamptz not null,
+  -- whether an earlier delivery of the phone was given up
+  after_dead_letter boolean not null default false,
+  constraint deliveries_pkey primary key (id),
+  constraint deliveries_endpoint_id_fkey foreign key (endpoint_id) references endpoints(id) on delete cascade
+);
+create index deliveries_due on deliveries (endpoint_id, due_at, id);
+create index deliveries_phone on deliveries (endpoint_id, phone, id);
+
+-- One row per attempt to deliver an event. The last one of a delivery is `delivered` or `dead`.
+create table delivery_attempts (
+  id bigint not null generated always as identity,
+  endpoint_id bigint not null,
+  position bigint not null,
+  phone bigint,
+  -- from 1
+  attempt smallint not null,
+  outcome text not null,
+  started_at timestamptz not null,
+  duration_ms integer not null,
+  -- of the response, if there was one
+  status smallint,
+  -- why there was none: a reason of guarded-fetch.ts
+  error text,
+  response bytea,
+  constraint delivery_attempts_pkey primary key (id),
+  constraint delivery_attempts_outcome check (outcome = any (array['delivered', 'failed', 'dead']))
+);
+create index delivery_attempts_endpoint on delivery_attempts (endpoint_id, id);
+create index delivery_attempts_started on delivery_attempts (started_at);
+
 -- Gifts reported by a donation platform, recorded on the subscriber who gave or on the message that prompted the gift.
 create table donations (
   id bigint not null generated always as identity,
@@ -286,6 +370,67 @@ create table donations (
 create index donations_list on donations (list_id, id);
 create index donations_message on donations (message_id) where (message_id is not null);
 create index donations_phone on donations (list_id, phone, id) where (phone is not null);
+
+-- A URL that receives events. One worker at a time delivers to it: the holder of its lease.
+create table endpoints (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  webhook_id bigint not null,
+  leased_by uuid,
+  leased_until timestamptz,
+  -- when a delivery is due, or earlier; null without a delivery
+  next_due_at timestamptz,
+  -- the time of the first failed attempt since the last success
+  failing_since timestamptz,
+  disabled_at timestamptz,
+  -- gone: the endpoint responded 410; failing: no attempt succeeded for days
+  disabled_reason text,
+  constraint endpoints_pkey primary key (id),
+  constraint endpoints_webhook unique (webhook_id),
+  constraint endpoints_disabled check ((disabled_at is null) = (disabled_reason is null)),
+  constraint endpoints_disabled_reason check (disabled_reason = any (array['gone', 'failing'])),
+  constraint endpoints_account_id_fkey foreign key (account_id) references accounts(id),
+  constraint endpoints_webhook_id_fkey foreign key (webhook_id) references webhooks(id) on delete cascade
+);
+create index endpoints_due on endpoints (next_due_at) where ((next_due_at is not null) and (disabled_at is null));
+
+-- An event is inserted in the transaction of the change that it reports, and only if somebody receives it. Transactions
+-- become visible in another order than that of their ids, so a sequencer moves visible events to `events` and numbers them
+-- there: a reader of `events` that continues after a position misses none.
+create table event_outbox (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  list_id bigint,
+  type text not null,
+  -- events of one phone are delivered in their order
+  phone bigint,
+  occurred_at timestamptz not null,
+  -- the values at that moment, of which the payload is made
+  facts jsonb not null,
+  constraint event_outbox_pkey primary key (id)
+);
+
+-- The last position; the sequencer locks it. Positions of deleted events are not used again.
+create table event_sequence (
+  singleton boolean not null default true,
+  last_position bigint not null,
+  constraint event_sequence_pkey primary key (singleton),
+  constraint event_sequence_singleton check (singleton)
+);
+
+create table events (
+  position bigint not null,
+  account_id bigint not null,
+  list_id bigint,
+  type text not null,
+  phone bigint,
+  occurred_at timestamptz not null,
+  -- json, not jsonb: the contract fixes the order of the keys
+  payload json not null,
+  constraint events_pkey primary key ("position")
+);
+create index events_account on events (account_id, "position");
+create index events_occurred on events (occurred_at);
 
 -- The progress of writing a broadcast's audience. The cursor commits with each slice, so that a slice is written once.
 create table expansions (
@@ -563,6 +708,10 @@ create table lists (
   reject_unreadable_values boolean not null default false,
   send_from time,
   send_to time,
+  -- the types of events that a webhook of the list receives, one bit each (server/src/events/event-types.ts)
+  listeners smallint not null default 0,
+  -- whether imports report events
+  import_events boolean not null default false,
   -- base of the counts; list_deltas has the changes that are not yet added
   subscribed_count bigint not null default 0,
   unsubscribed_count bigint not null default 0,
@@ -724,6 +873,8 @@ create table messages (
   closed_at timestamptz,
   cancelled_at timestamptz,
   billed_at timestamptz,
+  -- when its event `message_sent` was inserted, or would have been
+  reported_at timestamptz,
   -- receives the result of a transactional message and the replies to it
   webhook_callback_url text,
   constraint messages_pkey primary key (id),
@@ -749,6 +900,7 @@ create index messages_paused on messages (id) where ((status = 'sending') and (p
 create index messages_planned on messages (account_id, status) where (status = any (array['draft', 'scheduled']));
 create index messages_unbilled on messages (account_id, id) where ((billed_at is null) and (accepted_at is not null) and (status = any (array['sent', 'cancelled'])));
 create index messages_unclosed on messages (sent_at) where ((status = 'sent') and (closed_at is null));
+create index messages_unreported on messages (sent_at, id) where ((status = 'sent') and (kind = 'broadcast') and (reported_at is null));
 
 -- Requested exports of the message log, MT and MO. The contract calls the run of one an import.
 create table momt_reports (
@@ -853,11 +1005,14 @@ create table opts (
   actor text not null,
   created_at timestamptz not null,
   constraint opts_kind check (kind = any (array['opt_in_requested', 'opt_in', 'opt_out', 'cleaned', 'block_lifted'])),
-  constraint opts_scope check ((list_id is not null) or (short_code_id is not null))
+  constraint opts_scope check ((list_id is not null) or (short_code_id is not null)),
+  constraint opts_events trigger DEFERRABLE INITIALLY DEFERRED
 );
 create unique index opts_list on opts (list_id, phone, id);
 create index opts_short_code on opts (short_code_id, phone, id) where (list_id is null);
 create trigger opts_append_only before delete or update or truncate on opts for each statement execute function reject_change();
+create CONSTRAINT trigger opts_events AFTER INSERT on opts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.method <> 'import') and (new.list_id is not null) and (new.kind = any (array['opt_in', 'opt_out', 'cleaned'])))) execute function report_opt();
+create trigger opts_import_events AFTER INSERT on opts REFERENCING NEW TABLE as added for each statement execute function report_imported_opts();
 
 -- The progress of status queries (query_sm) for texts without a receipt, per connection and day. One gateway at a time
 -- continues the round, through a lease; after the last text of the day it starts again at `due_at`.
@@ -1135,6 +1290,9 @@ create table subscribers (
   opt_in_requested_at timestamptz,
   opted_out_at timestamptz,
   cleaned_at timestamptz,
+  -- why it was cleaned (hard_bounce, soft_bounces), and the message whose text bounced last
+  clean_reason text,
+  last_message_id bigint,
   created_at timestamptz not null,
   constraint subscribers_pkey primary key (list_id, phone) include (state),
   constraint subscribers_gender check (gender = any (array['Male', 'Female'])),

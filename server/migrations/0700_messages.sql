@@ -54,6 +54,8 @@ create table messages (
   closed_at timestamptz,
   cancelled_at timestamptz,
   billed_at timestamptz,
+  -- when its event `message_sent` was inserted, or would have been
+  reported_at timestamptz,
   -- receives the result of a transactional message and the replies to it
   webhook_callback_url text,
   constraint messages_accepted
@@ -75,6 +77,9 @@ create index messages_cancelled on messages (cancelled_at) where status = 'cance
 -- many messages, because each text to one number is a separate message.
 create index messages_open_days on messages (logged_on)
   where status = 'sending' or (status in ('sent', 'cancelled') and closed_at is null);
+-- Sent, without the event `message_sent`.
+create index messages_unreported on messages (sent_at, id)
+  where status = 'sent' and kind = 'broadcast' and reported_at is null;
 create index messages_unbilled on messages (account_id, id)
   where billed_at is null and accepted_at is not null and status in ('sent', 'cancelled');
 

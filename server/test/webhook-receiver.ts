@@ -22,7 +22,9 @@ export type WebhookReceiver = {
 type Respond = (res: ServerResponse, event: ReceivedEvent, n: number) => void | Promise<void>
 
 /** Starts an HTTP server that receives events and responds with `respond`, by default 204. */
-export async function startReceiver(respond: Respond = (res) => void res.writeHead(204).end()): Promise<WebhookReceiver> {
+export async function startReceiver(
+  respond: Respond = (res) => void res.writeHead(204).end(),
+): Promise<WebhookReceiver> {
   const sockets = new Set<Socket>()
   let concurrent = 0
   const server = createServer(async (req, res) => {

@@ -1,14 +1,19 @@
 import { randomUUID } from 'node:crypto'
+
 import { closeOverdueJob, createLogDaysJob, deleteAttemptsJob } from '../broadcasts/broadcasts.jobs.ts'
 import { createLogDaysAhead } from '../broadcasts/close.ts'
 import { retryFailed, sweeps } from '../broadcasts/sweeps.ts'
+import { version } from '../config/version.ts'
 import { listenForWork } from '../db/wake.ts'
+import { reportSent } from '../events/message-events.ts'
+import { numberEvents } from '../events/sequence.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from '../flight-plans/flight-plans.jobs.ts'
 import { forgetIdempotencyKeysJob } from '../http/idempotency.jobs.ts'
 import { applyImport } from '../imports/imports.jobs.ts'
 import { deleteInboundJob, reopenOptOuts } from '../inbound/inbound.jobs.ts'
 import { startJobs } from '../jobs/boss.ts'
 import type { Job, Schedule } from '../jobs/jobs.ts'
+import { makeGuardedFetch } from '../lib/guarded-fetch.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { foldListDeltasJob } from '../lists/lists.jobs.ts'
 import { correctPausedFlags } from '../log/pause.queries.ts'
@@ -18,6 +23,8 @@ import type { Runtime } from '../runtime.ts'
 import { applyChanges } from '../subscribers/subscribers.jobs.ts'
 import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
 import { forgetHeartbeatsJob } from '../system/system.jobs.ts'
+import { insertDeliveries } from '../webhooks/delivery/deliveries.queries.ts'
+import { WebhookDispatcher } from '../webhooks/delivery/dispatcher.ts'
 import { runRole } from './role.ts'
 
 const jobs: Job[] = [
@@ -49,6 +56,9 @@ const schedules: Schedule[] = [
   { name: forgetFlightPlansJob.name, everySeconds: 3_600 },
 ]
 
+/** Identifies Carillon to the receivers of events. */
+const userAgent = `Carillon/${version}`
+
 await runRole('worker', startWorker)
 
 /** Starts the worker role: sweeps, jobs and schedules. Any number of workers share the work. */
@@ -71,17 +81,31 @@ async function startWorker(rt: Runtime) {
     1_000,
     'update the heartbeat',
   )
+  const fetch = makeGuardedFetch({ allowed: rt.config.allowPrivateUrls })
+  const dispatcher = new WebhookDispatcher(rt, { fetch, clock: rt.clock, userAgent })
+  const dispatch = repeat(() => dispatcher.round(), 250, 'deliver events')
+  const report = repeat(() => reportSent(rt), 1_000, 'report sent broadcasts')
+  const number = repeat(
+    async () => {
+      const { count, isFull } = await numberEvents(db, (tx, events) => insertDeliveries(tx, events, rt.clock.now()))
+      if (count > 0) dispatch.now()
+      return isFull
+    },
+    200,
+    'number events',
+  )
   const jobRunner = await startJobs(rt, jobs, schedules)
   const stopped = new AbortController()
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'expansions') for (const repeater of expansionRepeaters) repeater.now()
   })
-  const repeaters = [retry, correctFlags, reopen, heartbeat, ...sweepRepeaters]
+  const repeaters = [retry, correctFlags, reopen, heartbeat, report, number, dispatch, ...sweepRepeaters]
   for (const repeater of repeaters) repeater.start()
   return {
     async stop() {
       stopped.abort()
       await Promise.all([...repeaters.map((repeater) => repeater.stop()), jobRunner.stop()])
+      await dispatcher.stop()
     },
   }
 }

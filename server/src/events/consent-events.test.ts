@@ -19,7 +19,8 @@ type Payload = Record<string, unknown>
 
 async function newList(flags: object | null = allFlags) {
   const list = await make.list(api.db, { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id })
-  if (flags) await api.owner.post(`/lists/${list.id}/webhooks`, { webhook: { callback_url: 'https://a.example', ...flags } })
+  if (flags)
+    await api.owner.post(`/lists/${list.id}/webhooks`, { webhook: { callback_url: 'https://a.example', ...flags } })
   return list
 }
 
@@ -32,7 +33,10 @@ async function numbered(): Promise<Payload[]> {
   await api.db.exec('fire_triggers', 'set constraints all immediate')
   await api.db.exec('defer_triggers', 'set constraints all deferred')
   const payloads: string[] = []
-  while (await numberEvents(api.db, async (_tx, events) => void payloads.push(...events.map(({ payload }) => payload)))) {}
+  while (
+    (await numberEvents(api.db, async (_tx, events) => void payloads.push(...events.map(({ payload }) => payload))))
+      .isFull
+  ) {}
   return payloads.map((payload) => JSON.parse(payload) as Payload)
 }
 

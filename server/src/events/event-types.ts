@@ -20,3 +20,21 @@ export const callbackTypes = ['transactional_message_status', 'transactional_mes
 export type EventType = ListEventType | (typeof callbackTypes)[number]
 
 export const eventTypes: readonly EventType[] = [...listEventTypes, ...callbackTypes]
+
+/** An event as its transaction inserted it; `facts` has the values of that moment. */
+export type RecordedEvent = {
+  id: number
+  accountId: number
+  listId: number | null
+  type: EventType
+  phone: number | null
+  occurredAt: Date
+  facts: Record<string, unknown>
+  timeZone: string
+}
+
+/** An event with its position in the feed; the payload is JSON. */
+export type NumberedEvent = Pick<RecordedEvent, 'accountId' | 'listId' | 'type' | 'phone' | 'occurredAt'> & {
+  position: number
+  payload: string
+}

@@ -1,25 +1,7 @@
 import { customFieldsJson } from '../custom-fields/custom-fields.sql.ts'
 import type { ValueRules } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
-import type { EventType } from './event-types.ts'
-
-/** An event as its transaction inserted it; `facts` has the values of that moment. */
-export type RecordedEvent = {
-  id: number
-  accountId: number
-  listId: number | null
-  type: EventType
-  phone: number | null
-  occurredAt: Date
-  facts: Record<string, unknown>
-  timeZone: string
-}
-
-/** An event with its position in the feed; the payload is JSON. */
-export type NumberedEvent = Pick<RecordedEvent, 'accountId' | 'listId' | 'type' | 'phone' | 'occurredAt'> & {
-  position: number
-  payload: string
-}
+import type { NumberedEvent, RecordedEvent } from './event-types.ts'
 
 /** Makes the transaction the only sequencer until it ends; returns false if there is another one. */
 export async function becomeSequencer(tx: Db): Promise<boolean> {

@@ -53,7 +53,10 @@ test('positions follow the order in which transactions become visible', async ()
   committing.resolve()
   await first
   const late = await number()
-  expect([early, late].map((numbered) => numbered.map(([, phone]) => phone))).toEqual([[2_065_550_102], [2_065_550_101]])
+  expect([early, late].map((numbered) => numbered.map(([, phone]) => phone))).toEqual([
+    [2_065_550_102],
+    [2_065_550_101],
+  ])
   expect(late[0]?.[0]).toBe((early[0]?.[0] ?? 0) + 1)
 })
 

@@ -1,28 +1,26 @@
 import type { Db } from '../db/db.ts'
 import { findReceivedCounts } from '../subscribers/received.queries.ts'
-import {
-  becomeSequencer,
-  findFieldsOfLists,
-  insertEvents,
-  type NumberedEvent,
-  type RecordedEvent,
-  takePositions,
-  takeRecorded,
-} from './events.queries.ts'
-import { renderPayload } from './payload.ts'
+import type { NumberedEvent, RecordedEvent } from './event-types.ts'
+import { becomeSequencer, findFieldsOfLists, insertEvents, takePositions, takeRecorded } from './events.queries.ts'
+import { renderPayload } from './events.schema.ts'
+
+export type Numbered = { count: number; isFull: boolean }
 
 /** Maximum number of events numbered in one transaction: about 1 MB of payloads. */
 const batchSize = 1_000
 
 /**
- * Numbers visible events of the outbox and passes them to `onNumbered` in the same transaction; returns whether more may
- * wait. One transaction numbers at a time, over all workers, so positions become visible in their order.
+ * Numbers visible events of the outbox and passes them to `onNumbered` in the same transaction. Returns how many there were,
+ * and whether more may wait. One transaction numbers at a time, over all workers, so positions become visible in their order.
  */
-export function numberEvents(db: Db, onNumbered: (tx: Db, events: NumberedEvent[]) => Promise<void>): Promise<boolean> {
+export function numberEvents(
+  db: Db,
+  onNumbered: (tx: Db, events: NumberedEvent[]) => Promise<void>,
+): Promise<Numbered> {
   return db.tx(async (tx) => {
-    if (!(await becomeSequencer(tx))) return false
+    if (!(await becomeSequencer(tx))) return { count: 0, isFull: false }
     const recorded = await takeRecorded(tx, batchSize)
-    if (recorded.length === 0) return false
+    if (recorded.length === 0) return { count: 0, isFull: false }
     const payloads = await renderAll(tx, recorded)
     const first = await takePositions(tx, recorded.length)
     const events = recorded.map(({ accountId, listId, type, phone, occurredAt }, i) => ({
@@ -32,7 +30,7 @@ export function numberEvents(db: Db, onNumbered: (tx: Db, events: NumberedEvent[
     }))
     await insertEvents(tx, events)
     await onNumbered(tx, events)
-    return recorded.length === batchSize
+    return { count: recorded.length, isFull: recorded.length === batchSize }
   })
 }
 

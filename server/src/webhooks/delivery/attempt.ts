@@ -1,6 +1,6 @@
-import { type ConnectionPool, FetchError, type GuardedFetch } from '../../lib/guarded-fetch.ts'
 import type { Clock } from '../../lib/clock.ts'
-import type { Attempt, DueDelivery } from './deliveries.queries.ts'
+import { type ConnectionPool, FetchError, type GuardedFetch } from '../../lib/guarded-fetch.ts'
+import type { DeliveryAttempt, DueDelivery } from './deliveries.queries.ts'
 import type { LeasedEndpoint } from './endpoints.queries.ts'
 import { readRetryAfter, retryDelayMs } from './schedule.ts'
 
@@ -21,7 +21,7 @@ export async function attemptDelivery(
   endpoint: LeasedEndpoint,
   delivery: DueDelivery,
   pool: ConnectionPool,
-): Promise<Attempt> {
+): Promise<DeliveryAttempt> {
   const startedAt = clock.now()
   const start = performance.now()
   const attempt = delivery.attempts + 1

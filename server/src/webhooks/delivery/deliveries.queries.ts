@@ -1,6 +1,6 @@
 import type { Db } from '../../db/db.ts'
-import { listEvents, listEventTypes } from '../../events/event-types.ts'
-import type { NumberedEvent } from '../../events/events.queries.ts'
+import { sql } from '../../db/sql.ts'
+import { listEvents, listEventTypes, type NumberedEvent } from '../../events/event-types.ts'
 
 const receives = listEventTypes.map((type) => `(v.type = '${type}' and w.${listEvents[type].flag})`).join(' or ')
 
@@ -73,7 +73,7 @@ export function listDueDeliveries(db: Db, endpointId: number, now: Date, except:
 }
 
 /** The result of an attempt. */
-export type Attempt = {
+export type DeliveryAttempt = {
   delivery: Pick<DueDelivery, 'id' | 'position' | 'phone'> & { endpointId: number }
   /** From 1. */
   attempt: number
@@ -91,14 +91,19 @@ export type Attempt = {
  * Records attempts: deliveries that were made or given up end, others get the time of their retry, which later deliveries of
  * the phone wait for. Recording an attempt again only adds a row to the log.
  */
-export async function recordAttempts(db: Db, attempts: Attempt[]): Promise<void> {
-  const of = <T>(read: (attempt: Attempt) => T) => attempts.map(read)
+export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promise<void> {
+  const of = <T>(read: (attempt: DeliveryAttempt) => T) => attempts.map(read)
   await db.exec(
     'record_attempts',
-    /* sql */ `
+    sql`
     with result as (
-      select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::text[], $7::timestamptz[],
-                           $8::timestamptz[], $9::int[], $10::int[], $11::text[], $12::bytea[])
+      select * from unnest(
+        ${of(({ delivery }) => delivery.id)}::bigint[], ${of(({ delivery }) => delivery.endpointId)}::bigint[],
+        ${of(({ delivery }) => delivery.position)}::bigint[], ${of(({ delivery }) => delivery.phone)}::bigint[],
+        ${of(({ attempt }) => attempt)}::int[], ${of(({ outcome }) => outcome)}::text[],
+        ${of(({ retryAt }) => retryAt)}::timestamptz[], ${of(({ startedAt }) => startedAt)}::timestamptz[],
+        ${of(({ durationMs }) => durationMs)}::int[], ${of(({ status }) => status)}::int[],
+        ${of(({ error }) => error)}::text[], ${of(({ response }) => response)}::bytea[])
         as r(id, endpoint_id, position, phone, attempt, outcome, retry_at, started_at, duration_ms, status, error, response)
     ), logged as (
       insert into delivery_attempts (endpoint_id, position, phone, attempt, outcome, started_at, duration_ms, status, error,
@@ -123,19 +128,5 @@ export async function recordAttempts(db: Db, attempts: Attempt[]): Promise<void>
       from (select endpoint_id, bool_or(outcome = 'delivered') as is_success, min(started_at) as at
               from result group by endpoint_id) e
      where p.id = e.endpoint_id and (p.failing_since is null) <> e.is_success`,
-    [
-      of(({ delivery }) => delivery.id),
-      of(({ delivery }) => delivery.endpointId),
-      of(({ delivery }) => delivery.position),
-      of(({ delivery }) => delivery.phone),
-      of(({ attempt }) => attempt),
-      of(({ outcome }) => outcome),
-      of(({ retryAt }) => retryAt),
-      of(({ startedAt }) => startedAt),
-      of(({ durationMs }) => durationMs),
-      of(({ status }) => status),
-      of(({ error }) => error),
-      of(({ response }) => response),
-    ],
   )
 }

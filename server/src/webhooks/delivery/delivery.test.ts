@@ -9,7 +9,7 @@ import { loopbackRanges } from '../../lib/address-ranges.ts'
 import { makeGuardedFetch } from '../../lib/guarded-fetch.ts'
 import { insertWebhook, updateListeners } from '../webhooks.queries.ts'
 import { insertDeliveries } from './deliveries.queries.ts'
-import { Dispatcher } from './dispatcher.ts'
+import { WebhookDispatcher } from './dispatcher.ts'
 import { insertEndpoint } from './endpoints.queries.ts'
 
 const start = new Date('2026-03-02T10:00:00Z')
@@ -20,7 +20,7 @@ let database: TestDatabase
 let accountId: number
 let shortCodeId: number
 const opened: { close(): void }[] = []
-const dispatchers: Dispatcher[] = []
+const dispatchers: WebhookDispatcher[] = []
 
 beforeAll(async () => {
   database = await freshDatabase()
@@ -66,12 +66,15 @@ async function optIn(list: { id: number }, phones: number[]) {
      select $3, $1, phone, 'opt_in', 'api', 'test', $4 from unnest($2::bigint[]) phone`,
     [list.id, phones, accountId, clock.time],
   )
-  while (await numberEvents(database.db, (tx, events) => insertDeliveries(tx, events, clock.time))) {}
+  while ((await numberEvents(database.db, (tx, events) => insertDeliveries(tx, events, clock.time))).isFull) {}
 }
 
-function newDispatcher(): Dispatcher {
+function newDispatcher(): WebhookDispatcher {
   const fetch = makeGuardedFetch({ allowed: loopbackRanges })
-  const dispatcher = new Dispatcher({ db: database.db, clock, log }, { fetch, clock, userAgent: 'Carillon/test' })
+  const dispatcher = new WebhookDispatcher(
+    { db: database.db, clock, log },
+    { fetch, clock, userAgent: 'Carillon/test' },
+  )
   dispatchers.push(dispatcher)
   return dispatcher
 }
@@ -97,7 +100,10 @@ test('each event arrives once, over at most ten connections that are reused', as
   expect(receiver.received).toHaveLength(300)
   expect(receiver.connections).toBeLessThanOrEqual(10)
   expect(receiver.maxConcurrent).toBeLessThanOrEqual(10)
-  expect(receiver.received[0]?.headers).toMatchObject({ 'content-type': 'application/json', 'user-agent': 'Carillon/test' })
+  expect(receiver.received[0]?.headers).toMatchObject({
+    'content-type': 'application/json',
+    'user-agent': 'Carillon/test',
+  })
   const attempts = await attemptsOf()
   expect(attempts).toHaveLength(300)
   expect(attempts.every(({ outcome, status }) => outcome === 'delivered' && status === 204)).toBe(true)
@@ -110,7 +116,9 @@ describe('an event that is not received', () => {
     ['a closed connection', (res) => void res.socket?.destroy(), { status: null, error: 'unreachable' }],
     ['70,000 bytes', (res) => void res.end('x'.repeat(70_000)), { status: null, error: 'too_large' }],
   ])('%s: is sent again when its retry is due', async (_name, respond, failure) => {
-    const receiver = await receiverOf((res, event, n) => (n === 1 ? respond?.(res, event, n) : void res.writeHead(200).end()))
+    const receiver = await receiverOf((res, event, n) =>
+      n === 1 ? respond?.(res, event, n) : void res.writeHead(200).end(),
+    )
     await optIn(await listWith(receiver.url), phones(1))
     const dispatcher = newDispatcher()
     await dispatcher.round()
@@ -166,7 +174,9 @@ test('events of one phone arrive in order, and wait for a retry; others do not',
     await dispatcher.round()
     return (await pending()) === 0
   })
-  const ids = receiver.received.filter((event) => phoneOf(event) === String(first)).map(({ body }) => body.opt_id as number)
+  const ids = receiver.received
+    .filter((event) => phoneOf(event) === String(first))
+    .map(({ body }) => body.opt_id as number)
   expect(ids).toHaveLength(4)
   expect(ids).toEqual(ids.toSorted((a, b) => a - b))
 })

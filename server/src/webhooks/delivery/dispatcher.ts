@@ -3,7 +3,7 @@ import { Batcher } from '../../lib/batcher.ts'
 import { FairPlaces } from '../../lib/fair-places.ts'
 import type { Runtime } from '../../runtime.ts'
 import type { Sender } from './attempt.ts'
-import { type Attempt, recordAttempts } from './deliveries.queries.ts'
+import { type DeliveryAttempt, recordAttempts } from './deliveries.queries.ts'
 import { EndpointRunner } from './endpoint-runner.ts'
 import {
   disableEndpoint,
@@ -24,10 +24,10 @@ const places = { total: 400, perParty: 100, maxWaiting: 10_000, maxWaitMs: 5_000
 /** Time without a due delivery after which the lease of an endpoint is released. */
 const idleMs = 2_000
 
-type Entry = { attempt: Attempt; recorded: () => void }
+type Entry = { attempt: DeliveryAttempt; recorded: () => void }
 
 /** Delivers events to the endpoints that this worker leases. Any number of workers share the endpoints. */
-export class Dispatcher {
+export class WebhookDispatcher {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #sender: Sender
   readonly #holder = randomUUID()
@@ -45,7 +45,10 @@ export class Dispatcher {
       maxDelayMs: 10,
       writers: () => 1,
       write: async (batch) => {
-        await recordAttempts(rt.db, batch.map(({ attempt }) => attempt))
+        await recordAttempts(
+          rt.db,
+          batch.map(({ attempt }) => attempt),
+        )
         for (const { attempt } of batch) if (attempt.status === 410) await this.#disable(attempt)
         for (const { recorded } of batch) recorded()
       },
@@ -120,7 +123,7 @@ export class Dispatcher {
     this.#runners.delete(id)
   }
 
-  async #disable({ delivery }: Attempt): Promise<void> {
+  async #disable({ delivery }: DeliveryAttempt): Promise<void> {
     const isNew = await disableEndpoint(this.#rt.db, delivery.endpointId, 'gone', this.#rt.clock.now())
     const runner = this.#runners.get(delivery.endpointId)
     if (runner) this.#drop(delivery.endpointId, runner)

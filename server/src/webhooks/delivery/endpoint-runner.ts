@@ -1,7 +1,7 @@
 import type { Db } from '../../db/db.ts'
 import { ConnectionPool } from '../../lib/guarded-fetch.ts'
 import { attemptDelivery, type Sender } from './attempt.ts'
-import { type Attempt, type DueDelivery, listDueDeliveries } from './deliveries.queries.ts'
+import { type DeliveryAttempt, type DueDelivery, listDueDeliveries } from './deliveries.queries.ts'
 import type { LeasedEndpoint } from './endpoints.queries.ts'
 
 /** Maximum number of concurrent requests to one endpoint. */
@@ -20,7 +20,7 @@ type Options = {
   sender: Sender
   endpoint: LeasedEndpoint
   /** Takes the result of an attempt, and calls `recorded` when it is durable. */
-  record: (attempt: Attempt, recorded: () => void) => void
+  record: (attempt: DeliveryAttempt, recorded: () => void) => void
   /** Waits for a place among the requests of all endpoints; returns false if there is none in time. */
   takePlace: (accountId: number) => Promise<boolean>
   releasePlace: (accountId: number) => void
@@ -124,7 +124,7 @@ export class EndpointRunner {
     if (this.#waiting.length > 0) this.#start()
   }
 
-  #count({ outcome }: Attempt): void {
+  #count({ outcome }: DeliveryAttempt): void {
     if (outcome === 'delivered') {
       this.#failures = 0
       this.#pausedUntil = null

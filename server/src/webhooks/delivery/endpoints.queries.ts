@@ -9,11 +9,10 @@ const leasedColumns = /* sql */ `e.id, e.account_id as "accountId", w.callback_u
 
 /** Inserts the endpoint of a webhook. */
 export function insertEndpoint(tx: Db, accountId: number, webhookId: number) {
-  return tx.exec(
-    'insert_endpoint',
-    /* sql */ `insert into endpoints (account_id, webhook_id) values ($1, $2)`,
-    [accountId, webhookId],
-  )
+  return tx.exec('insert_endpoint', /* sql */ `insert into endpoints (account_id, webhook_id) values ($1, $2)`, [
+    accountId,
+    webhookId,
+  ])
 }
 
 /** Leases up to `limit` endpoints with due deliveries that nobody has leased, those that have waited longest first. */
@@ -24,6 +23,8 @@ export function leaseEndpoints(db: Db, { holder, now, until }: Lease, limit: num
     with due as (
       select id from endpoints
        where next_due_at <= $2 and disabled_at is null and (leased_until is null or leased_until <= $2)
+         -- a restored backup delivers nothing, because the original may have
+         and not exists (select from installation where sending_paused)
        order by next_due_at limit $4 for update skip locked
     )
     update endpoints e set leased_by = $1, leased_until = $3

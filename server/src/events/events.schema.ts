@@ -2,7 +2,7 @@ import { presentValues } from '../custom-fields/custom-fields.schema.ts'
 import type { ValueRules } from '../custom-fields/values.ts'
 import { formatTime } from '../http/schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
-import type { RecordedEvent } from './events.queries.ts'
+import type { RecordedEvent } from './event-types.ts'
 
 // The payloads of the contract (api-v2.md section 6.2): their keys, and the order of these.
 
@@ -35,6 +35,20 @@ type ConsentFacts = {
   lastOptIn: LastOptIn | null
 }
 
+/** The facts of a broadcast that was sent. */
+type MessageFacts = {
+  id: number
+  name: string | null
+  sentAt: string
+  content: string
+  delivered: number
+  bounced: number
+  pending: number
+  cleaned: number
+  unsubscribed: number
+  cost: number
+}
+
 type Payload = Record<string, unknown>
 
 /** Values that are not in the facts of an event, because they cost too much in the transaction of the change. */
@@ -56,6 +70,8 @@ function payloadOf(event: RecordedEvent, context: Context): Payload {
       return consentPayload(event, event.facts as ConsentFacts, context)
     case 'cleaned':
       return cleanedPayload(event, event.facts as ConsentFacts)
+    case 'message_sent':
+      return messagePayload(event, event.facts as MessageFacts)
     default:
       return { ...start(event), ...event.facts }
   }
@@ -97,6 +113,24 @@ function cleanedPayload(event: RecordedEvent, { subscriber }: ConsentFacts): Pay
   }
 }
 
+function messagePayload(event: RecordedEvent, facts: MessageFacts): Payload {
+  return {
+    ...start(event),
+    message_id: facts.id,
+    message_name: facts.name ?? '',
+    sent_timestamp: formatTime(new Date(facts.sentAt), event.timeZone),
+    is_mms: false,
+    content: facts.content,
+    // a string in the contract
+    recipient_count: String(facts.delivered + facts.bounced + facts.pending),
+    success_count: facts.delivered,
+    bounce_count: facts.bounced,
+    clean_count: facts.cleaned,
+    unsubscribe_count: facts.unsubscribed,
+    send_cost: facts.cost,
+  }
+}
+
 /** The profile block of the contract. */
 function profile({ optId, subscriber, lastOptIn }: ConsentFacts, timeZone: string): Payload {
   const { birthdate } = subscriber
@@ -126,4 +160,5 @@ function withCustomFields(payload: Payload, values: Payload): Payload {
   return Object.fromEntries([...Object.entries(payload), ...added])
 }
 
-const timeOrNull = (time: string | null, timeZone: string) => (time === null ? null : formatTime(new Date(time), timeZone))
+const timeOrNull = (time: string | null, timeZone: string) =>
+  time === null ? null : formatTime(new Date(time), timeZone)
