@@ -29,9 +29,11 @@ create index events_occurred on events (occurred_at);
 -- The last position; the sequencer locks it. Positions of deleted events are not used again.
 create table event_sequence (
   singleton boolean primary key default true constraint event_sequence_singleton check (singleton),
-  last_position bigint not null
+  last_position bigint not null,
+  -- the last position whose event is deleted
+  deleted_position bigint not null
 );
-insert into event_sequence (last_position) values (0);
+insert into event_sequence (last_position, deleted_position) values (0, 0);
 
 -- Inserts the events of these rows of the ledger. The bits are those of event-types.ts.
 create function record_consent_events(changes opts[]) returns void language sql as $$

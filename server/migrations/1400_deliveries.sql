@@ -30,6 +30,7 @@ create table deliveries (
   after_dead_letter boolean not null default false
 );
 create index deliveries_due on deliveries (endpoint_id, due_at, id);
+create index deliveries_position on deliveries (position);
 create index deliveries_phone on deliveries (endpoint_id, phone, id);
 
 -- One row per attempt to deliver an event. The last one of a delivery is `delivered` or `dead`.

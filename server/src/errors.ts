@@ -118,6 +118,10 @@ export const errors = {
     new AppError(422, `too_many_${name}`, `At most ${limit} ${of} are allowed`),
   keyInUse: () =>
     new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another API key of the account'),
+  eventsDeleted: (oldest: number) =>
+    new AppError(410, 'events_deleted', `Events after this position are deleted; the oldest event is at ${oldest}`, {
+      oldest_position: [String(oldest)],
+    }),
   noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),
   invalidKeywords: (names: string[]) =>
     new AppError(422, 'invalid_keywords', `invalid keyword names: ${names.join(', ')}`, { keyword_names: names }),

@@ -70,23 +70,70 @@ export function insertEvents(tx: Db, events: NumberedEvent[]) {
 
 export type FeedQuery = { accountId: number; after: number; types: string[] | null; limit: number }
 
-/** Returns the account's events after a position, in the order of their positions. */
-export function listEvents(db: Db, { accountId, after, types, limit }: FeedQuery) {
-  return db.many<{ position: number; payload: string }>(
-    'list_events',
+/**
+ * Returns the account's events after a position, in the order of their positions, with the last position and the last
+ * one whose event is deleted (0: none) in the same snapshot. The payloads are JSON text, because their keys have an order.
+ */
+export function readFeed(db: Db, { accountId, after, types, limit }: FeedQuery) {
+  return db.one<{ last: number; deleted: number; positions: number[]; payloads: string[] }>(
+    'read_feed',
     /* sql */ `
-    select position, payload::text as payload from events
-     where account_id = $1 and position > $2 and ($3::text[] is null or type = any($3))
-     order by position limit $4`,
+    with page as (
+      select position, payload from events
+       where account_id = $1 and position > $2 and ($3::text[] is null or type = any($3))
+       order by position limit $4
+    )
+    select s.last_position as last, s.deleted_position as deleted,
+           array(select position from page order by position) as positions,
+           array(select payload::text from page order by position) as payloads
+      from event_sequence s`,
     [accountId, after, types, limit],
   )
 }
 
-/** The positions of the feed: the last one that was assigned, and the one before the oldest event that is kept. */
-export function findFeedBounds(db: Db) {
-  return db.one<{ last: number; first: number | null }>(
-    'find_feed_bounds',
+/** Returns the last position of the feed. */
+export async function findLastPosition(db: Db): Promise<number> {
+  const { last } = await db.one<{ last: number }>(
+    'find_last_position',
+    /* sql */ `select last_position as last from event_sequence`,
+  )
+  return last
+}
+
+/**
+ * Deletes up to `limit` events that occurred before a time, oldest positions first, and returns how many. Events that wait to
+ * be delivered stay.
+ */
+export function deleteEvents(tx: Db, before: Date, limit: number): Promise<number> {
+  return tx.exec(
+    'delete_events',
     /* sql */ `
-    select (select last_position from event_sequence) as last, (select min(position) from events) as first`,
+    with old as (
+      select position from (select position, occurred_at from events order by position limit $2) first
+       where occurred_at < $1 and not exists (select from deliveries d where d.position = first.position)
+    ), deleted as (
+      delete from events where position = any(array(select position from old)) returning position
+    ), bound as (
+      update event_sequence set deleted_position = greatest(deleted_position, (select max(position) from deleted))
+       where exists (select from deleted)
+    )
+    select from deleted`,
+    [before, limit],
+  )
+}
+
+/** Switches the feed of an account on or off. */
+export function updateFeed(db: Db, accountId: number, enabled: boolean) {
+  return db.exec('update_feed', /* sql */ `update accounts set event_feed = $2 where id = $1`, [accountId, enabled])
+}
+
+/** Returns whether the feed of an account is on, and its bounds. */
+export function findFeed(db: Db, accountId: number) {
+  return db.one<{ enabled: boolean; last: number; deleted: number }>(
+    'find_feed',
+    /* sql */ `
+    select a.event_feed as enabled, s.last_position as last, s.deleted_position as deleted
+      from accounts a, event_sequence s where a.id = $1`,
+    [accountId],
   )
 }

@@ -1,8 +1,78 @@
+import { type Static, Type } from 'typebox'
 import { presentValues } from '../custom-fields/custom-fields.schema.ts'
 import type { ValueRules } from '../custom-fields/values.ts'
-import { formatTime } from '../http/schema.ts'
+import { errors } from '../errors.ts'
+import { Count, formatTime, Id, Whole } from '../http/schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
-import type { RecordedEvent } from './event-types.ts'
+import { eventTypes, type RecordedEvent } from './event-types.ts'
+import type { Feed, FeedPage } from './feed.ts'
+
+const maxPageSize = 1_000
+const maxWaitSeconds = 30
+
+export const EventsQuery = Type.Object({
+  after: Type.Optional(
+    Whole(0, Number.MAX_SAFE_INTEGER, 'Position after which to read; without it, from the oldest event.'),
+  ),
+  types: Type.Optional(
+    Type.String({
+      maxLength: 500,
+      description: `Types, separated by commas: ${eventTypes.map((type) => `\`${type}\``).join(', ')}.`,
+    }),
+  ),
+  limit: Type.Optional(Whole(1, maxPageSize, 'Maximum number of events; 100 by default.')),
+  wait: Type.Optional(Whole(0, maxWaitSeconds, 'Seconds to wait for an event if there is none.')),
+})
+
+/** Returns a query of the feed; throws a 422 for an unknown type. */
+export function readEventsQuery({ after, types, limit = 100, wait = 0 }: Static<typeof EventsQuery>) {
+  const given = types?.split(',').map((type) => type.trim())
+  const unknown = given?.find((type) => !(eventTypes as readonly string[]).includes(type))
+  if (unknown !== undefined) throw errors.invalid({ types: [`has the unknown type ${unknown.slice(0, 60)}`] })
+  return { after: after ?? null, types: given ?? null, limit, waitMs: wait * 1_000 }
+}
+
+export const EventPage = Type.Object({
+  status: Type.Literal('OK'),
+  events: Type.Array(
+    Type.Object(
+      {
+        position: Id('Position in the feed.'),
+        event: Type.Unsafe<unknown>({ type: 'object', description: 'The payload, as a webhook receives it.' }),
+      },
+      { title: 'Event' },
+    ),
+  ),
+  next_after: Count('The value of `after` for the next request.'),
+})
+
+/**
+ * Presents a page as JSON text, which contains the payloads as they are stored: if they were parsed, custom fields such as
+ * `2026` would come first.
+ */
+export function presentEventPage({ events, nextAfter }: FeedPage): string {
+  const items = events.map(({ position, payload }) => `{"position":${position},"event":${payload}}`)
+  return `{"status":"OK","events":[${items.join(',')}],"next_after":${nextAfter}}`
+}
+
+const FeedSchema = Type.Object(
+  {
+    enabled: Type.Boolean(),
+    oldest_position: Id('The oldest position that may be read.'),
+    last_position: Count('The last position, of any account.'),
+  },
+  { title: 'EventFeed' },
+)
+
+export const FeedBody = Type.Object({
+  event_feed: Type.Object({ enabled: Type.Boolean() }, { title: 'EventFeedChange' }),
+})
+
+export const FeedResponse = Type.Object({ status: Type.Literal('OK'), event_feed: FeedSchema })
+
+export function presentFeed({ enabled, oldestPosition, lastPosition }: Feed): Static<typeof FeedSchema> {
+  return { enabled, oldest_position: oldestPosition, last_position: lastPosition }
+}
 
 // The payloads of the contract (api-v2.md section 6.2): their keys, and the order of these.
 
@@ -58,22 +128,28 @@ export type Context = {
   messagesReceived: number
 }
 
-/** Returns the payload of an event as JSON. */
+/** Returns the payload of an event as JSON: the fixed keys, then the custom fields, of which none replaces a fixed key. */
 export function renderPayload(event: RecordedEvent, context: Context): string {
-  return JSON.stringify(payloadOf(event, context))
+  const { fixed, custom = {} } = payloadOf(event, context)
+  const entries = [...Object.entries(fixed), ...Object.entries(custom).filter(([key]) => !Object.hasOwn(fixed, key))]
+  // not JSON.stringify of an object, which would move keys such as `2026` to the front
+  return `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`
 }
 
-function payloadOf(event: RecordedEvent, context: Context): Payload {
+function payloadOf(event: RecordedEvent, context: Context): { fixed: Payload; custom?: Payload } {
   switch (event.type) {
     case 'subscribe':
-    case 'unsubscribe':
-      return consentPayload(event, event.facts as ConsentFacts, context)
+    case 'unsubscribe': {
+      const facts = event.facts as ConsentFacts
+      const custom = presentValues(context.fields, facts.subscriber.custom_fields, event.timeZone)
+      return { fixed: consentPayload(event, facts, context), custom }
+    }
     case 'cleaned':
-      return cleanedPayload(event, event.facts as ConsentFacts)
+      return { fixed: cleanedPayload(event, event.facts as ConsentFacts) }
     case 'message_sent':
-      return messagePayload(event, event.facts as MessageFacts)
+      return { fixed: messagePayload(event, event.facts as MessageFacts) }
     default:
-      return { ...start(event), ...event.facts }
+      return { fixed: { ...start(event), ...event.facts } }
   }
 }
 
@@ -90,16 +166,12 @@ function startOfUnsubscribe(event: RecordedEvent): Payload {
   return { type, timestamp, unsubscribe_date: timestamp, ...ids }
 }
 
-function consentPayload(event: RecordedEvent, facts: ConsentFacts, { fields, messagesReceived }: Context): Payload {
-  const { timeZone, type } = event
-  return withCustomFields(
-    {
-      ...(type === 'unsubscribe' ? startOfUnsubscribe(event) : start(event)),
-      ...profile(facts, timeZone),
-      total_messages_received: messagesReceived,
-    },
-    presentValues(fields, facts.subscriber.custom_fields, timeZone),
-  )
+function consentPayload(event: RecordedEvent, facts: ConsentFacts, { messagesReceived }: Context): Payload {
+  return {
+    ...(event.type === 'unsubscribe' ? startOfUnsubscribe(event) : start(event)),
+    ...profile(facts, event.timeZone),
+    total_messages_received: messagesReceived,
+  }
 }
 
 function cleanedPayload(event: RecordedEvent, { subscriber }: ConsentFacts): Payload {
@@ -152,12 +224,6 @@ function profile({ optId, subscriber, lastOptIn }: ConsentFacts, timeZone: strin
     last_opt_in_method: lastOptIn?.method ?? null,
     last_opt_in_keyword: lastOptIn?.keyword ?? null,
   }
-}
-
-/** Adds custom fields after the fixed keys; a field never replaces a fixed key. */
-function withCustomFields(payload: Payload, values: Payload): Payload {
-  const added = Object.entries(values).filter(([key]) => !Object.hasOwn(payload, key))
-  return Object.fromEntries([...Object.entries(payload), ...added])
 }
 
 const timeOrNull = (time: string | null, timeZone: string) =>

@@ -16,6 +16,7 @@ import { customFieldRoutes } from '../custom-fields/custom-fields.routes.ts'
 import { type RequestScope, requestScope } from '../db/request-transaction.ts'
 import { donationRoutes } from '../donations/donations.routes.ts'
 import { errors } from '../errors.ts'
+import { eventRoutes } from '../events/events.routes.ts'
 import { flightPlanRoutes } from '../flight-plans/flight-plans.routes.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
 import { inboundRoutes } from '../inbound/inbound.routes.ts'
@@ -185,6 +186,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope; sockets: Socke
   await app.register(momtReportRoutes)
   await app.register(explanationRoutes)
   await app.register(webhookRoutes)
+  await app.register(eventRoutes)
 }
 
 /** Returns whether an address is that of a proxy, whose sockets belong to many clients. */

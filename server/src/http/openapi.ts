@@ -31,6 +31,7 @@ const tags = [
   { name: 'Imports', description: 'Many subscribers in one file.' },
   { name: 'Messages', description: 'Texts to a whole list, and to single phone numbers.' },
   { name: 'Webhooks', description: 'Subscriptions to the events of a list.' },
+  { name: 'Events', description: 'The events of all lists in one feed.' },
   { name: 'Reports', description: 'Exports of the message log.' },
   { name: 'Donations', description: 'Donations, by subscriber or by message.' },
   { name: 'Health', description: 'State of the installation.' },

@@ -1,0 +1,51 @@
+import type { Db } from '../db/db.ts'
+import { errors } from '../errors.ts'
+import { type FeedQuery, findFeed, readFeed, updateFeed } from './events.queries.ts'
+import type { FeedWaiters } from './feed-waiters.ts'
+
+export type FeedPage = {
+  events: { position: number; payload: string }[]
+  /** Where the next read continues: after the last event of the page, or after all events if the page is not full. */
+  nextAfter: number
+}
+
+/** A read of the feed that waits up to `waitMs` for an event; `signal` aborts the wait. */
+export type FeedRequest = Omit<FeedQuery, 'after'> & { after: number | null; waitMs: number; signal: AbortSignal }
+
+/**
+ * Returns the account's events after a position, or from the oldest one. Without such events it waits, and returns an empty
+ * page at the end. Throws a 410 if events after the position are deleted.
+ */
+export async function getFeedPage(db: Db, waiters: FeedWaiters, request: FeedRequest): Promise<FeedPage> {
+  const { accountId, types, limit, waitMs, signal } = request
+  const endAt = performance.now() + waitMs
+  for (let after = request.after; ; ) {
+    const page = await readPage(db, { accountId, types, limit, after })
+    const restMs = endAt - performance.now()
+    if (page.events.length > 0 || restMs <= 0) return page
+    after = page.nextAfter
+    if (!(await waiters.wait(accountId, after, restMs, signal))) return page
+  }
+}
+
+async function readPage(db: Db, { after, ...query }: Omit<FeedQuery, 'after'> & { after: number | null }) {
+  const { last, deleted, positions, payloads } = await readFeed(db, { ...query, after: after ?? 0 })
+  if (after !== null && after < deleted) throw errors.eventsDeleted(deleted + 1)
+  const events = positions.map((position, i) => ({ position, payload: payloads[i] ?? '' }))
+  return { events, nextAfter: events.length === query.limit ? (events.at(-1)?.position ?? last) : last }
+}
+
+/** Whether the feed is on, the position after the last deleted event, and the last position. */
+export type Feed = { enabled: boolean; oldestPosition: number; lastPosition: number }
+
+/** Returns the state of the account's feed. */
+export async function getFeed(db: Db, accountId: number): Promise<Feed> {
+  const { enabled, last, deleted } = await findFeed(db, accountId)
+  return { enabled, oldestPosition: deleted + 1, lastPosition: last }
+}
+
+/** Switches the account's feed on or off; events of changes from then on are in it, or are not. */
+export async function changeFeed(db: Db, accountId: number, enabled: boolean): Promise<Feed> {
+  await updateFeed(db, accountId, enabled)
+  return getFeed(db, accountId)
+}
