@@ -3,6 +3,10 @@ create table endpoints (
   id bigint generated always as identity primary key,
   account_id bigint not null references accounts,
   webhook_id bigint not null constraint endpoints_webhook unique references webhooks on delete cascade,
+  -- sealed; the previous one signs as well until its time is over
+  secret bytea,
+  previous_secret bytea,
+  previous_secret_until timestamptz,
   leased_by uuid,
   leased_until timestamptz,
   -- when a delivery is due, or earlier; null without a delivery

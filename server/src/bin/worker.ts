@@ -4,6 +4,7 @@ import { closeOverdueJob, createLogDaysJob, deleteAttemptsJob } from '../broadca
 import { createLogDaysAhead } from '../broadcasts/close.ts'
 import { retryFailed, sweeps } from '../broadcasts/sweeps.ts'
 import { version } from '../config/version.ts'
+import { makeSealer } from '../connections/secrets.ts'
 import { listenForWork } from '../db/wake.ts'
 import { reportSent } from '../events/message-events.ts'
 import { numberEvents } from '../events/sequence.ts'
@@ -82,8 +83,10 @@ async function startWorker(rt: Runtime) {
     'update the heartbeat',
   )
   const fetch = makeGuardedFetch({ allowed: rt.config.allowPrivateUrls })
-  const dispatcher = new WebhookDispatcher(rt, { fetch, clock: rt.clock, userAgent })
-  const dispatch = repeat(() => dispatcher.round(), 250, 'deliver events')
+  const sealer = makeSealer(rt.config)
+  if (!sealer) log.warn('no secret key, events are not delivered to webhooks')
+  const dispatcher = sealer && new WebhookDispatcher(rt, { fetch, clock: rt.clock, userAgent, sealer })
+  const dispatch = repeat(async () => dispatcher?.round(), 250, 'deliver events')
   const report = repeat(() => reportSent(rt), 1_000, 'report sent broadcasts')
   const number = repeat(
     async () => {
@@ -105,7 +108,7 @@ async function startWorker(rt: Runtime) {
     async stop() {
       stopped.abort()
       await Promise.all([...repeaters.map((repeater) => repeater.stop()), jobRunner.stop()])
-      await dispatcher.stop()
+      await dispatcher?.stop()
     },
   }
 }

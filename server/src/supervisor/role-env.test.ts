@@ -44,7 +44,7 @@ test.each([
       'DATABASE_URL',
     ],
   ],
-  ['worker', ['DATABASE_URL']],
+  ['worker', ['CARILLON_SECRET_KEY', 'DATABASE_URL']],
   ['gateway', ['CARILLON_SECRET_KEY', 'CARILLON_SMPP_URL', 'DATABASE_URL']],
   ['simulator', ['CARILLON_SMPP_URL']],
 ] satisfies [RoleName, string[]][])('the secrets of the %s are those that it uses', (role, secrets) => {

@@ -25,7 +25,8 @@ const anyPort = 2775 // a placeholder until the simulator has reported its port
 const secretsOf: Record<RoleName, readonly SettingName[]> = {
   // it tests connections, including that of CARILLON_SMPP_URL
   api: ['DATABASE_URL', 'CARILLON_SECRET_KEY', 'CARILLON_SMPP_URL', 'CARILLON_LOOKUP_TOKEN', 'CARILLON_METRICS_TOKEN'],
-  worker: ['DATABASE_URL'],
+  // it signs deliveries to webhooks
+  worker: ['DATABASE_URL', 'CARILLON_SECRET_KEY'],
   gateway: ['DATABASE_URL', 'CARILLON_SECRET_KEY', 'CARILLON_SMPP_URL'],
   // the credentials that it accepts
   simulator: ['CARILLON_SMPP_URL'],

@@ -2,9 +2,10 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { Flag, formatTime, Id, isSet, Time } from '../http/schema.ts'
+import { Flag, formatTime, Id, isSet, TextOrNull, Time, TimeOrNull, Whole } from '../http/schema.ts'
 import { isCallbackUrl } from '../lib/guarded-fetch.ts'
 import { forEachEvent, webhookEvents } from './webhook-events.ts'
+import type { WebhookSecret } from './webhook-secrets.ts'
 import type { Webhook, WebhookChange } from './webhooks.queries.ts'
 
 /** The id of a webhook in a path. */
@@ -71,4 +72,40 @@ export function readWebhookChange(body: Static<typeof WebhookUpdateBody>['webhoo
     return flag === undefined ? undefined : isSet(flag)
   })
   return { callbackUrl, events: events as WebhookChange['events'] }
+}
+
+export const WebhookSecretBody = Type.Object({
+  webhook_secret: Type.Object(
+    {
+      secret: Type.Optional(
+        Type.String({
+          maxLength: 100,
+          description: '`whsec_` and 24 to 64 bytes in base64; without it, a new secret.',
+        }),
+      ),
+      previous_valid_hours: Type.Optional(
+        Whole(0, 168, 'Hours for which the former secret also signs; 24 by default.'),
+      ),
+    },
+    { title: 'WebhookSecretChange' },
+  ),
+})
+
+const WebhookSecretSchema = Type.Object(
+  {
+    secret: TextOrNull({
+      description: 'Null if deliveries are not signed, because the installation has no secret key.',
+    }),
+    previous_valid_until: TimeOrNull,
+  },
+  { title: 'WebhookSecret' },
+)
+
+export const WebhookSecretResponse = Type.Object({ status: Type.Literal('OK'), webhook_secret: WebhookSecretSchema })
+
+export function presentWebhookSecret(
+  { secret, previousValidUntil }: WebhookSecret,
+  timeZone: string,
+): Static<typeof WebhookSecretSchema> {
+  return { secret, previous_valid_until: formatTime(previousValidUntil, timeZone) }
 }

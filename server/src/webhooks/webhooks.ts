@@ -1,10 +1,12 @@
 import { rejectAtCap } from '../accounts/caps.ts'
+import { makeSealer } from '../connections/secrets.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { getList, lockList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
 import { insertEndpoint } from './delivery/endpoints.queries.ts'
+import { makeSealedSecret } from './delivery/secrets.ts'
 import {
   countWebhooks,
   deleteWebhook,
@@ -45,7 +47,8 @@ export async function createWebhook(
   return withListeners(rt.db, accountId, listId, async (tx) => {
     await rejectAtCap(tx, rt, { name: 'webhooks', accountId }, () => countWebhooks(tx, listId))
     const inserted = await insertWebhook(tx, listId, webhook, rt.clock.now())
-    await insertEndpoint(tx, accountId, inserted.id)
+    const sealer = makeSealer(rt.config)
+    await insertEndpoint(tx, accountId, inserted.id, sealer ? makeSealedSecret(sealer) : null)
     return inserted
   })
 }

@@ -1,8 +1,11 @@
 import type { Clock } from '../../lib/clock.ts'
 import { type ConnectionPool, FetchError, type GuardedFetch } from '../../lib/guarded-fetch.ts'
+import { SealError, type Sealer } from '../../lib/seal.ts'
 import type { DeliveryAttempt, DueDelivery } from './deliveries.queries.ts'
 import type { LeasedEndpoint } from './endpoints.queries.ts'
 import { readRetryAfter, retryDelayMs } from './schedule.ts'
+import { signingSecrets } from './secrets.ts'
+import { signDelivery } from './signature.ts'
 
 /** Time limit of an attempt, from the resolution of the name to the end of the response. */
 export const attemptMs = 10_000
@@ -10,14 +13,17 @@ export const attemptMs = 10_000
 /** Maximum size of a response; a longer one is a failure. */
 const maxResponseBytes = 65_536
 
-export type Sender = { fetch: GuardedFetch; clock: Clock; userAgent: string }
+export type Sender = { fetch: GuardedFetch; clock: Clock; userAgent: string; sealer: Sealer }
+
+/** Returns the id of an event for its receivers: the same in each attempt, and for each endpoint. */
+const eventIdOf = ({ position }: DueDelivery) => `evt_${position}`
 
 /**
  * Makes one attempt to deliver an event and returns its result; never throws. Success is a response with a status from 200
  * to 299 that is complete within 10 s; everything else is a failure, also a redirect.
  */
 export async function attemptDelivery(
-  { fetch, clock, userAgent }: Sender,
+  { fetch, clock, userAgent, sealer }: Sender,
   endpoint: LeasedEndpoint,
   delivery: DueDelivery,
   pool: ConnectionPool,
@@ -33,7 +39,11 @@ export async function attemptDelivery(
     const { headers, ...received } = await fetch({
       url: endpoint.url,
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'user-agent': userAgent },
+      headers: {
+        'content-type': 'application/json',
+        'user-agent': userAgent,
+        ...signDelivery(eventIdOf(delivery), startedAt, delivery.payload, signingSecrets(sealer, endpoint, startedAt)),
+      },
       body: delivery.payload,
       timeoutMs: attemptMs,
       maxBytes: maxResponseBytes,
@@ -43,7 +53,8 @@ export async function attemptDelivery(
     response = received.body
     if (status === 429 || status === 503) retryAfterMs = readRetryAfter(headers['retry-after'], clock.now())
   } catch (failure) {
-    error = failure instanceof FetchError ? failure.reason : 'unreachable'
+    error =
+      failure instanceof FetchError ? failure.reason : failure instanceof SealError ? 'sealed_secret' : 'unreachable'
   }
   const isDelivered = status !== null && status >= 200 && status <= 299
   const delayMs = isDelivered ? undefined : retryDelayMs(attempt)

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
@@ -7,13 +8,16 @@ import { startReceiver, type WebhookReceiver } from '../../../test/webhook-recei
 import { numberEvents } from '../../events/sequence.ts'
 import { loopbackRanges } from '../../lib/address-ranges.ts'
 import { makeGuardedFetch } from '../../lib/guarded-fetch.ts'
+import { Sealer } from '../../lib/seal.ts'
 import { insertWebhook, updateListeners } from '../webhooks.queries.ts'
 import { insertDeliveries } from './deliveries.queries.ts'
 import { WebhookDispatcher } from './dispatcher.ts'
 import { insertEndpoint } from './endpoints.queries.ts'
+import { makeSealedSecret } from './secrets.ts'
 
 const start = new Date('2026-03-02T10:00:00Z')
 const clock = { time: start, now: () => clock.time }
+const sealer = new Sealer(randomBytes(32))
 const log = pino({ level: 'silent' })
 
 let database: TestDatabase
@@ -50,7 +54,7 @@ async function listWith(callbackUrl: string) {
   await database.db.tx(async (tx) => {
     const events = { subscribe: true, unsubscribe: true, cleaned: true }
     const webhook = await insertWebhook(tx, list.id, { callbackUrl, events }, start)
-    await insertEndpoint(tx, accountId, webhook.id)
+    await insertEndpoint(tx, accountId, webhook.id, makeSealedSecret(sealer))
     await updateListeners(tx, list.id)
   })
   return list
@@ -73,7 +77,7 @@ function newDispatcher(): WebhookDispatcher {
   const fetch = makeGuardedFetch({ allowed: loopbackRanges })
   const dispatcher = new WebhookDispatcher(
     { db: database.db, clock, log },
-    { fetch, clock, userAgent: 'Carillon/test' },
+    { fetch, clock, userAgent: 'Carillon/test', sealer },
   )
   dispatchers.push(dispatcher)
   return dispatcher

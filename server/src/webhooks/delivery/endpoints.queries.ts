@@ -1,18 +1,46 @@
 import type { Db } from '../../db/db.ts'
 
 /** An endpoint whose lease a worker has. */
-export type LeasedEndpoint = { id: number; accountId: number; url: string }
+export type LeasedEndpoint = { id: number; accountId: number; url: string } & SealedSecrets
+
+/** Sealed secrets of an endpoint; the previous one signs until a time. */
+export type SealedSecrets = { secret: Buffer | null; previousSecret: Buffer | null; previousSecretUntil: Date | null }
 
 type Lease = { holder: string; now: Date; until: Date }
 
-const leasedColumns = /* sql */ `e.id, e.account_id as "accountId", w.callback_url as url`
+const secretColumns = /* sql */ `
+  e.secret, e.previous_secret as "previousSecret", e.previous_secret_until as "previousSecretUntil"`
 
-/** Inserts the endpoint of a webhook. */
-export function insertEndpoint(tx: Db, accountId: number, webhookId: number) {
-  return tx.exec('insert_endpoint', /* sql */ `insert into endpoints (account_id, webhook_id) values ($1, $2)`, [
-    accountId,
-    webhookId,
-  ])
+const leasedColumns = /* sql */ `e.id, e.account_id as "accountId", w.callback_url as url, ${secretColumns}`
+
+/** Inserts the endpoint of a webhook; without a sealed secret, its deliveries are not signed. */
+export function insertEndpoint(tx: Db, accountId: number, webhookId: number, secret: Buffer | null) {
+  return tx.exec(
+    'insert_endpoint',
+    /* sql */ `insert into endpoints (account_id, webhook_id, secret) values ($1, $2, $3)`,
+    [accountId, webhookId, secret],
+  )
+}
+
+/** Returns the sealed secrets of a webhook. */
+export function findSecrets(db: Db, webhookId: number) {
+  return db.one<SealedSecrets>(
+    'find_secrets',
+    /* sql */ `select ${secretColumns} from endpoints e where e.webhook_id = $1`,
+    [webhookId],
+  )
+}
+
+/** Replaces the secret of a webhook; the one before is valid until a time. Returns the secrets after that. */
+export function replaceSecret(db: Db, webhookId: number, secret: Buffer, previousUntil: Date) {
+  return db.one<SealedSecrets>(
+    'replace_secret',
+    /* sql */ `
+    update endpoints e set secret = $2, previous_secret = e.secret, previous_secret_until = $3
+     where e.webhook_id = $1
+    returning ${secretColumns}`,
+    [webhookId, secret, previousUntil],
+  )
 }
 
 /** Leases up to `limit` endpoints with due deliveries that nobody has leased, those that have waited longest first. */
