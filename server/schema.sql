@@ -320,6 +320,7 @@ create table deliveries (
 );
 create index deliveries_due on deliveries (endpoint_id, due_at, id);
 create index deliveries_phone on deliveries (endpoint_id, phone, id);
+create index deliveries_position on deliveries ("position");
 
 -- One row per attempt to deliver an event. The last one of a delivery is `delivered` or `dead`.
 create table delivery_attempts (
@@ -376,6 +377,10 @@ create table endpoints (
   id bigint not null generated always as identity,
   account_id bigint not null,
   webhook_id bigint not null,
+  -- sealed; the previous one signs as well until its time is over
+  secret bytea,
+  previous_secret bytea,
+  previous_secret_until timestamptz,
   leased_by uuid,
   leased_until timestamptz,
   -- when a delivery is due, or earlier; null without a delivery
@@ -393,6 +398,7 @@ create table endpoints (
   constraint endpoints_webhook_id_fkey foreign key (webhook_id) references webhooks(id) on delete cascade
 );
 create index endpoints_due on endpoints (next_due_at) where ((next_due_at is not null) and (disabled_at is null));
+create index endpoints_failing on endpoints (failing_since) where ((failing_since is not null) and (disabled_at is null));
 
 -- An event is inserted in the transaction of the change that it reports, and only if somebody receives it. Transactions
 -- become visible in another order than that of their ids, so a sequencer moves visible events to `events` and numbers them
@@ -414,6 +420,8 @@ create table event_outbox (
 create table event_sequence (
   singleton boolean not null default true,
   last_position bigint not null,
+  -- the last position whose event is deleted
+  deleted_position bigint not null,
   constraint event_sequence_pkey primary key (singleton),
   constraint event_sequence_singleton check (singleton)
 );

@@ -19,6 +19,7 @@ create table endpoints (
   constraint endpoints_disabled check ((disabled_at is null) = (disabled_reason is null))
 );
 create index endpoints_due on endpoints (next_due_at) where next_due_at is not null and disabled_at is null;
+create index endpoints_failing on endpoints (failing_since) where failing_since is not null and disabled_at is null;
 
 -- Events that an endpoint has not received yet; a delivery ends with the deletion of its row.
 create table deliveries (

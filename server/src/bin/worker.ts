@@ -6,6 +6,7 @@ import { retryFailed, sweeps } from '../broadcasts/sweeps.ts'
 import { version } from '../config/version.ts'
 import { makeSealer } from '../connections/secrets.ts'
 import { listenForWork } from '../db/wake.ts'
+import { deleteEventsJob } from '../events/events.jobs.ts'
 import { reportSent } from '../events/message-events.ts'
 import { numberEvents } from '../events/sequence.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from '../flight-plans/flight-plans.jobs.ts'
@@ -25,6 +26,7 @@ import { applyChanges } from '../subscribers/subscribers.jobs.ts'
 import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
 import { forgetHeartbeatsJob } from '../system/system.jobs.ts'
 import { insertDeliveries } from '../webhooks/delivery/deliveries.queries.ts'
+import { deleteDeliveriesJob, disableFailingJob } from '../webhooks/delivery/delivery.jobs.ts'
 import { WebhookDispatcher } from '../webhooks/delivery/dispatcher.ts'
 import { runRole } from './role.ts'
 
@@ -42,6 +44,9 @@ const jobs: Job[] = [
   forgetIdempotencyKeysJob,
   computeFlightPlanJob,
   forgetFlightPlansJob,
+  deleteEventsJob,
+  deleteDeliveriesJob,
+  disableFailingJob,
 ]
 
 const schedules: Schedule[] = [
@@ -55,6 +60,9 @@ const schedules: Schedule[] = [
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },
   { name: forgetIdempotencyKeysJob.name, everySeconds: 3_600 },
   { name: forgetFlightPlansJob.name, everySeconds: 3_600 },
+  { name: deleteEventsJob.name, everySeconds: 3_600 },
+  { name: deleteDeliveriesJob.name, everySeconds: 3_600 },
+  { name: disableFailingJob.name, everySeconds: 600 },
 ]
 
 /** Identifies Carillon to the receivers of events. */

@@ -51,6 +51,8 @@ export type Config = {
   send: { leaseMs: number; responseDeadlineMs: number; receiptDeadlineMs: number }
   /** Private ranges that may be called, including loopback in the sandbox, where webhooks may be received locally. */
   allowPrivateUrls: string[]
+  /** Days for which events and attempts to deliver them are kept. */
+  eventDays: number
   /** The number service; numbers are not looked up if `url` is undefined. */
   lookUp: { url: string | undefined; token: Secret | undefined; timeoutMs: number; cacheDays: number }
   /** Bearer token that /metrics accepts from other machines. */
@@ -129,6 +131,7 @@ export function readEnv(env: Env): Config {
       responseDeadlineMs: read('CARILLON_RESPONSE_DEADLINE_MS'),
       receiptDeadlineMs: read('CARILLON_RECEIPT_DEADLINE_S') * 1_000,
     },
+    eventDays: read('CARILLON_EVENT_DAYS'),
     allowPrivateUrls: [...read('CARILLON_ALLOW_PRIVATE_URLS'), ...(mode === 'sandbox' ? loopbackRanges : [])],
     lookUp: {
       url: read('CARILLON_LOOKUP_URL'),

@@ -105,6 +105,10 @@ export const settings = {
     help: 'Uploads of one account among these',
     parse: wholeNumber(1, 1_000),
   }),
+  CARILLON_EVENT_DAYS: required('30', {
+    help: 'Days for which events, attempts to deliver them, and undelivered events of disabled webhooks are kept',
+    parse: wholeNumber(1, 3_650),
+  }),
   CARILLON_UPLOAD_DISK_MB: required('16384', {
     help: 'Space for the rows of unfinished uploads in <data>/uploads, and for rows that are not applied yet in the database, in megabytes; one account gets at most half',
     parse: wholeNumber(16, 10_000_000),

@@ -19,7 +19,9 @@ export type Webhook = {
 export type WebhookChange = { callbackUrl: string | undefined; events: Partial<Record<WebhookEvent, boolean>> }
 
 const webhookColumns = /* sql */ `
-  id, list_id as "listId", callback_url as "callbackUrl", enabled, created_at as "createdAt",
+  id, list_id as "listId", callback_url as "callbackUrl",
+  enabled and not exists (select from endpoints e where e.webhook_id = webhooks.id and e.disabled_at is not null) as enabled,
+  created_at as "createdAt",
   updated_at as "updatedAt",
   json_build_object(${webhookEventNames.map((event) => `'${event}', ${event}`).join(', ')}) as events`
 

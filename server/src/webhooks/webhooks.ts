@@ -5,7 +5,7 @@ import { errors } from '../errors.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { getList, lockList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
-import { insertEndpoint } from './delivery/endpoints.queries.ts'
+import { enableEndpoint, insertEndpoint } from './delivery/endpoints.queries.ts'
 import { makeSealedSecret } from './delivery/secrets.ts'
 import {
   countWebhooks,
@@ -61,9 +61,10 @@ export async function changeWebhook(
   id: number,
   change: WebhookChange,
 ): Promise<Webhook> {
-  return withListeners(rt.db, accountId, listId, async (tx) =>
-    existing(await updateWebhook(tx, listId, id, change, rt.clock.now())),
-  )
+  return withListeners(rt.db, accountId, listId, async (tx) => {
+    await enableEndpoint(tx, id)
+    return existing(await updateWebhook(tx, listId, id, change, rt.clock.now()))
+  })
 }
 
 /** Deletes a webhook; throws the errors of `getWebhook`. */

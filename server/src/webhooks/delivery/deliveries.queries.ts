@@ -130,3 +130,28 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
      where p.id = e.endpoint_id and (p.failing_since is null) <> e.is_success`,
   )
 }
+
+/** Deletes up to `limit` attempts that were made before a time, and returns how many. */
+export function deleteAttempts(db: Db, before: Date, limit: number): Promise<number> {
+  return db.exec(
+    'delete_delivery_attempts',
+    /* sql */ `
+    delete from delivery_attempts
+     where id = any(array(select id from delivery_attempts where started_at < $1 order by started_at limit $2))`,
+    [before, limit],
+  )
+}
+
+/** Deletes up to `limit` deliveries of events that occurred before a time, and returns how many. */
+export function deleteDeliveries(db: Db, before: Date, limit: number): Promise<number> {
+  return db.exec(
+    'delete_deliveries',
+    /* sql */ `
+    with first as (
+      select d.id, d.position from deliveries d order by d.position limit $2
+    )
+    delete from deliveries d using first f, events v
+     where d.id = f.id and v.position = f.position and v.occurred_at < $1`,
+    [before, limit],
+  )
+}

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
 import { make } from '../../../test/make.ts'
+import { makeRuntime } from '../../../test/runtime.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { startReceiver, type WebhookReceiver } from '../../../test/webhook-receiver.ts'
 import { numberEvents } from '../../events/sequence.ts'
@@ -10,7 +11,9 @@ import { loopbackRanges } from '../../lib/address-ranges.ts'
 import { makeGuardedFetch } from '../../lib/guarded-fetch.ts'
 import { Sealer } from '../../lib/seal.ts'
 import { insertWebhook, updateListeners } from '../webhooks.queries.ts'
-import { insertDeliveries } from './deliveries.queries.ts'
+import { changeWebhook } from '../webhooks.ts'
+import { deleteAttempts, deleteDeliveries, insertDeliveries } from './deliveries.queries.ts'
+import { disableFailingJob } from './delivery.jobs.ts'
 import { WebhookDispatcher } from './dispatcher.ts'
 import { insertEndpoint } from './endpoints.queries.ts'
 import { makeSealedSecret } from './secrets.ts'
@@ -37,8 +40,8 @@ beforeEach(() => {
   clock.time = start
 })
 afterEach(async () => {
-  for (const dispatcher of dispatchers.splice(0)) await dispatcher.stop()
   for (const server of opened.splice(0)) server.close()
+  for (const dispatcher of dispatchers.splice(0)) await dispatcher.stop()
   await database.db.exec('forget', 'truncate event_outbox, deliveries, delivery_attempts, webhooks cascade')
 })
 
@@ -216,4 +219,55 @@ test('two workers share endpoints; if one dies, the other one continues when the
   clock.time = new Date(start.getTime() + 11_000)
   await second.round()
   await waitFor(() => new Set(receiver.received.map(phoneOf)).size === 20)
+})
+
+test('an endpoint that failed for five days is disabled; a change of the webhook enables it, and its events arrive', async () => {
+  let isBroken = true
+  const receiver = await receiverOf((res) => void res.writeHead(isBroken ? 500 : 200).end())
+  const list = await listWith(receiver.url)
+  await optIn(list, phones(1))
+  const dispatcher = newDispatcher()
+  await dispatcher.round()
+  await waitFor(async () => (await attemptsOf()).length === 1)
+  const day = 86_400_000
+  const rt = makeRuntime({ db: database.db, clock })
+  const run = () => disableFailingJob.run(rt, {}, new AbortController().signal)
+  const reason = async () =>
+    (await database.db.one<{ reason: string | null }>('read_reason', 'select disabled_reason as reason from endpoints'))
+      .reason
+  clock.time = new Date(start.getTime() + 5 * day - 1_000)
+  await run()
+  expect(await reason()).toBeNull()
+  clock.time = new Date(start.getTime() + 5 * day)
+  await run()
+  expect(await reason()).toBe('failing')
+  await optIn(list, phones(1))
+  await newDispatcher().round()
+  expect(receiver.received).toHaveLength(1)
+  isBroken = false
+  const webhook = await database.db.one<{ id: number }>('find_id', 'select id from webhooks')
+  await changeWebhook({ db: database.db, clock }, accountId, list.id, webhook.id, {
+    callbackUrl: undefined,
+    events: {},
+  })
+  await waitFor(async () => {
+    await dispatcher.round()
+    return (await pending()) === 0
+  })
+  expect(receiver.received).toHaveLength(3)
+})
+
+test('deliveries and attempts are deleted when the events are old', async () => {
+  const receiver = await receiverOf((res) => void res.writeHead(500).end())
+  const list = await listWith(receiver.url)
+  await optIn(list, phones(3))
+  await newDispatcher().round()
+  await waitFor(async () => (await attemptsOf()).length === 3)
+  const later = new Date(start.getTime() + 1)
+  expect(await deleteDeliveries(database.db, start, 10)).toBe(0)
+  expect(await deleteAttempts(database.db, start, 10)).toBe(0)
+  expect(await deleteDeliveries(database.db, later, 2)).toBe(2)
+  expect(await deleteDeliveries(database.db, later, 2)).toBe(1)
+  expect(await deleteAttempts(database.db, later, 10)).toBe(3)
+  expect(await pending()).toBe(0)
 })

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Batcher } from '../../lib/batcher.ts'
 import { FairPlaces } from '../../lib/fair-places.ts'
 import type { Runtime } from '../../runtime.ts'
@@ -16,6 +17,9 @@ import {
 /** Time for which an endpoint is leased. If its worker dies, another one continues after that. */
 const leaseMs = 10_000
 const renewMs = 3_000
+
+/** Time that a stop waits for attempts in flight. */
+const maxStopMs = 5_000
 
 /** Maximum number of endpoints that one worker has leased, and of its requests in all and of one account. */
 const maxEndpoints = 500
@@ -75,7 +79,9 @@ export class WebhookDispatcher {
   /** Waits for the attempts in flight, records them and releases all leases. */
   async stop(): Promise<void> {
     this.#stopped.abort()
-    for (const runner of this.#runners.values()) runner.stop()
+    const ended = Promise.all([...this.#runners.values()].map((runner) => runner.stop()))
+    // what is in flight after that is delivered again by another worker
+    await Promise.race([ended, delay(maxStopMs, undefined, { ref: false })])
     await this.#batcher.flushed()
     for (const id of this.#runners.keys()) await releaseEndpoint(this.#rt.db, this.#holder, id, null)
     this.#runners.clear()
@@ -119,7 +125,7 @@ export class WebhookDispatcher {
   }
 
   #drop(id: number, runner: EndpointRunner): void {
-    runner.stop()
+    void runner.stop()
     this.#runners.delete(id)
   }
 

@@ -37,6 +37,7 @@ export class EndpointRunner {
   #waiting: DueDelivery[] = []
   /** Deliveries that are being attempted, or whose result is not recorded yet. */
   readonly #open = new Set<number>()
+  readonly #ended = Promise.withResolvers<void>()
   #inFlight = 0
   #failures = 0
   #pausedUntil: Date | null = null
@@ -76,11 +77,18 @@ export class EndpointRunner {
     this.#start()
   }
 
-  /** Starts no more attempts; those in flight end. */
-  stop(): void {
+  /** Starts no more attempts; resolves when the results of those in flight are recorded. */
+  stop(): Promise<void> {
     this.#isStopped = true
     this.#waiting = []
-    if (this.#open.size === 0) this.#pool.close()
+    this.#endIfStopped()
+    return this.#ended.promise
+  }
+
+  #endIfStopped(): void {
+    if (!this.#isStopped || this.#open.size > 0) return
+    this.#pool.close()
+    this.#ended.resolve()
   }
 
   async #load(): Promise<void> {
@@ -110,6 +118,7 @@ export class EndpointRunner {
     if (!(await takePlace(accountId))) {
       this.#inFlight--
       this.#open.delete(delivery.id)
+      this.#endIfStopped()
       return
     }
     const attempt = await attemptDelivery(sender, this.#endpoint, delivery, this.#pool)
@@ -118,7 +127,7 @@ export class EndpointRunner {
     this.#count(attempt)
     record(attempt, () => {
       this.#open.delete(delivery.id)
-      if (this.#isStopped && this.#open.size === 0) this.#pool.close()
+      this.#endIfStopped()
       void this.fill().catch(() => {})
     })
     if (this.#waiting.length > 0) this.#start()

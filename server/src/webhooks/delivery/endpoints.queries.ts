@@ -108,3 +108,29 @@ export async function disableEndpoint(db: Db, id: number, reason: 'gone' | 'fail
   )
   return changed > 0
 }
+
+/** Disables the enabled endpoints that have failed since a time or longer, and returns their ids. */
+export async function disableFailing(db: Db, since: Date, now: Date): Promise<number[]> {
+  const rows = await db.many<{ id: number }>(
+    'disable_failing',
+    /* sql */ `
+    update endpoints set disabled_at = $2, disabled_reason = 'failing'
+     where failing_since <= $1 and disabled_at is null
+    returning id`,
+    [since, now],
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** Enables the endpoint of a webhook again; the deliveries that it has not received are due. */
+export function enableEndpoint(tx: Db, webhookId: number) {
+  return tx.exec(
+    'enable_endpoint',
+    /* sql */ `
+    update endpoints e
+       set disabled_at = null, disabled_reason = null, failing_since = null,
+           next_due_at = (select min(due_at) from deliveries where endpoint_id = e.id)
+     where webhook_id = $1 and disabled_at is not null`,
+    [webhookId],
+  )
+}

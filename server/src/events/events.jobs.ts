@@ -1,0 +1,13 @@
+import type { Job } from '../jobs/jobs.ts'
+import { deleteEvents } from './events.queries.ts'
+
+const batchSize = 5_000
+
+/** Deletes events after `CARILLON_EVENT_DAYS`, except those that wait to be delivered. */
+export const deleteEventsJob: Job = {
+  name: 'events.forget',
+  async run(rt, _payload, signal) {
+    const before = new Date(rt.clock.now().getTime() - rt.config.eventDays * 86_400_000)
+    while (!signal.aborted && (await rt.db.tx((tx) => deleteEvents(tx, before, batchSize))) > 0);
+  },
+}

@@ -1,0 +1,29 @@
+import type { Job } from '../../jobs/jobs.ts'
+import { deleteAttempts, deleteDeliveries } from './deliveries.queries.ts'
+import { disableFailing } from './endpoints.queries.ts'
+
+const batchSize = 5_000
+
+/** Time after which an endpoint is disabled if no attempt to deliver to it has succeeded. */
+const maxFailingMs = 5 * 86_400_000
+
+/** Deletes attempts, and deliveries that an endpoint did not receive, after `CARILLON_EVENT_DAYS`. */
+export const deleteDeliveriesJob: Job = {
+  name: 'deliveries.forget',
+  async run(rt, _payload, signal) {
+    const before = new Date(rt.clock.now().getTime() - rt.config.eventDays * 86_400_000)
+    while (!signal.aborted && (await deleteAttempts(rt.db, before, batchSize)) === batchSize);
+    while (!signal.aborted && (await deleteDeliveries(rt.db, before, batchSize)) === batchSize);
+  },
+}
+
+/** Disables the endpoints to which every attempt has failed for five days; their events are kept. */
+export const disableFailingJob: Job = {
+  name: 'endpoints.disable',
+  async run(rt) {
+    const now = rt.clock.now()
+    for (const id of await disableFailing(rt.db, new Date(now.getTime() - maxFailingMs), now)) {
+      rt.log.warn({ endpoint: id }, 'endpoint failed for five days, it is disabled')
+    }
+  },
+}
