@@ -121,7 +121,12 @@ async function subscribers(db: Db, given: { listId: number; count: number; after
 async function webhook(db: Db, given: { listId: number; callbackUrl?: string }) {
   return db.one<{ id: number }>(
     'make_webhook',
-    `insert into webhooks (list_id, callback_url, created_at, updated_at) values ($1, $2, now(), now()) returning id`,
+    `with webhook as (
+       insert into webhooks (list_id, callback_url, created_at, updated_at) values ($1, $2, now(), now()) returning id, list_id
+     ), endpoint as (
+       insert into endpoints (account_id, webhook_id)
+       select l.account_id, w.id from webhook w join lists l on l.id = w.list_id)
+     select id from webhook`,
     [given.listId, given.callbackUrl ?? 'https://hooks.cedar.example/'],
   )
 }

@@ -18,8 +18,8 @@ async function makeListWithFields() {
       should_validate_regex_via_api: true,
       default_value: '1',
     },
-    // 'birthday' is an alias of the column birthdate in lists without such a field
-    { key: 'birthday', label: 'Member since', content_type: 'datetime', max_length: 30 },
+    // 'dob' is an alias of the column birthdate in lists without such a field
+    { key: 'dob', label: 'Member since', content_type: 'datetime', max_length: 30 },
   ]
   for (const custom_field of fields) await ctx.owner.post(`/lists/${list}/custom_fields`, { custom_field })
   return list
@@ -27,8 +27,8 @@ async function makeListWithFields() {
 
 async function findValues(list: number, phone: string) {
   const response = await ctx.owner.get(`/lists/${list}/subscribers/${phone}`)
-  const { team, size, birthday, birthdate, tags } = response.body.subscriber as Record<string, unknown>
-  return { team, size, birthday, birthdate, tags }
+  const { team, size, dob, birthdate, tags } = response.body.subscriber as Record<string, unknown>
+  return { team, size, dob, birthdate, tags }
 }
 
 test('stores the values of columns named by key or label, and leaves out invalid ones', async () => {
@@ -36,7 +36,7 @@ test('stores the values of columns named by key or label, and leaves out invalid
   const first = await importFile(
     list,
     [
-      'phone,Team Color,SIZE,birthday,birthdate,tags',
+      'phone,Team Color,SIZE,dob,birthdate,tags',
       '2065550141,red,3,2024-02-29,19910417,"a,b"',
       '2065550142,,,,,',
       '2065550143,crimson,,,,',
@@ -53,17 +53,17 @@ test('stores the values of columns named by key or label, and leaves out invalid
       { line: 4, column: 'team', reason: 'custom_field_too_long: team', value: 'crimson' },
       { line: 5, column: 'size', reason: 'bad_custom_field: size', value: 'big' },
       { line: 6, column: 'size', reason: 'custom_field_pattern_mismatch: size', value: '-1' },
-      { line: 7, column: 'birthday', reason: 'bad_custom_field: birthday', value: 'soon' },
+      { line: 7, column: 'dob', reason: 'bad_custom_field: dob', value: 'soon' },
     ],
   })
   expect(await findValues(list, '2065550141')).toEqual({
     team: 'red',
     size: 3,
-    birthday: '2024-02-28T16:00:00.000-08:00',
+    dob: '2024-02-28T16:00:00.000-08:00',
     birthdate: '19910417',
     tags: ['a', 'b'],
   })
-  expect(await findValues(list, '2065550142')).toMatchObject({ team: null, size: 1, birthday: null })
+  expect(await findValues(list, '2065550142')).toMatchObject({ team: null, size: 1, dob: null })
   const second = await importFile(
     list,
     'phone,team,size,tags\n2065550141,,4,"b,c"\n2065550142,blue,,\n2065550141,,4,"b,c"\n',
@@ -79,12 +79,12 @@ test('stores JSON values of the types of the custom fields', async () => {
   const list = await makeListWithFields()
   const lines = [
     { phone: '2065550141', team: 'a"\\\tb', size: 12 },
-    { phone: '2065550142', team: true, birthday: null },
+    { phone: '2065550142', team: true, dob: null },
   ]
   const file = lines.map((line) => JSON.stringify(line)).join('\n')
   expect(await importFile(list, file, { type: 'application/x-ndjson' })).toMatchObject({ added: 2 })
   expect(await findValues(list, '2065550141')).toMatchObject({ team: 'a"\\\tb', size: 12 })
-  expect(await findValues(list, '2065550142')).toMatchObject({ team: 'true', birthday: null })
+  expect(await findValues(list, '2065550142')).toMatchObject({ team: 'true', dob: null })
 })
 
 test('rejects the custom field of another list as an unknown column', async () => {

@@ -191,6 +191,7 @@ function normalizeText(text: string): string {
   const { email, shortCode, key } = api.owner
   if (text === email) return 'dev@cedarvalley.example'
   if (text.endsWith(shortCode.code)) return `${text.slice(0, -shortCode.code.length)}48822`
+  if (text.startsWith('whsec_')) return 'whsec_EXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAM'
   if (text.startsWith('carillon_key_'))
     return text.length < key.length ? 'carillon_key_EXAMPLE' : 'carillon_key_EXAMPLE-shown-only-once'
   const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?(Z|[+-]\d\d:\d\d)$/.exec(text)

@@ -53,6 +53,7 @@ export function leaseEndpoints(db: Db, { holder, now, until }: Lease, limit: num
        where next_due_at <= $2 and disabled_at is null and (leased_until is null or leased_until <= $2)
          -- a restored backup delivers nothing, because the original may have
          and not exists (select from installation where sending_paused)
+         and not exists (select from accounts a where a.id = account_id and a.disabled_at is not null)
        order by next_due_at limit $4 for update skip locked
     )
     update endpoints e set leased_by = $1, leased_until = $3
