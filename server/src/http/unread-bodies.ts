@@ -35,8 +35,9 @@ export function useUnreadBodies(app: FastifyInstance, sockets: Sockets) {
     const { raw } = req
     // the client may send the body or the next request now; only the end of the connection is unambiguous
     if (waitsForContinue.has(raw)) reply.header('connection', 'close')
-    // a body that something has begun to read is not discarded by Node, which would read 2 MB at a time
-    else if (isUnread(req) && hasBody(raw)) raw.pause().read(0)
+    // a body that something has begun to read is not discarded by Node, which would read 2 MB at a time; `read(0)` does not
+    // begin if a full buffer has arrived with the headers
+    else if (isUnread(req) && hasBody(raw)) raw.pause().read()
     done(null, payload)
   })
 
