@@ -78,9 +78,12 @@ create or replace function report_imported_opts()
  language plpgsql
 as $function$
 begin
-  perform record_consent_events(array_agg(row(o.*)::opts))
-     from added o join lists l on l.id = o.list_id
-    where o.method = 'import' and l.import_events;
+  -- an aggregate has a row, and would call the function, also without imported rows
+  if exists (select from added o join lists l on l.id = o.list_id where o.method = 'import' and l.import_events) then
+    perform record_consent_events(array_agg(row(o.*)::opts))
+       from added o join lists l on l.id = o.list_id
+      where o.method = 'import' and l.import_events;
+  end if;
   return null;
 end $function$;
 

@@ -73,9 +73,12 @@ create constraint trigger opts_events after insert on opts deferrable initially 
 -- An import writes many rows in one statement, with their profiles.
 create function report_imported_opts() returns trigger language plpgsql as $$
 begin
-  perform record_consent_events(array_agg(row(o.*)::opts))
-     from added o join lists l on l.id = o.list_id
-    where o.method = 'import' and l.import_events;
+  -- an aggregate has a row, and would call the function, also without imported rows
+  if exists (select from added o join lists l on l.id = o.list_id where o.method = 'import' and l.import_events) then
+    perform record_consent_events(array_agg(row(o.*)::opts))
+       from added o join lists l on l.id = o.list_id
+      where o.method = 'import' and l.import_events;
+  end if;
   return null;
 end $$;
 create trigger opts_import_events after insert on opts referencing new table as added
