@@ -19,7 +19,7 @@ export class BatchedRead<K, R> {
   #running = 0
   #isScheduled = false
 
-  constructor(readMany: ReadMany<K, R>, { maxRunning = 2, maxKeys = 100 } = {}) {
+  constructor(readMany: ReadMany<K, R>, { maxRunning = 1, maxKeys = 100 } = {}) {
     this.#readMany = readMany
     this.#maxRunning = maxRunning
     this.#maxKeys = maxKeys

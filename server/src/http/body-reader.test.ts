@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { afterEach, expect, test, vi } from 'vitest'
 import { readBody } from './body-reader.ts'
@@ -20,6 +21,27 @@ test('returns the bytes of all chunks', async () => {
   for (const chunk of ['abc', 'def', 'ghij']) body.write(chunk)
   body.end()
   expect(String(await read)).toBe('abcdefghij')
+})
+
+test('returns a body that has arrived at once, and reads it to its end', async () => {
+  useFakeTime()
+  const body = new PassThrough()
+  body.end('abcdef')
+  const ended = once(body, 'end')
+  const reserved: number[] = []
+  const limits = { bytes: 10, graceMs, reserve: (bytes: number) => reserved.push(bytes) === 1, stopping }
+  const read = readBody(body, 6, limits)
+  expect(vi.getTimerCount()).toBe(0)
+  expect(String(await read)).toBe('abcdef')
+  expect(reserved).toEqual([6])
+  await ended
+})
+
+test('rejects a body that has arrived, but for which there is not enough memory', async () => {
+  const body = new PassThrough()
+  body.end('abcdef')
+  const read = readBody(body, 6, { bytes: 10, graceMs, reserve: () => false, stopping })
+  expect(await settled(read)).toMatchObject({ status: 429, code: 'too_many_bytes_at_once' })
 })
 
 test.each([

@@ -27,6 +27,14 @@ export function readBody(
 ): Promise<Buffer> {
   if (announcedLength > limit) return Promise.reject(errors.bodyTooLarge(limit))
   if (stopping.aborted) return Promise.reject(stopping.reason)
+  // a small body usually arrives with the headers: nothing to wait for, so neither a timer nor listeners
+  if (announcedLength > 0 && body.readableLength === announcedLength && !body.destroyed) {
+    if (!reserve(announcedLength)) return Promise.reject(errors.tooManyBytes())
+    const bytes: Buffer = body.read()
+    // towards its end
+    body.resume()
+    return Promise.resolve(bytes)
+  }
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let length = 0
