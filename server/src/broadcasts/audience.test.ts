@@ -128,7 +128,7 @@ describe('a list with few matching subscribers', () => {
       const row = await ctx.db.maybeOne<{ at: number }>('cursor_of', 'select cursor_phone as at from expansions')
       cursors.push(row ? row.at - 2_065_560_000 : Number.NaN)
     }
-    expect(cursors).toEqual([200, 1_200, 6_200, 16_200, 26_200, Number.NaN])
+    expect(cursors).toEqual([20, 120, 620, 3_120, 13_120, 23_120, 33_120, Number.NaN])
     const phones = await ctx.db.many('phones', 'select phone from message_log where message_id = $1 order by phone', [
       id,
     ])

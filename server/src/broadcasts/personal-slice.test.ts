@@ -74,7 +74,7 @@ test('writes personal texts, in chunks of consecutive ids', async () => {
        from send_chunks where message_id = $1`,
     [id],
   )
-  expect(chunks).toEqual({ uncovered: 0, largest: 1_000, chunks: 14 })
+  expect(chunks).toEqual({ uncovered: 0, largest: 1_000, chunks: 16 })
 })
 
 test('counts the parts of each text, and suppresses texts with too many', async () => {
@@ -171,7 +171,7 @@ test('writes nothing of a slice whose worker dies', async () => {
       throw new Error('killed')
     }),
   ).rejects.toThrow('killed')
-  expect((await readCounters(database.db, id)).audience).toBe(200)
+  expect((await readCounters(database.db, id)).audience).toBe(20)
   await expandAll()
   expect((await readCounters(database.db, id)).audience).toBe(3_000)
   await checkCounters(database.db, id)

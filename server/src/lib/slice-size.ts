@@ -1,10 +1,11 @@
-const firstRows = 200
+/** A row of the largest values can take 65 ms (measured in November 2026), so the first slice takes at most about a second. */
+const firstRows = 20
 const targetMs = 250
 const growth = 5
 
 /**
  * The number of rows of the next slice of some work, learned from how long earlier slices took, because a row may be
- * 20 bytes or 2 MB. Begins with 200 rows, and aims at a quarter of a second per slice.
+ * 20 bytes or 2 MB. Begins with 20 rows, and aims at a quarter of a second per slice.
  */
 export class SliceSize {
   readonly #most: number
@@ -32,6 +33,7 @@ export class SliceSize {
   }
 }
 
+/** Maximum number of units of work; beyond it, the one that was used least recently begins again. */
 const maxSizes = 1_000
 
 /** The sizes of the slices of several units of work, by id. In memory, because another process learns them within two slices. */
@@ -46,12 +48,13 @@ export class SliceSizes {
 
   /** Returns the size for a unit of work. */
   of(id: number): SliceSize {
-    const known = this.#sizes.get(id)
-    if (known) return known
-    // sizes of work that another process finished
-    if (this.#sizes.size >= maxSizes) this.#sizes.clear()
-    const size = new SliceSize(this.#most)
+    const size = this.#sizes.get(id) ?? new SliceSize(this.#most)
+    // in the order of their last use
+    this.#sizes.delete(id)
     this.#sizes.set(id, size)
+    const [oldest] = this.#sizes.keys()
+    // work that another process finished stays until it is the oldest
+    if (oldest !== undefined && this.#sizes.size > maxSizes) this.#sizes.delete(oldest)
     return size
   }
 

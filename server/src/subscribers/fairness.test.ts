@@ -86,9 +86,9 @@ test('slices of expensive rows are shorter, so that accounts have equal time', a
   while ((await openChanges(hostile)) > 0) await takeTurn(rt, { ...changesQueue, apply }, rotation)
   const rowsOf = (owner: typeof other) =>
     turns.filter(({ accountId }) => accountId === owner.accountId).map(({ rows }) => rows)
-  expect(rowsOf(other)).toEqual([200, 1_000, 820])
-  // the first slice has 200 rows, because the cost is unknown; then as many as take a quarter of a second
-  expect(rowsOf(hostile)).toEqual([200, ...Array(72).fill(25), 20])
+  expect(rowsOf(other)).toEqual([20, 100, 500, 1_400])
+  // the first slice has 20 rows, because the cost is unknown; then as many as take a quarter of a second
+  expect(rowsOf(hostile)).toEqual([20, ...Array(80).fill(25), 0])
   expect(turns.slice(0, 6).map(({ accountId }) => accountId === hostile.accountId)).toEqual([
     true,
     false,
