@@ -7,7 +7,7 @@ export const caps = {
   lists: { limit: 10_000, of: 'lists of an account' },
   keywords: { limit: 1_000, of: 'keywords of a list' },
   custom_fields: { limit: 200, of: 'custom fields of a list' },
-  webhooks: { limit: 100, of: 'webhooks of a list' },
+  webhooks: { limit: 20, of: 'webhooks of a list' },
   drafts: { limit: 10_000, of: 'drafts of an account' },
   scheduled_messages: { limit: 1_000, of: 'scheduled messages of an account' },
   queued_changes: { limit: 1_000, of: 'queued changes of tags and profiles of an account' },

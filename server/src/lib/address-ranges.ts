@@ -42,6 +42,11 @@ function isIsatap(address: string): boolean {
 
 export type Ranges = { has(address: string): boolean }
 
+/** Returns whether a caller-supplied URL may reach an address: a public host, or one of the `allowed` private ranges. */
+export function isAllowedAddress(address: string, allowed: Ranges): boolean {
+  return isPublicAddress(address) || (isIP(address) > 0 && allowed.has(address))
+}
+
 /** Returns a matcher of ranges such as 10.0.0.0/8, fd00::/8 or a single address; IPv4-mapped IPv6 addresses also match. */
 export function makeRanges(cidrs: readonly string[]): Ranges {
   const list = new BlockList()

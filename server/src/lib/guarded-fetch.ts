@@ -12,7 +12,7 @@ import {
 } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
-import { isPublicAddress, makeRanges } from './address-ranges.ts'
+import { isAllowedAddress, makeRanges } from './address-ranges.ts'
 
 /** Maximum size of a response's header, and of everything else that is not its body: 1xx responses, trailers, chunk sizes. */
 const maxHeaderBytes = 16_384
@@ -37,6 +37,11 @@ const blockedPorts = new Set(
     ...[6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080],
   ].map(String),
 )
+
+/** Returns whether a port of a URL, empty if it is that of the protocol, is never called. */
+export function isBlockedPort(port: string): boolean {
+  return blockedPorts.has(port)
+}
 
 export type GuardedRequest = {
   url: string
@@ -108,7 +113,7 @@ export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?
 
   const checked = async (host: string): Promise<LookupAddress[]> => {
     const addresses = await addressesOf(host, resolve)
-    if (!addresses.every(({ address }) => isPublicAddress(address) || (isIP(address) > 0 && allowed.has(address)))) {
+    if (!addresses.every(({ address }) => isAllowedAddress(address, allowed))) {
       throw new FetchError('forbidden_address', `${host} resolves to a forbidden address`)
     }
     return addresses
@@ -138,8 +143,7 @@ function parseUrl(text: string): URL {
   if (!url || !/^https?:$/.test(url.protocol) || url.hostname === '') {
     throw new FetchError('bad_url', 'URL is not an http or https address')
   }
-  if (blockedPorts.has(url.port))
-    throw new FetchError('forbidden_port', `port ${url.port} is not a port of a web server`)
+  if (isBlockedPort(url.port)) throw new FetchError('forbidden_port', `port ${url.port} is not a port of a web server`)
   return url
 }
 
@@ -275,12 +279,4 @@ function lookUpBy(checked: (host: string) => Promise<LookupAddress[]>): LookupFu
       (error) => callback(error, []),
     )
   }
-}
-
-/**
- * Returns whether a string is an absolute http or https URL. Its addresses are checked when it is called, because its name
- * may resolve differently then.
- */
-export function isCallbackUrl(text: string): boolean {
-  return /^https?:\/\/[^\s\p{Cc}]+$/iu.test(text) && URL.canParse(text)
 }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { commonErrors, errorResponse } from '../http/schema.ts'
+import { makeCallbackUrlCheck } from '../lib/callback-url.ts'
 import {
   MomtReportBody,
   MomtReportIdParam,
@@ -14,6 +15,7 @@ const tags = ['Reports']
 
 export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
+  const faultOfUrl = makeCallbackUrlCheck(rt.config.allowPrivateUrls)
 
   app.post(
     '/momt_reports',
@@ -34,7 +36,7 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      const report = await orderMomtReport(rt, readMomtReport(req.body, req.account.id))
+      const report = await orderMomtReport(rt, readMomtReport(req.body, req.account.id, faultOfUrl))
       return { status: 'OK' as const, momt_report: presentMomtReport(report, req.account.timeZone) }
     },
   )

@@ -2,8 +2,8 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
 import { Count, formatTime, Id, TextOrNull, Time, TimeOrNull, timeFault, Whole, WholeOrNull } from '../http/schema.ts'
+import { type CallbackUrlCheck, maxUrlLength } from '../lib/callback-url.ts'
 import { formatInstant, type InstantWithOffset, parseInstant, readDate } from '../lib/dates.ts'
-import { isCallbackUrl } from '../lib/guarded-fetch.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
 
 /** The id of a report in a path. */
@@ -19,7 +19,7 @@ export const MomtReportBody = Type.Object({
     description: 'ISO 8601 with an offset, which is returned, or a plain date: a day in UTC, both days inclusive.',
   }),
   webhook_callback_url: Type.Optional(
-    TextOrNull({ maxLength: 2_048, description: 'The http or https URL to call when the report is complete.' }),
+    TextOrNull({ maxLength: maxUrlLength, description: 'The http or https URL to call when the report is complete.' }),
   ),
 })
 
@@ -99,14 +99,17 @@ export function presentMomtReport(report: MomtReport, timeZone: string): Static<
 }
 
 /** Returns the report of a validated body; throws a 422 if a time or the URL is malformed. */
-export function readMomtReport(body: Static<typeof MomtReportBody>, accountId: number): NewMomtReport {
+export function readMomtReport(
+  body: Static<typeof MomtReportBody>,
+  accountId: number,
+  faultOf: CallbackUrlCheck,
+): NewMomtReport {
   const faults: Record<string, string[]> = {}
   const from = readTime('date_from', body.date_from, faults)
   const to = readTime('date_to', body.date_to, faults)
   const webhookCallbackUrl = body.webhook_callback_url || null
-  if (webhookCallbackUrl !== null && !isCallbackUrl(webhookCallbackUrl)) {
-    faults.webhook_callback_url = ['must be an http or https address']
-  }
+  const urlFault = webhookCallbackUrl === null ? undefined : faultOf(webhookCallbackUrl)
+  if (urlFault !== undefined) faults.webhook_callback_url = [urlFault]
   if (!from || !to || Object.keys(faults).length > 0) throw errors.invalid(faults)
   return {
     accountId,

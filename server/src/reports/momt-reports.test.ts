@@ -109,6 +109,11 @@ describe('a request is rejected with', () => {
       { ...period, webhook_callback_url: 'momt' },
       { webhook_callback_url: ['must be an http or https address'] },
     ],
+    [
+      'a private callback URL',
+      { ...period, webhook_callback_url: 'http://10.0.0.7/' },
+      { webhook_callback_url: ['must not be a private address'] },
+    ],
     ['an envelope', { momt_report: period }, { date_from: ["can't be blank"], date_to: ["can't be blank"] }],
   ])('%s', async (_case, body, details) => {
     expect(await api.owner.post('/momt_reports', body)).toMatchObject({

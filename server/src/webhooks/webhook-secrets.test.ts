@@ -68,6 +68,13 @@ describe('rejects, without a change', () => {
   test.each([
     [{ secret: 'whsec_short' }, 422],
     [{ secret: formatSecret(Buffer.alloc(65)) }, 422],
+    [{ secret: formatSecret(Buffer.alloc(23)) }, 422],
+    [{ secret: `whsec_${'A'.repeat(3_000)}` }, 422],
+    [{ secret: `${formatSecret(Buffer.alloc(32))}\n` }, 422],
+    [{ secret: formatSecret(Buffer.alloc(32)).replace('A', '-') }, 422],
+    [{ secret: Buffer.alloc(32).toString('base64') }, 422],
+    [{ secret: '' }, 422],
+    [{ secret: null }, 422],
     [{ secret: 7 }, 422],
     [{ previous_valid_hours: -1 }, 422],
     [{ previous_valid_hours: 169 }, 422],

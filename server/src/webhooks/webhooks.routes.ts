@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
+import { makeCallbackUrlCheck } from '../lib/callback-url.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import {
   presentWebhook,
@@ -22,10 +23,11 @@ const listParams = Type.Object({ list_id: ListIdParam })
 const params = Type.Object({ list_id: ListIdParam, webhook_id: WebhookIdParam })
 const noList = errorResponse('No such list on this account.')
 const notFound = errorResponse('No such webhook or list on this account.')
-const invalid = errorResponse('The callback URL is not an http or https URL, or a flag is not a boolean.')
+const invalid = errorResponse('The callback URL may not be called, or a flag is not a boolean.')
 
 export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
+  const faultOfUrl = makeCallbackUrlCheck(rt.config.allowPrivateUrls)
 
   app.get(
     '/lists/:list_id/webhooks',
@@ -53,7 +55,9 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'createWebhook',
         summary: 'Create a webhook',
-        description: 'Every http or https URL is accepted; each call checks whether it may be called.',
+        description:
+          'The URL must be http or https, without a user name, and not at a private address. Each call resolves its name and ' +
+          'checks its addresses.',
         tags,
         params: listParams,
         body: WebhookCreateBody,
@@ -61,7 +65,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req, reply) => {
-      const change = readWebhookChange(req.body.webhook)
+      const change = readWebhookChange(req.body.webhook, faultOfUrl)
       const webhook = await createWebhook(rt, req.account.id, req.params.list_id, change)
       reply.code(201)
       return { status: 'Webhook created' as const, webhook: presentWebhook(webhook, req.account.timeZone) }
@@ -108,7 +112,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
       handler: async (req) => {
         const { list_id, webhook_id } = req.params
-        const change = readWebhookChange(req.body.webhook)
+        const change = readWebhookChange(req.body.webhook, faultOfUrl)
         const webhook = await changeWebhook(rt, req.account.id, list_id, webhook_id, change)
         return { status: 'Webhook updated' as const, webhook: presentWebhook(webhook, req.account.timeZone) }
       },

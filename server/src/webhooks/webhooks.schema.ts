@@ -3,7 +3,7 @@ import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
 import { Flag, formatTime, Id, isSet, TextOrNull, Time, TimeOrNull, Whole } from '../http/schema.ts'
-import { isCallbackUrl } from '../lib/guarded-fetch.ts'
+import { type CallbackUrlCheck, maxUrlLength } from '../lib/callback-url.ts'
 import { forEachEvent, webhookEvents } from './webhook-events.ts'
 import type { WebhookSecret } from './webhook-secrets.ts'
 import type { Webhook, WebhookChange } from './webhooks.queries.ts'
@@ -11,7 +11,7 @@ import type { Webhook, WebhookChange } from './webhooks.queries.ts'
 /** The id of a webhook in a path. */
 export const WebhookIdParam = idParam('Id of the webhook.', errors.webhookNotFound)
 
-const CallbackUrl = (description: string) => Type.String({ maxLength: 2_048, description })
+const CallbackUrl = (description: string) => Type.String({ maxLength: maxUrlLength, description })
 
 const keys = {
   callback_url: Type.Optional(CallbackUrl('An http or https URL; a query string is allowed.')),
@@ -62,11 +62,13 @@ export function presentWebhook(webhook: Webhook, timeZone: string): Static<typeo
 }
 
 /** Returns the change of a body, in which `callback_url` takes precedence over `url`; throws a 422 if the URL is invalid. */
-export function readWebhookChange(body: Static<typeof WebhookUpdateBody>['webhook']): WebhookChange {
+export function readWebhookChange(
+  body: Static<typeof WebhookUpdateBody>['webhook'],
+  faultOf: CallbackUrlCheck,
+): WebhookChange {
   const callbackUrl = body.callback_url ?? body.url
-  if (callbackUrl !== undefined && !isCallbackUrl(callbackUrl)) {
-    throw errors.invalid({ 'webhook.callback_url': ['must be an http or https address'] })
-  }
+  const fault = callbackUrl === undefined ? undefined : faultOf(callbackUrl)
+  if (fault !== undefined) throw errors.invalid({ 'webhook.callback_url': [fault] })
   const events = forEachEvent((event) => {
     const flag = body[event]
     return flag === undefined ? undefined : isSet(flag)

@@ -75,6 +75,14 @@ describe('creating', () => {
     [{ callback_url: 'https://' }, 'Callback url must be an http or https address'],
     [{ callback_url: 'https://a b.example/' }, 'Callback url must be an http or https address'],
     [{ callback_url: 'https://a.example/\r\nX: y' }, 'Callback url must be an http or https address'],
+    [{ callback_url: 'file:///etc/passwd' }, 'Callback url must be an http or https address'],
+    [{ callback_url: 'https://a:b@c.example/' }, 'Callback url must not contain a user name or a password'],
+    [{ callback_url: 'http://10.0.0.7/' }, 'Callback url must not be a private address'],
+    [{ url: 'http://[fd00:ec2::254]/latest/' }, 'Callback url must not be a private address'],
+    [
+      { callback_url: 'http://a.example:25/' },
+      'Callback url must not have the port 25, which is not one of a web server',
+    ],
     [{ url: 'javascript:alert(1)' }, 'Callback url must be an http or https address'],
     [{ callback_url: 7 }, 'Callback url must be a string'],
     [{ callback_url: null }, 'Callback url must be a string'],
@@ -91,6 +99,18 @@ describe('creating', () => {
     expect(response.body.error).toContain(`Validation failed: ${error}`)
     expect((await api.owner.get(`/lists/${list.id}/webhooks`)).body.count).toBe(0)
   })
+})
+
+test('a list has at most 20 webhooks', async () => {
+  const list = await newList()
+  const webhook = { callback_url: url }
+  for (let n = 0; n < 20; n++) await create(list)
+  expect(await api.owner.post(`/lists/${list.id}/webhooks`, { webhook })).toMatchObject({
+    status: 422,
+    body: { code: 'too_many_webhooks', error: 'At most 20 webhooks of a list are allowed' },
+  })
+  expect((await api.owner.get(`/lists/${list.id}/webhooks`)).body.count).toBe(20)
+  expect(await create(await newList())).toMatchObject(webhook)
 })
 
 test('webhooks of a list are listed by page, oldest first', async () => {
@@ -143,7 +163,12 @@ describe('changing', () => {
     const list = await newList()
     const webhook = await create(list)
     const path = `/lists/${list.id}/webhooks/${webhook.id}`
-    for (const wrong of [{ callback_url: null }, { callback_url: 'x' }, { subscribe: 2 }]) {
+    for (const wrong of [
+      { callback_url: null },
+      { callback_url: 'x' },
+      { url: 'http://192.168.0.1' },
+      { subscribe: 2 },
+    ]) {
       expect((await api.owner.put(path, { webhook: { cleaned: true, ...wrong } })).status).toBe(422)
     }
     expect((await api.owner.get(path)).body.webhook).toEqual(webhook)

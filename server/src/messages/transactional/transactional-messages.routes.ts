@@ -1,11 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { commonErrors, errorResponse } from '../../http/schema.ts'
+import { makeCallbackUrlCheck } from '../../lib/callback-url.ts'
 import { formatPhoneNumber } from '../../sms/phone-number.ts'
 import { readTransactional, TransactionalBody, TransactionalResponse } from './transactional-messages.schema.ts'
 import { sendTransactional } from './transactional-messages.ts'
 
 export const transactionalMessageRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
+  const faultOfUrl = makeCallbackUrlCheck(rt.config.allowPrivateUrls)
 
   app.post(
     '/transactional_messages',
@@ -27,7 +29,7 @@ export const transactionalMessageRoutes: FastifyPluginAsyncTypebox = async (app)
       },
     },
     async (req) => {
-      const message = readTransactional(req.body)
+      const message = readTransactional(req.body, faultOfUrl)
       const { id } = await sendTransactional(rt, { accountId: req.account.id, ...message })
       return {
         status: 'Message successfully sent.' as const,

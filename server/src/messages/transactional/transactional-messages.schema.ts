@@ -1,8 +1,8 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../../errors.ts'
 import { accepted, Flag, Id, isSet, TextOrNull, timeFault } from '../../http/schema.ts'
+import { type CallbackUrlCheck, maxUrlLength } from '../../lib/callback-url.ts'
 import { parseInstant } from '../../lib/dates.ts'
-import { isCallbackUrl } from '../../lib/guarded-fetch.ts'
 import { parsePhoneNumber } from '../../sms/phone-number.ts'
 import { DeliverBy, isTooLate, lateFault } from '../timing/timing.schema.ts'
 
@@ -20,7 +20,10 @@ const keys = {
   is_mms: Type.Optional(Flag('MMS is not supported yet: true is an error.')),
   deliver_by: DeliverBy,
   webhook_callback_url: Type.Optional(
-    TextOrNull({ maxLength: 2_048, description: 'An http or https address to call with the result and the replies.' }),
+    TextOrNull({
+      maxLength: maxUrlLength,
+      description: 'An http or https address to call with the result and the replies.',
+    }),
   ),
 }
 
@@ -60,7 +63,7 @@ export const TransactionalResponse = Type.Object({
 })
 
 /** Returns the message of a body, with or without an envelope; throws for errors that the schema cannot express. */
-export function readTransactional(body: Static<typeof TransactionalBody>) {
+export function readTransactional(body: Static<typeof TransactionalBody>, faultOf: CallbackUrlCheck) {
   const { envelope, message } = readEnvelope(body)
   const nameOf = (key: string) => (envelope === '' ? key : `${envelope}.${key}`)
   if (isSet(message.is_mms)) throw errors.mmsNotSupported(nameOf('is_mms'))
@@ -78,7 +81,8 @@ export function readTransactional(body: Static<typeof TransactionalBody>) {
   const deliverBy = message.deliver_by ? parseInstant(message.deliver_by)?.instant : null
   if (deliverBy === undefined) faults[nameOf('deliver_by')] = [timeFault]
   else if (deliverBy && isTooLate(deliverBy)) faults[nameOf('deliver_by')] = [lateFault]
-  if (url && !isCallbackUrl(url)) faults[nameOf('webhook_callback_url')] = ['must be an http or https address']
+  const urlFault = url ? faultOf(url) : undefined
+  if (urlFault !== undefined) faults[nameOf('webhook_callback_url')] = [urlFault]
   if (Object.keys(faults).length > 0 || phone === undefined || content === undefined) throw errors.invalid(faults)
   return { phone, content, deliverBy, webhookCallbackUrl: url || null, field: numberField }
 }

@@ -83,6 +83,21 @@ describe('the request is rejected', () => {
       { ...text, webhook_callback_url: 'ftp://x' },
       'Webhook callback url must be an http or https address',
     ],
+    [
+      'with a callback address that contains a password',
+      { ...text, webhook_callback_url: 'https://a:b@hooks.example/' },
+      'Webhook callback url must not contain a user name or a password',
+    ],
+    [
+      'with a private callback address',
+      { ...text, webhook_callback_url: 'http://0xa9fea9fe/latest/' },
+      'Webhook callback url must not be a private address',
+    ],
+    [
+      'with a callback address of 3,000 characters',
+      { ...text, webhook_callback_url: `https://hooks.example/${'a'.repeat(2_978)}` },
+      'Webhook callback url is too long (maximum is 2048 characters)',
+    ],
   ])('%s', async (_case, message, error) => {
     const response = await api.owner.post(path, { transactional_message: message })
     expect(response).toMatchObject({ status: 422, body: { error: `Validation failed: ${error}` } })

@@ -8,7 +8,7 @@ import { waitFor } from '../../../test/wait-for.ts'
 import { startReceiver, type WebhookReceiver } from '../../../test/webhook-receiver.ts'
 import { numberEvents } from '../../events/sequence.ts'
 import { loopbackRanges } from '../../lib/address-ranges.ts'
-import { makeGuardedFetch } from '../../lib/guarded-fetch.ts'
+import { makeGuardedFetch, type Resolve } from '../../lib/guarded-fetch.ts'
 import { Sealer } from '../../lib/seal.ts'
 import { insertWebhook, updateListeners } from '../webhooks.queries.ts'
 import { changeWebhook } from '../webhooks.ts'
@@ -76,8 +76,8 @@ async function optIn(list: { id: number }, phones: number[]) {
   while ((await numberEvents(database.db, (tx, events) => insertDeliveries(tx, events, clock.time))).isFull) {}
 }
 
-function newDispatcher(): WebhookDispatcher {
-  const fetch = makeGuardedFetch({ allowed: loopbackRanges })
+function newDispatcher(resolve?: Resolve): WebhookDispatcher {
+  const fetch = makeGuardedFetch({ allowed: loopbackRanges, ...(resolve && { resolve }) })
   const dispatcher = new WebhookDispatcher(
     { db: database.db, clock, log },
     { fetch, clock, userAgent: 'Carillon/test', sealer },
@@ -142,6 +142,17 @@ describe('an event that is not received', () => {
       { attempt: 2, outcome: 'delivered', status: 200 },
     ])
     expect(receiver.received[1]?.raw).toBe(receiver.received[0]?.raw)
+  })
+
+  test.each<[string, Resolve]>([
+    ['unresolved', () => Promise.reject(new Error('ENOTFOUND'))],
+    ['forbidden_address', async () => [{ address: '10.0.0.7', family: 4 }]],
+  ])('because its name is %s: is reported and sent again', async (error, resolve) => {
+    await optIn(await listWith('https://hooks.example/'), phones(1))
+    await newDispatcher(resolve).round()
+    await waitFor(async () => (await attemptsOf()).length === 1)
+    expect(await attemptsOf()).toEqual([{ attempt: 1, outcome: 'failed', status: null, error }])
+    expect(await pending()).toBe(1)
   })
 
   test('is given up after eleven attempts, and later ones of the phone are marked', async () => {
