@@ -3,11 +3,19 @@ import { defineConfig } from 'vitest/config'
 const scenarios = 'test/scenarios/**/*.test.ts'
 
 // Files of these folders use the modules of their worker one after the other, imported by Node itself with its cache of compiled
-// code: that halves their CPU time. State of the process must not outlive the test that changed it.
-const sharing = ['src/broadcasts', 'src/imports', 'src/keywords'].map((folder) => `${folder}/**/*.test.ts`)
+// code: that halves their CPU time. State of the process must not outlive the test that changed it (test/process-state.ts).
+const sharing = [
+  'src/broadcasts',
+  'src/http',
+  'src/imports',
+  'src/keywords',
+  'src/lists',
+  'src/messages',
+  'src/subscribers',
+].map((folder) => `${folder}/**/*.test.ts`)
 
 const server = {
-  setupFiles: ['./test/statement-texts.ts', './test/timer-delays.ts'],
+  setupFiles: ['./test/process-state.ts', './test/statement-texts.ts', './test/timer-delays.ts'],
   // each worker owns one database, so files may run beside each other; a file's tests run in order
   pool: 'forks',
   // one more than the two cores that there are at least: much of the time is spent waiting

@@ -119,12 +119,14 @@ describe.each([
   ['of another port, which is the same site', '127.0.0.1', 'same-site'],
 ])('a page %s', (_kind, host, site) => {
   test('cannot send a broadcast or create a key with the stored key', async () => {
+    const { keys } = await countEffects()
+    expect(keys).toBeGreaterThan(0)
     await storeKey()
     await page.goto(foreign.origin(host))
     await attack()
     const posts = () => carillon.requests.filter(({ method }) => method === 'POST')
     await waitFor(() => posts().length === 18, { what: 'six forms, two fetches and a beacon to each of two paths' })
-    expect(await countEffects()).toEqual({ messages: 0, keys: 1 })
+    expect(await countEffects()).toEqual({ messages: 0, keys })
     expect(new Set(posts().map(({ status }) => status))).toEqual(new Set([403]))
     // without the stored key, there would be no attack
     expect(posts().filter(({ hasKey }) => hasKey).length).toBeGreaterThan(10)

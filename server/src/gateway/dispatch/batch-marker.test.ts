@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import type { Recipient } from '../../log/chunk.ts'
 import type { BindGroup } from '../binds/bind-group.ts'
 import type { SendingRoutes } from '../binds/sending-routes.ts'
@@ -10,6 +10,10 @@ import { BatchMarker } from './batch-marker.ts'
 import { MarkSize } from './mark-size.ts'
 
 const { slowMarkMs } = timing
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 test('the size of a mark is halved after each slow mark, down to 16, and doubled after each fast one, up to 250', () => {
   const size = new MarkSize()
@@ -65,7 +69,6 @@ test('the next mark has half as many recipients after a slow mark, and twice as 
     expect(markOne(false, now)).toBe(true)
     await vi.waitFor(() => expect(marker.isMarking).toBe(false))
   }
-  vi.restoreAllMocks()
   expect(sizes).toEqual([250, 125, 62, 124])
 })
 
