@@ -5,49 +5,93 @@ import { ofRound } from '../log/failures.sql.ts'
 import { logTable } from '../log/log-days.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
 
+type Nullable<T> = { [Key in keyof T]: T[Key] | null }
+
 export type Billable = { messageId: number; accountId: number; loggedOn: string; audience: number }
 
 /** The condition of the index of unbilled messages. */
 const isUnbilled = /* sql */ `
   m.billed_at is null and m.accepted_at is not null and m.status in ('sent', 'cancelled')`
 
-/** Maximum number of accounts whose messages are read at a time. */
-const maxAccounts = 1_000
-
-/**
- * Locks about `limit` messages without a bill that are sent or cancelled and have no row queued or submitting: those
- * whose billing has not failed, or only this one. Accounts take turns: the oldest message of each account comes first, from
- * the account after `lastAccount` on. Skips messages that another worker has locked.
- */
-export function claimUnbilled(tx: Db, limit: number, only: number | null, lastAccount: number) {
-  return tx.many<Billable>(
-    'claim_unbilled',
+/** Returns up to `limit` accounts with unbilled messages by id, from the one behind `after` on. */
+export async function listUnbilledAccounts(db: Db, after: number, limit: number): Promise<number[]> {
+  const rows = await db.many<{ id: number }>(
+    'list_unbilled_accounts',
     /* sql */ `
-    with recursive found (account_id, n) as (
+    with recursive found (id, n) as (
       -- one look-up per account
-      (select m.account_id, 1 from messages m where ${isUnbilled} order by m.account_id limit 1)
+      (select m.account_id, 1 from messages m where ${isUnbilled} and m.account_id > $1 order by m.account_id limit 1)
       union all
       select (select m.account_id from messages m
-               where ${isUnbilled} and m.account_id > found.account_id order by m.account_id limit 1),
+               where ${isUnbilled} and m.account_id > found.id order by m.account_id limit 1),
              n + 1
-        from found where account_id is not null and n < ${maxAccounts}
-    ), shares as (
-      select account_id, greatest($1::int / count(*) over (), 1) as share from found where account_id is not null
+        from found where id is not null and n < $2
     )
-    select u.id as "messageId", u.account_id as "accountId", u.logged_on::text as "loggedOn", u.audience
-      from shares
-     cross join lateral (
-       select id, account_id, logged_on, audience, row_number() over (order by id) as turn
-         from (select m.id, m.account_id, m.logged_on, c.audience
-                 from messages m cross join ${totalsOf('m.id')} c
-                where ${isUnbilled} and m.account_id = shares.account_id
-                  and c.queued = 0 and c.submitting = 0
-                  and ${ofRound('bill', 'm.id', 2)}
-                order by m.id limit share
-                  for no key update of m skip locked) locked) u
-     order by u.turn, u.account_id <= $3, u.account_id`,
-    [limit, only, lastAccount],
+    select id from found where id is not null order by id`,
+    [after, limit],
   )
+  return rows.map(({ id }) => id)
+}
+
+/** Returns the account of a message; undefined if the message does not exist. */
+export function findAccountOf(db: Db, messageId: number) {
+  return db.maybeOne<{ accountId: number }>(
+    'find_account_of_message',
+    /* sql */ `select account_id as "accountId" from messages where id = $1`,
+    [messageId],
+  )
+}
+
+/** An account, and the id of the message behind which its messages are read. */
+export type BillingStart = { accountId: number; after: number }
+
+/** The next messages of an account. `last` is the id of the last one that was read; null if all of them were read. */
+export type UnbilledPage = { accountId: number; last: number | null; messages: Billable[] }
+
+const pageOf = (limit: string) => /* sql */ `
+  select m.id, m.account_id from messages m
+   where ${isUnbilled}
+     -- not =, with which the primary key, and a scan of all billed messages, would have the order as well
+     and (m.account_id, m.id) > (given.account_id, given.after) and m.account_id <= given.account_id
+   order by m.account_id, m.id ${limit}`
+
+/**
+ * Locks up to `share` messages without a bill of each of these accounts that are sent or cancelled and have no row queued or
+ * submitting: those whose billing has not failed, or only this one. Reads at most ten times as many. Skips messages
+ * that another worker has locked. The pages are in the order of the accounts.
+ */
+export async function claimUnbilled(
+  tx: Db,
+  starts: BillingStart[],
+  share: number,
+  only: number | null,
+): Promise<UnbilledPage[]> {
+  const rows = await tx.many<{ accountId: number; last: number | null } & Nullable<Omit<Billable, 'accountId'>>>(
+    'claim_unbilled',
+    /* sql */ `
+    select given.account_id as "accountId", (select id from (${pageOf('offset $3::int * 10 - 1 limit 1')}) page) as last,
+           u.id as "messageId", u.logged_on::text as "loggedOn", u.audience
+      from unnest($1::bigint[], $2::bigint[]) with ordinality as given(account_id, after, n)
+      left join lateral (
+        select m.id, m.logged_on, c.audience
+          from (${pageOf('limit $3::int * 10')}) page
+          join messages m on m.id = page.id
+         cross join ${totalsOf('m.id')} c
+         where ${isUnbilled} and c.queued = 0 and c.submitting = 0 and ${ofRound('bill', 'm.id', 4)}
+         order by page.account_id, page.id limit $3::int
+           for no key update of m skip locked) u on true
+     order by given.n, u.id`,
+    [starts.map((start) => start.accountId), starts.map((start) => start.after), share, only],
+  )
+  return [...Map.groupBy(rows, (row) => row.accountId)].map(([accountId, ofAccount]) => ({
+    accountId,
+    last: ofAccount[0]?.last ?? null,
+    messages: ofAccount.flatMap(({ messageId, loggedOn, audience }) =>
+      messageId === null || loggedOn === null || audience === null
+        ? []
+        : [{ messageId, accountId, loggedOn, audience }],
+    ),
+  }))
 }
 
 export type IdRange = { messageId: number; listId: number | null; first: number; last: number }

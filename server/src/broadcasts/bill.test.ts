@@ -302,33 +302,6 @@ test('counts rows that are in two chunks once', async () => {
   expect(await billOf(id)).toMatchObject({ parts: 3, cost: '3' })
 })
 
-test('many messages of one account do not delay the bill of another', async () => {
-  const other = await make.list(database.db)
-  const insert = ({ accountId, shortCodeId }: typeof list, count: number) =>
-    database.db.exec(
-      'sent',
-      `with sent as (
-         insert into messages (account_id, short_code_id, kind, content, consent, part_count, status, logged_on, created_at,
-                               accepted_at, sent_at)
-         select $1, $2, 'transactional', 'Hi', 'not_opted_out', 1, 'sent', current_date, now(), now(), now()
-           from generate_series(1, $3::int)
-         returning id
-       )
-       insert into message_counters (message_id, counter_row) select id, 0 from sent`,
-      [accountId, shortCodeId, count],
-    )
-  await insert(list, 400)
-  await insert(other, 3)
-  const billed = async () => {
-    await billSent(rt())
-    const n = (accountId: number) =>
-      database.db.exec('billed', 'select from messages where account_id = $1 and billed_at is not null', [accountId])
-    return [await n(list.accountId), await n(other.accountId)]
-  }
-  expect(await billed()).toEqual([100, 3])
-  expect(await billed()).toEqual([300, 3])
-})
-
 test('merges adjacent and overlapping ranges of the same message', () => {
   const range = (messageId: number, first: number, last: number) => ({ messageId, listId: 1, first, last })
   const ranges = [range(1, 1, 5), range(1, 2, 3), range(1, 6, 9), range(2, 10, 12), range(2, 14, 15)]

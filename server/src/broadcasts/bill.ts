@@ -5,9 +5,11 @@ import {
   type Billable,
   claimUnbilled,
   countSuppressed,
+  findAccountOf,
   type IdRange,
   listRanges,
   listSuppressing,
+  listUnbilledAccounts,
   type Suppressions,
   type Tally,
   tally,
@@ -22,22 +24,62 @@ const recipientsAtOnce = 100_000
 /** Rows per statement: takes far less than the limit of one second per statement. */
 const rowsAtOnce = 20_000
 
-/** The account whose message was the first of a batch. In memory: after a restart, the first account comes first again. */
-const rotation = { lastAccount: 0 }
+/** Maximum number of accounts whose messages are read at a time. */
+const accountsAtOnce = 200
+
+/**
+ * Where the next batch begins: behind this account and, if an account has many messages that cannot be billed yet, behind
+ * those that were read. In memory: after a restart, the first account comes first again.
+ */
+type Rotation = { lastAccount: number; readUpTo: Map<number, number> }
+
+const rotationOfDb = new WeakMap<Db, Rotation>()
 
 /** Bills messages that have been sent and have no bill yet, in turns by account; returns whether there were any. */
 export const billSent = manyMessages<SweepRt>({
   sweep: 'bill',
   work: (rt, only, claimed) =>
     rt.db.tx(async (tx) => {
-      const messages = firstBatch(await claimUnbilled(tx, messagesAtOnce, only, rotation.lastAccount))
-      // the first one is billed even if it is large, so each account must be the first in turn
-      rotation.lastAccount = messages[0]?.accountId ?? 0
+      const messages = only === null ? await claimBatch(rt, tx) : await claimOnly(tx, only)
       claimed(messages.map(({ messageId }) => messageId))
       await bill(tx, messages, rt.clock.now())
       return messages.length > 0
     }),
 })
+
+async function claimOnly(tx: Db, messageId: number): Promise<Billable[]> {
+  const account = await findAccountOf(tx, messageId)
+  if (!account) return []
+  await findByKeys(tx)
+  const pages = await claimUnbilled(tx, [{ ...account, after: messageId - 1 }], 1, messageId)
+  return pages.flatMap(({ messages }) => messages)
+}
+
+/** Claims the next batch, the oldest message of each account first. */
+async function claimBatch(rt: SweepRt, tx: Db): Promise<Billable[]> {
+  const rotation = rotationOfDb.get(rt.db) ?? { lastAccount: 0, readUpTo: new Map() }
+  rotationOfDb.set(rt.db, rotation)
+  let accounts = await listUnbilledAccounts(tx, rotation.lastAccount, accountsAtOnce)
+  if (accounts.length === 0 && rotation.lastAccount > 0) accounts = await listUnbilledAccounts(tx, 0, accountsAtOnce)
+  if (accounts.length === 0) return []
+  await findByKeys(tx)
+  const share = Math.max(1, Math.floor(messagesAtOnce / accounts.length))
+  const starts = accounts.map((accountId) => ({ accountId, after: rotation.readUpTo.get(accountId) ?? 0 }))
+  const pages = await claimUnbilled(tx, starts, share, null)
+  const turns = Array.from({ length: share }, (_, turn) => pages.flatMap(({ messages }) => messages[turn] ?? []))
+  const batch = firstBatch(turns.flat())
+  const billed = new Set(batch)
+  for (const { accountId, last, messages } of pages) {
+    // more may follow on the page
+    if (messages.length === share || !messages.every((message) => billed.has(message))) continue
+    if (last === null) rotation.readUpTo.delete(accountId)
+    else rotation.readUpTo.set(accountId, last)
+  }
+  // the first one is billed even if it is large, so the account of a large one that is left out must be the first
+  const isCut = batch.length < (turns[0]?.length ?? 0)
+  rotation.lastAccount = (isCut ? batch.at(-1)?.accountId : accounts.at(-1)) ?? 0
+  return batch
+}
 
 /** Returns the first of these messages with at most 100,000 recipients in total; at least one, even if it has more. */
 function firstBatch(messages: Billable[]): Billable[] {
