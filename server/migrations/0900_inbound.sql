@@ -29,7 +29,7 @@ create table inbound_messages (
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
   lists_left integer,
-  -- opt_out, help, opt_in (it lifted a block), other; opt_out from its arrival, so that it is found first. An opt-out that is interpreted without opted_out_at is not applied yet:
+  -- opt_out, help, opt_in (it lifted a block), reply (a part of a reply that is reported), other; opt_out from its arrival, so that it is found first. An opt-out that is interpreted without opted_out_at is not applied yet:
   -- no sender is known that it could concern, or its own sender cannot be read
   kind text,
   reply_message_id bigint references messages,

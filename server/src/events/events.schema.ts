@@ -105,6 +105,18 @@ type ConsentFacts = {
   lastOptIn: LastOptIn | null
 }
 
+/** The facts of a reply to a message of a list, from a number that may never have been on the list. */
+type ResponseFacts = {
+  messageId: number
+  sentAt: string
+  content: string
+  receivedAt: string
+  reply: string
+  optId: number | null
+  subscriber: SubscriberRow | null
+  lastOptIn: LastOptIn | null
+}
+
 /** The facts of a broadcast that was sent. */
 type MessageFacts = {
   id: number
@@ -148,6 +160,11 @@ function payloadOf(event: RecordedEvent, context: Context): { fixed: Payload; cu
       return { fixed: cleanedPayload(event, event.facts as ConsentFacts) }
     case 'message_sent':
       return { fixed: messagePayload(event, event.facts as MessageFacts) }
+    case 'campaign_response': {
+      const facts = event.facts as ResponseFacts
+      const custom = presentValues(context.fields, facts.subscriber?.custom_fields ?? {}, event.timeZone)
+      return { fixed: responsePayload(event, facts), custom }
+    }
     default:
       return { fixed: { ...start(event), ...event.facts } }
   }
@@ -169,7 +186,7 @@ function startOfUnsubscribe(event: RecordedEvent): Payload {
 function consentPayload(event: RecordedEvent, facts: ConsentFacts, { messagesReceived }: Context): Payload {
   return {
     ...(event.type === 'unsubscribe' ? startOfUnsubscribe(event) : start(event)),
-    ...profile(facts, event.timeZone),
+    ...profile(event, facts),
     total_messages_received: messagesReceived,
   }
 }
@@ -203,24 +220,41 @@ function messagePayload(event: RecordedEvent, facts: MessageFacts): Payload {
   }
 }
 
+function responsePayload(event: RecordedEvent, facts: ResponseFacts): Payload {
+  return {
+    ...start(event),
+    message_id: facts.messageId,
+    sent_timestamp: timeOrNull(facts.sentAt, event.timeZone),
+    content: facts.content,
+    response_timestamp: timeOrNull(facts.receivedAt, event.timeZone),
+    reply_content: facts.reply,
+    ...profile(event, facts),
+    is_mms: false,
+    attachment_urls: [],
+  }
+}
+
 /** The profile block of the contract. */
-function profile({ optId, subscriber, lastOptIn }: ConsentFacts, timeZone: string): Payload {
-  const { birthdate } = subscriber
+function profile(
+  { phone, timeZone }: RecordedEvent,
+  { optId, subscriber, lastOptIn }: Pick<ResponseFacts, 'optId' | 'subscriber' | 'lastOptIn'>,
+): Payload {
+  const birthdate = subscriber?.birthdate ?? ''
   const [year, month, day] = [birthdate.slice(0, 4), birthdate.slice(4, 6), birthdate.slice(6, 8)]
   return {
     opt_id: optId,
-    phone_number: formatPhoneNumber(subscriber.phone),
-    carrier_id: subscriber.carrier,
-    carrier_name: subscriber.carrier_name,
-    first_name: subscriber.first_name || null,
-    last_name: subscriber.last_name || null,
-    email_address: subscriber.email || null,
-    gender: subscriber.gender,
-    zip_code: subscriber.zip_code || null,
+    phone_number: formatPhoneNumber(phone ?? 0),
+    carrier_id: subscriber?.carrier ?? 0,
+    carrier_name: subscriber?.carrier_name ?? null,
+    first_name: subscriber?.first_name || null,
+    last_name: subscriber?.last_name || null,
+    email_address: subscriber?.email || null,
+    gender: subscriber?.gender ?? null,
+    zip_code: subscriber?.zip_code || null,
     birthdate: birthdate === '' ? null : `${month}/${day}/${year}`,
     birthday: birthdate === '' ? null : `${month}/${day}`,
-    tag_list: subscriber.tags,
-    first_opt_in_timestamp: timeOrNull(subscriber.subscribed_at, timeZone),
+    tag_list: subscriber?.tags ?? [],
+    first_opt_in_timestamp: timeOrNull(subscriber?.subscribed_at ?? null, timeZone),
     last_opt_in_method: lastOptIn?.method ?? null,
     last_opt_in_keyword: lastOptIn?.keyword ?? null,
   }

@@ -203,7 +203,10 @@ export type Inbound = {
   connectionId: number
   shortCode: string
   content: string
+  dataCoding: number
   isPart: boolean
+  partReference: number | null
+  partTotal: number | null
   listsLeft: number | null
   redeliveries: number
   receivedAt: Date
@@ -211,7 +214,7 @@ export type Inbound = {
 
 const claimed = /* sql */ `
   id, phone, connection_id as "connectionId", short_code as "shortCode", content, lists_left as "listsLeft", redeliveries,
-  received_at as "receivedAt",
+  received_at as "receivedAt", data_coding as "dataCoding", part_reference as "partReference", part_total as "partTotal",
   case when part_total is null then coalesce(part_number > 1, false) else part_total > 1 end as "isPart"`
 
 /** Locks an MO that still waits; returns undefined if another gateway has locked or handled it. */

@@ -23,6 +23,7 @@ import {
 } from './inbound.queries.ts'
 import { applyOptIn, findOptIns } from './opt-in-texts.ts'
 import { confirmOptOut, replyToHelp } from './replies.ts'
+import { recordReplies } from './reply-events.ts'
 import { type BareWord, parseBareWord } from './words.ts'
 
 type InboundRuntime = Pick<Runtime, 'db' | 'clock' | 'log'>
@@ -169,6 +170,12 @@ async function optOutBatch(
   // texts without effect are marked here as well, because a STOP after many of them must take effect soon
   const idsOf = (kind: BareWord) => [...handled].filter(([, word]) => word === kind).map(([id]) => id)
   for (const kind of ['other', 'help'] as const) await markIgnored(tx, idsOf(kind), kind, at)
+  const others = idsOf('other').flatMap((id) => claimed.get(id) ?? [])
+  await recordReplies(
+    tx,
+    others.sort((a, b) => a.id - b.id),
+    at,
+  )
   return handled
 }
 
@@ -262,6 +269,7 @@ async function interpret(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): P
     const applied = optIn && (await applyOptIn(tx, rt, mo, optIn))
     if (applied === 'waiting') return false
     await markInterpreted(tx, mo.id, applied ? 'opt_in' : 'other', applied?.replyMessageId ?? null, at)
+    if (!applied) await recordReplies(tx, [mo], at)
   }
   return true
 }

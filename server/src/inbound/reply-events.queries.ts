@@ -1,0 +1,117 @@
+import type { Db } from '../db/db.ts'
+import { param, sql } from '../db/sql.ts'
+import { listEvents } from '../events/event-types.ts'
+
+const responseBit = listEvents.campaign_response.bit
+
+/** Returns those of these short codes that belong to an account with a receiver of replies: a webhook or the feed. */
+export async function listCodesWithListeners(tx: Db, codes: string[]): Promise<Set<string>> {
+  const rows = await tx.many<{ code: string }>(
+    'list_codes_with_listeners',
+    /* sql */ `
+    select s.code
+      from unnest($1::text[]) as given(code)
+      join short_codes s on s.code = given.code
+      join accounts a on a.id = s.account_id
+     where a.event_feed
+        or exists (select from lists l
+                    where l.account_id = a.id and l.deleted_at is null and l.listeners & ${responseBit} <> 0)`,
+    [codes],
+  )
+  return new Set(rows.map(({ code }) => code))
+}
+
+/** A text that may be a reply; `form` is its text as it is compared with keywords, null if it is too long for one. */
+export type InboundReply = { phone: number; shortCode: string; content: string; form: string | null; receivedAt: Date }
+
+/** Number of the latest texts to a phone, from all senders, among which the answered one is searched. */
+const maxTexts = 200
+
+/**
+ * Inserts `campaign_response` for those of these texts that reply to a message of a list that has a receiver. The message is
+ * the last one of any list that the short code sent to the phone before the text, except those that bounced. Keywords are no
+ * replies, nor are texts that answer an opt-in question: YES while one is open, and any text if the question is newer than the
+ * message. Logs of days before `recentDay` are read only for phones without a newer message.
+ */
+export function insertReplyEvents(tx: Db, replies: InboundReply[], recentDay: string, at: Date): Promise<number> {
+  const recent = param(recentDay)
+  const textsOf = (days: ReturnType<typeof sql>) => sql`
+        (select l.message_id, l.submitted_at
+           from (select * from message_log g
+                  where g.phone = r.phone and ${days} order by g.id desc limit ${maxTexts}) l
+          cross join lateral (select kind, list_id, short_code_id from messages where id = l.message_id offset 0) m
+          where m.short_code_id = r.short_code_id and m.list_id is not null and m.kind <> 'system'
+            and l.submitted_at <= r.received_at
+            and (l.state in ('submitting', 'sent', 'unknown', 'delivered') or l.reason = 'no_receipt')
+          order by l.submitted_at desc, l.message_id desc limit 1)`
+  return tx.exec(
+    'insert_reply_events',
+    sql`
+    with reply as materialized (
+      select r.n, r.phone, r.content, r.form, r.received_at, s.id as short_code_id
+        from unnest(${replies.map(({ phone }) => phone)}::bigint[], ${replies.map(({ shortCode }) => shortCode)}::text[],
+                    ${replies.map(({ content }) => content)}::text[], ${replies.map(({ form }) => form)}::text[],
+                    ${replies.map(({ receivedAt }) => receivedAt)}::timestamptz[])
+               with ordinality as r(phone, code, content, form, received_at, n)
+        join short_codes s on s.code = r.code
+       where not exists (select from keywords k join lists l on l.id = k.list_id
+                          where k.short_code_id = s.id and k.released_at is null and l.deleted_at is null
+                            and translate(normalize(k.name, nfkc), '-_', '') = r.form)
+    ), answered as materialized (
+      select r.*, t.message_id, t.submitted_at
+        from reply r
+       cross join lateral (
+         -- the second part runs only if the first one returns nothing
+         ${textsOf(sql`g.logged_on >= ${recent}::date`)} union all ${textsOf(sql`g.logged_on < ${recent}::date`)} limit 1) t
+    )
+    insert into event_outbox (account_id, list_id, type, phone, occurred_at, facts)
+    select m.account_id, l.id, 'campaign_response', a.phone, ${at}::timestamptz,
+           jsonb_build_object(
+             'messageId', m.id, 'sentAt', a.submitted_at, 'content', m.content, 'receivedAt', a.received_at,
+             'reply', a.content, 'subscriber', to_jsonb(s), 'optId', i.id,
+             'lastOptIn', case when i.id is not null then jsonb_build_object('method', i.method, 'keyword', i.keyword_name) end)
+      from answered a
+      join messages m on m.id = a.message_id
+      join lists l on l.id = m.list_id and l.deleted_at is null
+      join accounts c on c.id = m.account_id and (c.event_feed or l.listeners & ${responseBit} <> 0)
+      left join subscribers s on s.list_id = l.id and s.phone = a.phone
+      left join lateral (select o.id, o.method, o.keyword_name from opts o
+                          where o.list_id = l.id and o.phone = a.phone and o.kind = 'opt_in'
+                          order by o.id desc limit 1) i on true
+     where not exists (select from lists q join subscribers p on p.list_id = q.id and p.phone = a.phone
+                        where q.short_code_id = a.short_code_id and q.deleted_at is null and p.state = 'pending'
+                          and (p.opt_in_requested_at > a.submitted_at
+                               or a.form = 'YES' and p.opt_in_requested_at is not null))
+     order by a.n`,
+  )
+}
+
+/** A part of a longer text: `total` parts with this reference make one text. */
+export type InboundPart = { id: number; phone: number; shortCode: string; reference: number | null; total: number }
+
+/** Number of the latest texts of a phone among which the parts of its text are searched. */
+const maxMos = 1_000
+
+/**
+ * Returns the text of the interpreted parts with this part's reference that arrived at `since` or later, and marks them as
+ * `reply`, so that they make one text only. Returns undefined if one is missing. The caller must have locked the phone's texts.
+ */
+export function takeWholeText(tx: Db, { phone, shortCode, reference, total }: InboundPart, since: Date) {
+  return tx.maybeOne<{ content: string; receivedAt: Date }>(
+    'take_whole_text',
+    /* sql */ `
+    with part as (
+      select distinct on (part_number) id, part_number, content, received_at
+        from (select * from inbound_messages where phone = $1 order by id desc limit ${maxMos}) i
+       where short_code = $2 and part_reference is not distinct from $3 and part_total = $4 and kind = 'other'
+         and part_number between 1 and $4 and interpreted_at is not null and received_at >= $5
+       order by part_number, id
+    ), taken as (
+      update inbound_messages i set kind = 'reply'
+       where i.id = any(array(select id from part)) and (select count(*) from part) = $4
+    )
+    select string_agg(content, '' order by part_number) as content, min(received_at) as "receivedAt"
+      from part having count(*) = $4`,
+    [phone, shortCode, reference, total, since],
+  )
+}

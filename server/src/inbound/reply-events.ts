@@ -1,0 +1,54 @@
+import type { Db } from '../db/db.ts'
+import { utcDay } from '../lib/clock.ts'
+import type { Inbound } from './inbound.queries.ts'
+import { lockConfirmations } from './replies.queries.ts'
+import { type InboundReply, insertReplyEvents, listCodesWithListeners, takeWholeText } from './reply-events.queries.ts'
+import { keywordForm, parseBareWord } from './words.ts'
+
+const dayMs = 86_400_000
+
+/** The message of a reply is first searched among those of the last month, because each day is an index of its own. */
+const recentDays = 31
+
+/** The parts of one text arrive within this time; phones use a reference again after 255 other texts. */
+const partsMaxMs = 3_600_000
+
+/**
+ * Reports which of these texts reply to a message of a list, in their order. They must be interpreted in the same transaction, as
+ * no opt-out, HELP or opt-in. A long text is reported with its last part; binary texts are not reported.
+ */
+export async function recordReplies(tx: Db, mos: Inbound[], at: Date): Promise<void> {
+  if (mos.length === 0) return
+  const codes = await listCodesWithListeners(tx, [...new Set(mos.map(({ shortCode }) => shortCode))])
+  if (codes.size === 0) return
+  const replies: InboundReply[] = []
+  for (const mo of mos) {
+    if (!codes.has(mo.shortCode)) continue
+    const text = mo.isPart ? await findWholeText(tx, mo) : mo
+    if (text && !isBinary(mo) && !isStart(text.content)) {
+      const { phone, shortCode } = mo
+      const { content, receivedAt } = text
+      replies.push({ phone, shortCode, content, form: keywordForm(content) ?? null, receivedAt })
+    }
+  }
+  if (replies.length === 0) return
+  await insertReplyEvents(tx, replies, utcDay(new Date(at.getTime() - recentDays * dayMs)), at)
+}
+
+/** Returns the text that this part completes, or undefined. The lock orders gateways that interpret its parts concurrently. */
+async function findWholeText(tx: Db, mo: Inbound) {
+  const { partTotal: total } = mo
+  if (total === null) return undefined
+  await lockConfirmations(tx, mo.phone, mo.shortCode)
+  const since = new Date(mo.receivedAt.getTime() - partsMaxMs)
+  return takeWholeText(tx, { ...mo, reference: mo.partReference, total }, since)
+}
+
+/** Returns whether the text is data for a program of the phone: its coding is 8-bit data, and it has control characters. */
+function isBinary({ dataCoding, content }: Inbound): boolean {
+  const isData = dataCoding === 2 || dataCoding === 4 || (dataCoding & 0xf4) === 0xf4 || (dataCoding & 0xcc) === 0x04
+  return isData && /[^\P{Cc}\t\n\r]/u.test(content)
+}
+
+/** Returns whether the text is START or UNSTOP, which are requests of any sender; YES may be the reply to a question. */
+const isStart = (content: string) => parseBareWord(content) === 'opt_in' && keywordForm(content) !== 'YES'
