@@ -332,24 +332,36 @@ create index deliveries_position on deliveries ("position");
 -- One row per attempt to deliver an event. The last one of a delivery is `delivered` or `dead`.
 create table delivery_attempts (
   id bigint not null generated always as identity,
+  account_id bigint not null,
   endpoint_id bigint not null,
   position bigint not null,
+  type text not null,
   phone bigint,
   -- from 1
   attempt smallint not null,
   outcome text not null,
-  started_at timestamptz not null,
+  -- milliseconds, so that a cursor of the log has the exact value
+  started_at timestamp(3) with time zone not null,
   duration_ms integer not null,
+  -- without its query; null if it is malformed
+  url text,
+  -- json, not jsonb: in the order in which they were sent, with the values of some only
+  request_headers json not null,
   -- of the response, if there was one
   status smallint,
   -- why there was none: a reason of guarded-fetch.ts
   error text,
+  response_headers json,
   response bytea,
   constraint delivery_attempts_pkey primary key (id),
   constraint delivery_attempts_outcome check (outcome = any (array['delivered', 'failed', 'dead']))
 );
-create index delivery_attempts_endpoint on delivery_attempts (endpoint_id, id);
-create index delivery_attempts_started on delivery_attempts (started_at);
+create index delivery_attempts_account on delivery_attempts (account_id, started_at, id);
+create index delivery_attempts_endpoint on delivery_attempts (endpoint_id, started_at, id);
+create index delivery_attempts_endpoint_failed on delivery_attempts (endpoint_id, started_at, id) where (outcome <> 'delivered');
+create index delivery_attempts_failed on delivery_attempts (account_id, started_at, id) where (outcome <> 'delivered');
+create index delivery_attempts_phone on delivery_attempts (account_id, phone, started_at, id);
+create index delivery_attempts_position on delivery_attempts ("position", endpoint_id, id);
 
 -- Gifts reported by a donation platform, recorded on the subscriber who gave or on the message that prompted the gift.
 create table donations (

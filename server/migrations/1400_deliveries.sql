@@ -41,19 +41,32 @@ create index deliveries_phone on deliveries (endpoint_id, phone, id);
 -- One row per attempt to deliver an event. The last one of a delivery is `delivered` or `dead`.
 create table delivery_attempts (
   id bigint generated always as identity primary key,
+  account_id bigint not null,
   endpoint_id bigint not null,
   position bigint not null,
+  type text not null,
   phone bigint,
   -- from 1
   attempt smallint not null,
   outcome text not null constraint delivery_attempts_outcome check (outcome in ('delivered', 'failed', 'dead')),
-  started_at timestamptz not null,
+  -- milliseconds, so that a cursor of the log has the exact value
+  started_at timestamptz(3) not null,
   duration_ms integer not null,
+  -- without its query; null if it is malformed
+  url text,
+  -- json, not jsonb: in the order in which they were sent, with the values of some only
+  request_headers json not null,
   -- of the response, if there was one
   status smallint,
   -- why there was none: a reason of guarded-fetch.ts
   error text,
+  response_headers json,
   response bytea
 );
-create index delivery_attempts_endpoint on delivery_attempts (endpoint_id, id);
-create index delivery_attempts_started on delivery_attempts (started_at);
+create index delivery_attempts_account on delivery_attempts (account_id, started_at, id);
+create index delivery_attempts_endpoint on delivery_attempts (endpoint_id, started_at, id);
+create index delivery_attempts_phone on delivery_attempts (account_id, phone, started_at, id);
+create index delivery_attempts_position on delivery_attempts (position, endpoint_id, id);
+create index delivery_attempts_failed on delivery_attempts (account_id, started_at, id) where outcome <> 'delivered';
+create index delivery_attempts_endpoint_failed on delivery_attempts (endpoint_id, started_at, id)
+  where outcome <> 'delivered';

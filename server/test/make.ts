@@ -131,6 +131,23 @@ async function webhook(db: Db, given: { listId: number; callbackUrl?: string }) 
   )
 }
 
+async function deliveryAttempt(
+  db: Db,
+  given: { webhookId: number; outcome?: string; type?: string; phone?: number; position?: number; startedAt?: Date },
+) {
+  const { outcome = 'delivered', type = 'subscribe', phone = 2065550143, position = 1, startedAt = new Date() } = given
+  return db.one<{ id: number }>(
+    'make_delivery_attempt',
+    `insert into delivery_attempts (account_id, endpoint_id, position, type, phone, attempt, outcome, started_at, duration_ms,
+                                    url, request_headers, status, response_headers, response)
+     select p.account_id, p.id, $2, $3, $4, 1, $5, $6, 12, 'https://hooks.cedar.example/', '{"webhook-id":"evt_1"}', 200,
+            '{"server":"cedar"}', 'ok'
+       from endpoints p where p.webhook_id = $1
+     returning id`,
+    [given.webhookId, position, type, phone, outcome, startedAt],
+  )
+}
+
 async function momtReport(db: Db, given: { accountId: number }) {
   return db.one<{ id: number }>(
     'make_momt_report',
@@ -179,6 +196,7 @@ export const make = {
   subscriber,
   subscribers,
   webhook,
+  deliveryAttempt,
   momtReport,
   connection,
   unmatchedStop,

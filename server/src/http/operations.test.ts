@@ -9,6 +9,7 @@ const call: ApiCaller['send'] = (...request) => api.owner.send(...request)
 
 let list = { id: 0 }
 let webhook = { id: 0 }
+let attempt = { id: 0 }
 let report = { id: 0 }
 const phone = '2065550143'
 const field = { label: 'Size', key: 'size', content_type: 'number', max_length: 3 }
@@ -21,6 +22,7 @@ beforeEach(async () => {
   })
   await make.subscriber(api.db, { listId: list.id, phone: Number(phone) })
   webhook = await make.webhook(api.db, { listId: list.id })
+  attempt = await make.deliveryAttempt(api.db, { webhookId: webhook.id })
   report = await make.momtReport(api.db, { accountId: api.owner.accountId })
   await api.owner.post(`/lists/${list.id}/custom_fields`, { custom_field: field })
 })
@@ -59,6 +61,8 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['DELETE', '/lists/LIST/webhooks/HOOK', undefined, 200],
   ['GET', '/lists/LIST/webhooks/HOOK/secret', undefined, 200],
   ['PUT', '/lists/LIST/webhooks/HOOK/secret', { webhook_secret: { previous_valid_hours: 1 } }, 200],
+  ['GET', '/webhook_attempts', undefined, 200],
+  ['GET', '/webhook_attempts/ATTEMPT', undefined, 200],
   ['GET', '/events', undefined, 200],
   ['GET', '/event_feed', undefined, 200],
   ['PUT', '/event_feed', { event_feed: { enabled: true } }, 200],
@@ -98,6 +102,7 @@ const fillIn = (path: string) =>
     .replace('LIST', String(list.id))
     .replace('CODE', api.owner.shortCode.code)
     .replace('HOOK', String(webhook.id))
+    .replace('ATTEMPT', String(attempt.id))
     .replace('REPORT', String(report.id))
 
 /** Encodes a body as a form, in the notation of PHP and Rails. */
@@ -155,6 +160,7 @@ test('the table of operations is complete', () => {
       .replace('LIST', '{list_id}')
       .replace('CODE', '{shortcode}')
       .replace('HOOK', '{webhook_id}')
+      .replace('ATTEMPT', '{attempt_id}')
       .replace('REPORT', '{momt_report_id}')
       .replace(phone, '{phone_number}'),
   )

@@ -126,6 +126,8 @@ const written: Bodies = {
   'DELETE /lists/{list_id}/webhooks/{webhook_id}': null,
   'GET /lists/{list_id}/webhooks/{webhook_id}/secret': null,
   'PUT /lists/{list_id}/webhooks/{webhook_id}/secret': { webhook_secret: { previous_valid_hours: 48 } },
+  'GET /webhook_attempts': null,
+  'GET /webhook_attempts/{attempt_id}': null,
   'GET /events': null,
   'GET /event_feed': null,
   'PUT /event_feed': { event_feed: { enabled: true } },

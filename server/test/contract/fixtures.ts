@@ -31,6 +31,7 @@ export async function createFixtures(
     headers: { 'content-type': 'text/csv' },
   })
   const webhook = await make.webhook(db, { listId: list.id })
+  const attempt = await make.deliveryAttempt(db, { webhookId: webhook.id })
   const report = await make.momtReport(db, { accountId })
   // no server listens on this port
   const connection = await make.connection(db, { name: `${name}'s carrier`, port: 1, enabled: false })
@@ -52,6 +53,7 @@ export async function createFixtures(
     flight_plan_id: String((plan.body.flight_plan as { id: number }).id),
     import_id: String((imported.body.import as { id: number }).id),
     webhook_id: String(webhook.id),
+    attempt_id: String(attempt.id),
     momt_report_id: String(report.id),
     rate_id: String(rate.id),
     connection_id: String(connection.id),

@@ -3,6 +3,7 @@ import { type ConnectionPool, FetchError, type GuardedFetch } from '../../lib/gu
 import { SealError, type Sealer } from '../../lib/seal.ts'
 import type { DeliveryAttempt, DueDelivery } from './deliveries.queries.ts'
 import type { LeasedEndpoint } from './endpoints.queries.ts'
+import { type LoggedResponse, logRequest, logResponse } from './logged-exchange.ts'
 import { readRetryAfter, retryDelayMs } from './schedule.ts'
 import { signingSecrets } from './secrets.ts'
 import { signDelivery } from './signature.ts'
@@ -33,25 +34,27 @@ export async function attemptDelivery(
   const attempt = delivery.attempts + 1
   let status: number | null = null
   let error: string | null = null
-  let response: Buffer | null = null
+  let response: LoggedResponse | null = null
+  let headers: Record<string, string> = {}
   let retryAfterMs: number | undefined
   try {
-    const { headers, ...received } = await fetch({
+    headers = {
+      'content-type': 'application/json',
+      'user-agent': userAgent,
+      ...signDelivery(eventIdOf(delivery), startedAt, delivery.payload, signingSecrets(sealer, endpoint, startedAt)),
+    }
+    const received = await fetch({
       url: endpoint.url,
       method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        'user-agent': userAgent,
-        ...signDelivery(eventIdOf(delivery), startedAt, delivery.payload, signingSecrets(sealer, endpoint, startedAt)),
-      },
+      headers,
       body: delivery.payload,
       timeoutMs: attemptMs,
       maxBytes: maxResponseBytes,
       pool,
     })
     status = received.status
-    response = received.body
-    if (status === 429 || status === 503) retryAfterMs = readRetryAfter(headers['retry-after'], clock.now())
+    response = logResponse(received)
+    if (status === 429 || status === 503) retryAfterMs = readRetryAfter(received.headers['retry-after'], clock.now())
   } catch (failure) {
     error =
       failure instanceof FetchError ? failure.reason : failure instanceof SealError ? 'sealed_secret' : 'unreachable'
@@ -59,14 +62,17 @@ export async function attemptDelivery(
   const isDelivered = status !== null && status >= 200 && status <= 299
   const delayMs = isDelivered ? undefined : retryDelayMs(attempt)
   return {
-    delivery: { id: delivery.id, position: delivery.position, phone: delivery.phone, endpointId: endpoint.id },
+    delivery: { ...identify(delivery), accountId: endpoint.accountId, endpointId: endpoint.id },
     attempt,
     outcome: isDelivered ? 'delivered' : delayMs === undefined ? 'dead' : 'failed',
     retryAt: delayMs === undefined ? null : new Date(clock.now().getTime() + Math.max(delayMs, retryAfterMs ?? 0)),
     startedAt,
     durationMs: Math.round(performance.now() - start),
+    request: logRequest(endpoint.url, headers),
     status,
     error,
     response,
   }
 }
+
+const identify = ({ id, position, type, phone }: DueDelivery) => ({ id, position, type, phone })

@@ -1,6 +1,7 @@
 import type { Db } from '../../db/db.ts'
 import { sql } from '../../db/sql.ts'
 import { listEvents, listEventTypes, type NumberedEvent } from '../../events/event-types.ts'
+import type { LoggedRequest, LoggedResponse } from './logged-exchange.ts'
 
 const receives = listEventTypes.map((type) => `(v.type = '${type}' and w.${listEvents[type].flag})`).join(' or ')
 
@@ -49,6 +50,7 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
 export type DueDelivery = {
   id: number
   position: number
+  type: string
   phone: number | null
   attempts: number
   payload: string
@@ -62,7 +64,7 @@ export function listDueDeliveries(db: Db, endpointId: number, now: Date, except:
   return db.many<DueDelivery>(
     'list_due_deliveries',
     /* sql */ `
-    select d.id, d.position, d.phone, d.attempts, v.payload::text as payload
+    select d.id, d.position, v.type, d.phone, d.attempts, v.payload::text as payload
       from deliveries d join events v on v.position = d.position
      where d.endpoint_id = $1 and d.due_at <= $2 and d.id <> all($3::bigint[])
        and not exists (select from deliveries b
@@ -74,7 +76,7 @@ export function listDueDeliveries(db: Db, endpointId: number, now: Date, except:
 
 /** The result of an attempt. */
 export type DeliveryAttempt = {
-  delivery: Pick<DueDelivery, 'id' | 'position' | 'phone'> & { endpointId: number }
+  delivery: Pick<DueDelivery, 'id' | 'position' | 'type' | 'phone'> & { accountId: number; endpointId: number }
   /** From 1. */
   attempt: number
   outcome: 'delivered' | 'failed' | 'dead'
@@ -82,9 +84,10 @@ export type DeliveryAttempt = {
   retryAt: Date | null
   startedAt: Date
   durationMs: number
+  request: LoggedRequest
   status: number | null
   error: string | null
-  response: Buffer | null
+  response: LoggedResponse | null
 }
 
 /**
@@ -98,17 +101,24 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
     sql`
     with result as (
       select * from unnest(
-        ${of(({ delivery }) => delivery.id)}::bigint[], ${of(({ delivery }) => delivery.endpointId)}::bigint[],
+        ${of(({ delivery }) => delivery.id)}::bigint[], ${of(({ delivery }) => delivery.accountId)}::bigint[],
+        ${of(({ delivery }) => delivery.endpointId)}::bigint[], ${of(({ delivery }) => delivery.type)}::text[],
         ${of(({ delivery }) => delivery.position)}::bigint[], ${of(({ delivery }) => delivery.phone)}::bigint[],
         ${of(({ attempt }) => attempt)}::int[], ${of(({ outcome }) => outcome)}::text[],
         ${of(({ retryAt }) => retryAt)}::timestamptz[], ${of(({ startedAt }) => startedAt)}::timestamptz[],
         ${of(({ durationMs }) => durationMs)}::int[], ${of(({ status }) => status)}::int[],
-        ${of(({ error }) => error)}::text[], ${of(({ response }) => response)}::bytea[])
-        as r(id, endpoint_id, position, phone, attempt, outcome, retry_at, started_at, duration_ms, status, error, response)
+        ${of(({ error }) => error)}::text[], ${of(({ request }) => request.url)}::text[],
+        ${of(({ request }) => JSON.stringify(request.headers))}::json[],
+        ${of(({ response }) => response && JSON.stringify(response.headers))}::json[],
+        ${of(({ response }) => response?.body ?? null)}::bytea[])
+        as r(id, account_id, endpoint_id, type, position, phone, attempt, outcome, retry_at, started_at, duration_ms, status,
+             error, url, request_headers, response_headers, response)
     ), logged as (
-      insert into delivery_attempts (endpoint_id, position, phone, attempt, outcome, started_at, duration_ms, status, error,
-                                     response)
-      select endpoint_id, position, phone, attempt, outcome, started_at, duration_ms, status, error, response from result
+      insert into delivery_attempts (account_id, endpoint_id, position, type, phone, attempt, outcome, started_at, duration_ms,
+                                     url, request_headers, status, error, response_headers, response)
+      select account_id, endpoint_id, position, type, phone, attempt, outcome, started_at, duration_ms, url, request_headers,
+             status, error, response_headers, response
+        from result
     ), ended as (
       delete from deliveries d using result r where d.id = r.id and r.outcome <> 'failed'
     ), retried as (
@@ -131,13 +141,14 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
   )
 }
 
-/** Deletes up to `limit` attempts that were made before a time, and returns how many. */
+/** Deletes up to `limit` of the oldest attempts, those that were made before a time, and returns how many. */
 export function deleteAttempts(db: Db, before: Date, limit: number): Promise<number> {
   return db.exec(
     'delete_delivery_attempts',
     /* sql */ `
     delete from delivery_attempts
-     where id = any(array(select id from delivery_attempts where started_at < $1 order by started_at limit $2))`,
+     where id = any(array(select id from (select id, started_at from delivery_attempts order by id limit $2) first
+                           where started_at < $1))`,
     [before, limit],
   )
 }
