@@ -90,7 +90,7 @@ async function startWorker(rt: Runtime) {
     1_000,
     'update the heartbeat',
   )
-  const fetch = makeGuardedFetch({ allowed: rt.config.allowPrivateUrls })
+  const fetch = makeGuardedFetch({ allowed: rt.config.allowPrivateUrls, extraCaFile: rt.config.extraCaFile })
   const sealer = makeSealer(rt.config)
   if (!sealer) log.warn('no secret key, events are not delivered to webhooks')
   const dispatcher = sealer && new WebhookDispatcher(rt, { fetch, clock: rt.clock, userAgent, sealer })

@@ -51,7 +51,7 @@ function isSandboxLandline(phone: number): boolean {
 function makeProviderLookUp({ db, clock, log, config }: Runtime, url: string): LookUp {
   const { token, timeoutMs, cacheDays } = config.lookUp
   const provider = {
-    fetch: makeGuardedFetch({ allowed: config.allowPrivateUrls }),
+    fetch: makeGuardedFetch({ allowed: config.allowPrivateUrls, extraCaFile: config.extraCaFile }),
     url,
     token: token?.reveal(),
     timeoutMs,

@@ -128,6 +128,21 @@ test('the certificate file of the simulator must exist and contain the key', () 
   }
 })
 
+test('the file of extra authorities must exist and contain certificates', () => {
+  const { cert, issue } = makeAuthority()
+  const faults = (file: string) => faultsOf({ CARILLON_EXTRA_CA_FILE: file })
+  expect(faults(writeTemp(`# ours\n${cert}\n${makeAuthority().cert}`))).toEqual([])
+  for (const file of [
+    '/nowhere/ca.pem',
+    tmpdir(),
+    writeTemp(''),
+    writeTemp(issue('a').key),
+    writeTemp(cert.replace(/A/g, 'B')),
+  ]) {
+    expect(faults(file)).toEqual([expect.stringMatching(/^CARILLON_EXTRA_CA_FILE cannot be used: ./)])
+  }
+})
+
 test('one error lists all invalid settings, each with its variable', () => {
   const faults = faultsOf({
     CARILLON_PORT: 'eighty',

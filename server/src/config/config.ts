@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { isLoopbackHost, loopbackRanges } from '../lib/address-ranges.ts'
+import { readAuthorities } from '../lib/trusted-authorities.ts'
 import { type AccountCaps, capsWith } from './caps.ts'
 import type { SmppAddress } from './parsers.ts'
 import type { Secret } from './secret.ts'
@@ -51,6 +52,8 @@ export type Config = {
   send: { leaseMs: number; responseDeadlineMs: number; receiptDeadlineMs: number }
   /** Private ranges that may be called, including loopback in the sandbox, where webhooks may be received locally. */
   allowPrivateUrls: string[]
+  /** File with certificates of authorities that webhooks and the look-up trust in addition to the public ones. */
+  extraCaFile: string | undefined
   /** Days for which events and attempts to deliver them are kept. */
   eventDays: number
   /** The number service; numbers are not looked up if `url` is undefined. */
@@ -92,6 +95,7 @@ export function readEnv(env: Env): Config {
   const rawFile = read('CARILLON_SIMULATOR_RAW_FILE')
   const logFile = read('CARILLON_LOG_FILE')
   const tlsFile = read('CARILLON_SIMULATOR_TLS_FILE')
+  const extraCaFile = read('CARILLON_EXTRA_CA_FILE')
   const config: Config = {
     mode,
     http: {
@@ -133,6 +137,7 @@ export function readEnv(env: Env): Config {
     },
     eventDays: read('CARILLON_EVENT_DAYS'),
     allowPrivateUrls: [...read('CARILLON_ALLOW_PRIVATE_URLS'), ...(mode === 'sandbox' ? loopbackRanges : [])],
+    extraCaFile: extraCaFile ? resolve(checkout, extraCaFile) : undefined,
     lookUp: {
       url: read('CARILLON_LOOKUP_URL'),
       token: read('CARILLON_LOOKUP_TOKEN'),
@@ -146,6 +151,7 @@ export function readEnv(env: Env): Config {
   }
   checkMode(config, texts, faults)
   checkTlsFile(config, faults)
+  checkExtraCaFile(config, faults)
   if (faults.length > 0) throw new ConfigError(faults)
   return deepFreeze(config)
 }
@@ -229,6 +235,15 @@ function checkTlsFile({ simulator }: Config, faults: string[]) {
     createSecureContext({ cert: pem, key: pem })
   } catch (e) {
     faults.push(`CARILLON_SIMULATOR_TLS_FILE cannot be used: ${(e as Error).message}`)
+  }
+}
+
+/** Checks the certificates before any role starts. */
+function checkExtraCaFile({ extraCaFile }: Config, faults: string[]) {
+  try {
+    if (extraCaFile !== undefined) readAuthorities(extraCaFile)
+  } catch (e) {
+    faults.push(`CARILLON_EXTRA_CA_FILE cannot be used: ${(e as Error).message}`)
   }
 }
 

@@ -131,6 +131,11 @@ export const settings = {
     parse: cidrList,
     example: '10.20.0.0/16,fd00::/8',
   }),
+  CARILLON_EXTRA_CA_FILE: optional({
+    help: 'PEM file with certificates of authorities that webhooks and the look-up trust in addition to the public ones; a change has an effect after a restart',
+    parse: plainText,
+    example: '/etc/carillon/internal-ca.pem',
+  }),
   CARILLON_LOOKUP_URL: optional({
     help: 'URL of the number service that returns phone type and carrier (docs/look-up.md); without it, numbers are accepted without a look-up',
     parse: webAddress,

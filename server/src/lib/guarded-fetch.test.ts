@@ -4,7 +4,8 @@ import { text } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test } from 'vitest'
 import { loopbackRanges } from './address-ranges.ts'
-import { type FetchError, type GuardedRequest, makeGuardedFetch, type Resolve } from './guarded-fetch.ts'
+import { type FetchError, type GuardedRequest, makeGuardedFetch } from './guarded-fetch.ts'
+import type { Resolve } from './name-resolver.ts'
 
 const servers: { close(): void }[] = []
 afterEach(() => {

@@ -2,24 +2,31 @@
 // these, so that a name that later resolves differently (DNS rebinding) is harmless. It returns redirects without following
 // them. A connection is used once, except by requests with a `ConnectionPool`.
 
-import { type LookupAddress, lookup as systemLookup } from 'node:dns'
+import type { LookupAddress } from 'node:dns'
 import {
   type ClientRequest,
-  Agent as HttpAgent,
+  type Agent as HttpAgent,
   type IncomingHttpHeaders,
   type IncomingMessage,
   request as requestHttp,
 } from 'node:http'
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import { type Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
+import type { SecureContext } from 'node:tls'
 import { isAllowedAddress, makeRanges } from './address-ranges.ts'
+import type { ConnectionPool } from './connection-pool.ts'
+import { makeResolver, type Resolve } from './name-resolver.ts'
+import { makeTrustContext } from './trusted-authorities.ts'
 
 /** Maximum size of a response's header, and of everything else that is not its body: 1xx responses, trailers, chunk sizes. */
 const maxHeaderBytes = 16_384
 const maxOverheadBytes = 65_536
 
-/** Time after which an idle connection of a pool is closed; servers usually wait longer. */
-const maxIdleMs = 4_000
+/**
+ * Time for which a connection to one of several addresses is tried, which includes one repetition of the first packet. Node's
+ * default of 250 ms fails for distant servers.
+ */
+const connectMs = 2_500
 
 // The ports that the Fetch standard blocks: their servers read lines, so a request could contain a command to them.
 const blockedPorts = new Set(
@@ -56,28 +63,6 @@ export type GuardedRequest = {
   pool?: ConnectionPool
 }
 
-/**
- * Connections to one endpoint, for requests whose repetition is harmless: if the server closes a reused connection instead
- * of responding, the request is sent again, once, on a new one. The addresses are checked at each new connection.
- */
-export class ConnectionPool {
-  readonly #agents: { 'http:': HttpAgent; 'https:': HttpsAgent }
-
-  constructor(maxConnections: number) {
-    const options = { keepAlive: true, maxSockets: maxConnections, maxFreeSockets: maxConnections, timeout: maxIdleMs }
-    this.#agents = { 'http:': new HttpAgent(options), 'https:': new HttpsAgent(options) }
-  }
-
-  agentOf(url: URL): HttpAgent | HttpsAgent {
-    return this.#agents[url.protocol === 'https:' ? 'https:' : 'http:']
-  }
-
-  /** Closes all connections, also those in use. */
-  close(): void {
-    for (const agent of Object.values(this.#agents)) agent.destroy()
-  }
-}
-
 export type GuardedResponse = { status: number; headers: IncomingHttpHeaders; body: Buffer }
 
 /** Calls a URL and returns the response, with any status; throws a FetchError if there is no response. */
@@ -103,12 +88,17 @@ export class FetchError extends Error {
   }
 }
 
-/** Resolves a host name to all its addresses. */
-export type Resolve = (host: string) => Promise<LookupAddress[]>
+type Options = {
+  allowed: readonly string[]
+  /** File with certificates of authorities that are trusted, too. */
+  extraCaFile?: string | undefined
+  resolve?: Resolve
+}
 
 /** Returns a client that calls public addresses, and private addresses of the `allowed` ranges. */
-export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?: Resolve }): GuardedFetch {
-  const resolve = options.resolve ?? resolveBySystem
+export function makeGuardedFetch(options: Options): GuardedFetch {
+  const resolve = options.resolve ?? makeResolver()
+  const trust = options.extraCaFile === undefined ? undefined : makeTrustContext(options.extraCaFile)
   const allowed = makeRanges(options.allowed)
 
   const checked = async (host: string): Promise<LookupAddress[]> => {
@@ -125,9 +115,10 @@ export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?
     const host = url.hostname.replace(/^\[|\]$/g, '')
     // an address is not resolved, so it is checked here
     const isChecked = given.pool === undefined || isIP(host) > 0
-    const lookup = isChecked ? pinTo(await beforeTimeout(checked(host), signal, host)) : lookUpBy(checked)
+    const lookUp: Resolve = (name) => given.pool?.lookUp(name, checked) ?? checked(name)
+    const lookup = isChecked ? pinTo(await beforeTimeout(checked(host), signal, host)) : lookUpBy(lookUp)
     try {
-      return await send(url, lookup, given, signal)
+      return await send(url, { lookup, trust, signal }, given)
     } catch (error) {
       if (error instanceof FetchError) throw error
       if (signal.aborted) throw timeoutOf(host)
@@ -157,12 +148,6 @@ async function addressesOf(host: string, resolve: Resolve): Promise<LookupAddres
   return addresses
 }
 
-function resolveBySystem(host: string): Promise<LookupAddress[]> {
-  return new Promise((resolve, reject) => {
-    systemLookup(host, { all: true }, (error, addresses) => (error ? reject(error) : resolve(addresses)))
-  })
-}
-
 function beforeTimeout<T>(work: Promise<T>, signal: AbortSignal, host: string): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
   const onAbort = () => reject(timeoutOf(host))
@@ -178,27 +163,31 @@ function tooLarge(host: string, part: 'body' | 'header' | 'response', bytes: num
   return new FetchError('too_large', `the ${part} of ${host} has more than ${bytes} bytes`)
 }
 
+/** How a request reaches its server: `trust` verifies the certificate, undefined for the authorities of Node. */
+type Route = { lookup: LookupFunction; trust: SecureContext | undefined; signal: AbortSignal }
+
 /** Sends the request, again on a new connection if the server closed a reused one without a response. */
-async function send(url: URL, lookup: LookupFunction, given: GuardedRequest, signal: AbortSignal) {
-  if (!given.pool) return await sendOnce(url, lookup, given, signal, false).response
-  const first = sendOnce(url, lookup, given, signal, given.pool.agentOf(url))
+async function send(url: URL, route: Route, given: GuardedRequest) {
+  if (!given.pool) return await sendOnce(url, route, given, false).response
+  const first = sendOnce(url, route, given, given.pool.agentOf(url))
   try {
     return await first.response
   } catch (error) {
-    if (!first.wasReused() || signal.aborted || error instanceof FetchError) throw error
-    return await sendOnce(url, lookup, given, signal, false).response
+    if (!first.wasReused() || route.signal.aborted || error instanceof FetchError) throw error
+    return await sendOnce(url, route, given, false).response
   }
 }
 
 function sendOnce(
   url: URL,
-  lookup: LookupFunction,
+  { lookup, trust, signal }: Route,
   given: GuardedRequest,
-  signal: AbortSignal,
   agent: HttpAgent | HttpsAgent | false,
 ) {
   const { method = 'GET', headers = {}, body, maxBytes } = given
   const request = url.protocol === 'https:' ? requestHttps : requestHttp
+  // Node passes these on to tls.connect, but its types lack them
+  const connecting = { autoSelectFamilyAttemptTimeout: connectMs, ...(trust && { secureContext: trust }) }
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
   const outgoing = request(url, {
     method,
@@ -207,6 +196,7 @@ function sendOnce(
     lookup,
     maxHeaderSize: maxHeaderBytes,
     signal,
+    ...connecting,
   })
   const limit = maxBytes + maxOverheadBytes
   // the parser takes a body without a length as complete, even if the connection was reset

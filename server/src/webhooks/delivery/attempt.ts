@@ -1,5 +1,6 @@
 import type { Clock } from '../../lib/clock.ts'
-import { type ConnectionPool, FetchError, type GuardedFetch } from '../../lib/guarded-fetch.ts'
+import type { ConnectionPool } from '../../lib/connection-pool.ts'
+import { FetchError, type GuardedFetch } from '../../lib/guarded-fetch.ts'
 import { SealError, type Sealer } from '../../lib/seal.ts'
 import type { DeliveryAttempt, DueDelivery } from './deliveries.queries.ts'
 import type { LeasedEndpoint } from './endpoints.queries.ts'

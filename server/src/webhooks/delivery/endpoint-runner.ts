@@ -1,5 +1,5 @@
 import type { Db } from '../../db/db.ts'
-import { ConnectionPool } from '../../lib/guarded-fetch.ts'
+import { ConnectionPool } from '../../lib/connection-pool.ts'
 import { attemptDelivery, type Sender } from './attempt.ts'
 import { type DeliveryAttempt, type DueDelivery, listDueDeliveries } from './deliveries.queries.ts'
 import type { LeasedEndpoint } from './endpoints.queries.ts'
