@@ -27,7 +27,7 @@ export default async function setup(project: TestProject) {
   const postgres = await startPostgres({
     dataDir: folder,
     onNamed: (clusterName) => watchdog.setKillList({ roles: [], clusterName }),
-    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '100' },
+    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' },
   })
   const admin = new pg.Client({ connectionString: postgres.superuserUrl })
   await admin.connect()

@@ -1,3 +1,4 @@
+import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { type CancelledMessage, cancelChunks, listCancelledQueued } from '../log/cancel.queries.ts'
 import { eachMessage, type SweepRt } from '../log/sweeps.ts'
@@ -6,7 +7,7 @@ import { eachMessage, type SweepRt } from '../log/sweeps.ts'
 const statementsPerTurn = 10
 
 /** The last log ids of messages that need another turn. In memory: after a restart, a message is read from its beginning. */
-const lastLogIds = new Map<number, number>()
+const lastLogIdsOfDb = new WeakMap<Db, Map<number, number>>()
 
 /**
  * Marks the queued rows of cancelled messages as cancelled, up to fifty chunks of a message per turn, and accounts take turns;
@@ -21,6 +22,8 @@ export const cancelQueued = eachMessage<SweepRt, CancelledMessage>({
 
 async function cancelSome(rt: SweepRt, message: CancelledMessage): Promise<void> {
   const { messageId } = message
+  const lastLogIds = lastLogIdsOfDb.get(rt.db) ?? new Map<number, number>()
+  lastLogIdsOfDb.set(rt.db, lastLogIds)
   let last = lastLogIds.get(messageId) ?? 0
   lastLogIds.delete(messageId)
   for (let n = 0; n < statementsPerTurn; n++) {

@@ -20,7 +20,7 @@ import { findWindowAt, type WindowRules } from '../quiet-hours/windows.ts'
 const statementsPerTurn = 10
 
 /** The last log ids of messages that need another turn. In memory: after a restart, a message is read from its beginning. */
-const lastLogIds = new Map<number, number>()
+const lastLogIdsOfDb = new WeakMap<Db, Map<number, number>>()
 
 /** Chunks whose rows one statement suppresses; a statement may take no longer than a second. */
 const chunksAtOnce = 5
@@ -107,6 +107,8 @@ export const suppressLate = eachMessage<SweepRt, LateMessage>({
 
 async function suppressSome(rt: SweepRt, message: LateMessage): Promise<void> {
   const { messageId } = message
+  const lastLogIds = lastLogIdsOfDb.get(rt.db) ?? new Map<number, number>()
+  lastLogIdsOfDb.set(rt.db, lastLogIds)
   let after = lastLogIds.get(messageId) ?? 0
   lastLogIds.delete(messageId)
   for (let n = 0; n < statementsPerTurn; n++) {
