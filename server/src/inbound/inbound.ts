@@ -2,6 +2,7 @@ import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { optOutOfShortCode } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
+import { nextPages, turnsOfDestinations } from './destination-turns.ts'
 import { findDestination, type InboundDestination } from './destinations.queries.ts'
 import {
   claimInbound,
@@ -9,21 +10,23 @@ import {
   endRedelivery,
   type Inbound,
   insertInbound,
-  listUnconfirmedInbound,
-  listUnhandledInbound,
-  listWaitingOptOuts,
   markIgnored,
   markInterpreted,
   markOptedOut,
   markUnapplied,
   type NewInbound,
   type StoredInbound,
-  type UnhandledInbound,
-  type WaitingInbound,
 } from './inbound.queries.ts'
 import { applyOptIn, findOptIns } from './opt-in-texts.ts'
 import { confirmOptOut, replyToHelp } from './replies.ts'
 import { recordReplies } from './reply-events.ts'
+import {
+  listUnconfirmedInbound,
+  listUnhandledInbound,
+  listWaitingOptOuts,
+  type UnhandledInbound,
+  type WaitingInbound,
+} from './waiting.queries.ts'
 import { type BareWord, parseBareWord } from './words.ts'
 
 type InboundRuntime = Pick<Runtime, 'db' | 'clock' | 'log'>
@@ -79,8 +82,7 @@ export async function interpretInbound(rt: InboundRuntime, onOptedOut = async ()
     const ofBatch = await handleBatch(rt, waiting)
     for (const [id, word] of ofBatch) handled.set(id, word)
     if (ofBatch.size > 0) await onOptedOut()
-    const others = firstOfEach(waiting, ofBatch).slice(0, maxConcurrent)
-    return (await handleEach(rt, others, interpret)) || ofBatch.size > 0
+    return (await handleSome(rt, firstOfEach(waiting, ofBatch), interpret)) || ofBatch.size > 0
   }
   let hasProgress = false
   // MOs that cannot be handled now must not keep the ones behind them from being read
@@ -90,18 +92,20 @@ export async function interpretInbound(rt: InboundRuntime, onOptedOut = async ()
     after = optOuts[0]?.last ?? null
     if (hasProgress && after !== null) return true
   }
-  for (let page = 0; ; page++) {
-    const unhandled = await listUnhandledInbound(rt.db, page, batchSize)
-    hasProgress = (await interpretAll(unhandled)) || hasProgress
-    const isFull = unhandled.some((each) => each.isLast)
-    // with a full batch, more MOs are likely to wait, and confirmations come after all of them
-    if (hasProgress && isFull) return true
-    if (isFull) continue
-    // the opt-outs of this call are confirmed in the next one
-    const unconfirmed = await listUnconfirmedInbound(rt.db, batchSize)
-    const optedOut = firstOfEach(unconfirmed, handled).slice(0, maxConcurrent)
-    return (await handleEach(rt, optedOut, confirmOptOut)) || hasProgress
+  for await (const { codes, isLast } of turnsOfDestinations(rt.db, batchSize)) {
+    for (let pages = codes.map((code) => ({ code, after: 0 })); pages.length > 0; ) {
+      const share = Math.max(1, Math.floor(batchSize / pages.length))
+      const unhandled = await listUnhandledInbound(rt.db, pages, share)
+      hasProgress = (await interpretAll(unhandled)) || hasProgress
+      pages = nextPages(unhandled, share)
+      // with a full batch, more MOs are likely to wait, and confirmations come after all of them
+      if (hasProgress && pages.length > 0) return true
+    }
+    if (hasProgress && !isLast) return true
   }
+  // the opt-outs of this call are confirmed in the next one
+  const unconfirmed = await listUnconfirmedInbound(rt.db, batchSize)
+  return (await handleSome(rt, firstOfEach(unconfirmed, handled), confirmOptOut)) || hasProgress
 }
 
 const keyOf = ({ phone, shortCode }: WaitingInbound) => `${phone} ${shortCode}`
@@ -240,6 +244,17 @@ async function optOutSenders(
     ofPhone.map(({ id, phone }, n) => ({ id, listsLeft: n === 0 ? (lists.get(phone) ?? 0) : 0 })),
   )
   await markOptedOut(tx, optOuts, at)
+}
+
+/**
+ * Handles up to 50 MOs, or as many more as it takes until one makes progress: those that fail each time must not delay the ones
+ * behind them. Returns whether one made progress.
+ */
+async function handleSome(rt: InboundRuntime, waiting: WaitingInbound[], handle: typeof interpret): Promise<boolean> {
+  for (let from = 0; from < waiting.length; from += maxConcurrent) {
+    if (await handleEach(rt, waiting.slice(from, from + maxConcurrent), handle)) return true
+  }
+  return false
 }
 
 /**

@@ -7,18 +7,10 @@ import { checkCounters, readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import type { Db } from '../db/db.ts'
-import { type Statement, textOf } from '../db/sql.ts'
-import { planSettings } from '../gateway/gateway.ts'
 import { claimChunks } from '../log/claims.queries.ts'
 import { markSent, markSubmitting } from '../log/marks.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import {
-  claimInbound,
-  listHandled,
-  listUnconfirmedInbound,
-  listUnhandledInbound,
-  listWaitingOptOuts,
-} from './inbound.queries.ts'
+import { claimInbound, listHandled } from './inbound.queries.ts'
 import { interpretInbound, storeInbound } from './inbound.ts'
 
 let database: TestDatabase
@@ -139,19 +131,6 @@ test('a STOP that another gateway handled is not handled again', async () => {
   await interpretInbound(rt())
   expect(await claimInbound(database.db, { id }, false)).toBeUndefined()
   expect(await claimInbound(database.db, { id }, true)).toMatchObject({ listsLeft: 1 })
-})
-
-test('a STOP after many ordinary texts is handled soon', async () => {
-  await database.db.exec(
-    'ordinary_texts',
-    `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
-     select $1, '77777', $2::bigint + n, 'Hello', '', 0, now() from generate_series(1, 600) n`,
-    [connectionId, first],
-  )
-  await text(first, 'STOP')
-  for (let calls = 0; calls < 3; calls++) await interpretInbound(rt())
-  expect(await count(`kind = 'opt_out' and opted_out_at is not null`)).toBe(1)
-  expect(await count(`kind = 'other' and interpreted_at is not null`)).toBe(600)
 })
 
 test('each of many STOPs is one opt-out with its own wording, even with two gateways', async () => {
@@ -290,59 +269,6 @@ test('HELP gets one reply per phone, short code and minute', async () => {
   expect(await count('interpreted_at is null')).toBe(0)
 })
 
-test('many texts of one phone do not delay the STOP of another', async () => {
-  for (const [n, content] of ['HELP', 'STOP', 'Stop!'].entries())
-    await database.db.exec(
-      `flood_${n}`,
-      `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
-       select $1, '77777', $2::bigint, $3, '', 0, now() from generate_series(1, 300)`,
-      [connectionId, first, content],
-    )
-  await text(first + 1, 'STOP')
-  for (let round = 0; round < 4; round++) await interpretInbound(rt())
-  expect(await count(`phone = ${first + 1} and opted_out_at is not null`)).toBe(1)
-  while (await interpretInbound(rt()));
-  expect(await count('interpreted_at is null')).toBe(0)
-  // one confirmation each, and one reply to HELP
-  expect(await count(`phone = ${first} and reply_message_id is not null`)).toBe(2)
-  expect(await count(`phone = ${first + 1} and reply_message_id is not null`)).toBe(1)
-})
-
-/** Stores a text from each of this number of phones, as after an outage. */
-const flood = (content: string, phones: number, shortCode = '77777') =>
-  database.db.exec(
-    'flood',
-    `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
-     select $1, $2, $3::bigint + n, $4, '', 0, now() from generate_series(1, $5::int) n`,
-    [connectionId, shortCode, first + 10_000, content, phones],
-  )
-
-test('many HELPs of many phones delay neither a STOP nor the HELP to another short code', async () => {
-  await make.shortCode(database.db, { accountId: list.accountId, code: '88888' })
-  await flood('HELP', 400)
-  const { id: stop } = await text(first, 'STOP')
-  const { id: help } = await text(first, 'HELP', '88888')
-  await interpretInbound(rt())
-  expect((await listHandled(database.db, [stop, help])).sort()).toEqual([stop, help])
-  // one call replies to 50 of them
-  expect(await count(`kind = 'help'`)).toBe(50)
-})
-
-test('the texts of a phone before its STOP are interpreted with it, in order', async () => {
-  await make.subscriber(database.db, { listId: list.id, phone: first })
-  await text(first, 'STOP')
-  while (await interpretInbound(rt()));
-  await flood('HELP', 400)
-  for (let n = 0; n < 60; n++) await text(first, 'Hello')
-  const { id: start } = await text(first, 'START')
-  const { id: stop } = await text(first, 'STOP')
-  for (let calls = 0; calls < 4; calls++) await interpretInbound(rt())
-  expect((await listHandled(database.db, [start, stop])).sort()).toEqual([start, stop])
-  expect(await count(`id = ${start} and kind = 'opt_in'`)).toBe(1)
-  expect(await database.db.many('blocks', 'select from blocks')).toHaveLength(1)
-  expect(await count(`kind = 'help'`)).toBeLessThan(400)
-})
-
 test('a phone gets at most ten replies of a short code in 24 hours, and its STOPs and STARTs still take effect', async () => {
   let now = new Date('2026-03-02T10:00:00Z')
   const runtime = { ...makeRuntime({ db: database.db }), clock: { now: () => now } }
@@ -394,47 +320,3 @@ test('HELPs that wait for confirmations do not keep other MOs from being read', 
   while (await interpretInbound(rt()));
   expect(await count('interpreted_at is null')).toBe(0)
 })
-
-test('the next MOs of a long backlog are found by an index', async () => {
-  // the waiting ones are the last ones, behind many that are interpreted
-  await database.db.exec(
-    'backlog',
-    `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at, interpreted_at,
-                                   opted_out_at, kind)
-     select $1, '77777', $2::bigint + n, 'Hello', '', 0, now(), case when n <= 60000 then now() end,
-            case when n > 65000 then now() end,
-            case when n <= 60000 then 'other' when n > 64000 then 'opt_out' end
-       from generate_series(1, 70000) n`,
-    [connectionId, first],
-  )
-  await database.db.exec('analyze', 'analyze inbound_messages')
-  for (const statement of [
-    (db: Db) => listUnhandledInbound(db, 0, 250),
-    (db: Db) => listWaitingOptOuts(db, 0, 250, 50),
-    (db: Db) => listUnconfirmedInbound(db, 250),
-  ]) {
-    const { buffers, read } = await explain(statement)
-    expect(read).toBe(250)
-    // a scan of all MOs reads more than 700 pages besides those that the next ones need
-    expect(buffers).toBeLessThan(read * 8)
-  }
-})
-
-/** Returns the rows and pages that a statement reads, as the gateway's sessions plan it. */
-async function explain(run: (db: Db) => Promise<unknown>): Promise<{ read: number; buffers: number }> {
-  let statement = ''
-  let parameters: unknown[] = []
-  const record = async (_: string, sql: Statement, values: unknown[] = []) => {
-    statement = textOf(sql)
-    parameters = values
-    return [] as never
-  }
-  await run({ ...database.db, many: record })
-  return database.db.withClient(async (client) => {
-    for (const [name, value] of Object.entries(planSettings)) await client.query(`set ${name} = ${value}`)
-    const { rows } = await client.query(`explain (analyze, buffers, format json) ${statement}`, parameters)
-    await client.query('discard all')
-    const plan = rows[0]['QUERY PLAN'][0].Plan
-    return { read: plan['Actual Rows'], buffers: plan['Shared Hit Blocks'] + plan['Shared Read Blocks'] }
-  })
-}

@@ -3,8 +3,9 @@ import { sendSystemText } from '../messages/messages.ts'
 import { isInForce, type ShortCodeLists } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
 import { findDestination, findLastListTexts, type ReplyTexts } from './destinations.queries.ts'
-import { claimInbound, type Inbound, markInterpreted, type WaitingInbound } from './inbound.queries.ts'
+import { claimInbound, type Inbound, markInterpreted } from './inbound.queries.ts'
 import { countRepliesSince, lockConfirmations, wasConfirmedSince, wasHelpedSince } from './replies.queries.ts'
+import type { WaitingInbound } from './waiting.queries.ts'
 
 // The replies to STOP and HELP.
 
