@@ -43,6 +43,16 @@ begin
   execute format('alter table %I drop constraint %I', submits_table, submits_table || '_day');
 end $function$;
 
+create or replace function has_listener(list bigint)
+ returns boolean
+ language plpgsql
+ STABLE
+as $function$
+begin
+  return exists (select from lists l join accounts a on a.id = l.account_id
+                  where l.id = list and (l.listeners <> 0 or a.event_feed));
+end $function$;
+
 create or replace function record_consent_events(changes opts[])
  returns void
  language sql
@@ -73,30 +83,12 @@ begin
   raise exception '% is append-only', tg_table_name;
 end $function$;
 
-create or replace function report_imported_opts()
- returns trigger
- language plpgsql
-as $function$
-begin
-  -- an aggregate has a row, and would call the function, also without imported rows
-  if exists (select from added o join lists l on l.id = o.list_id where o.method = 'import' and l.import_events) then
-    perform record_consent_events(array_agg(row(o.*)::opts))
-       from added o join lists l on l.id = o.list_id
-      where o.method = 'import' and l.import_events;
-  end if;
-  return null;
-end $function$;
-
 create or replace function report_opt()
  returns trigger
  language plpgsql
 as $function$
 begin
-  -- this plan is cached; a call of the function below costs a plan of six tables
-  if exists (select from lists l join accounts a on a.id = l.account_id
-              where l.id = new.list_id and (l.listeners <> 0 or a.event_feed)) then
-    perform record_consent_events(array[row(new.*)::opts]);
-  end if;
+  perform record_consent_events(array[row(new.*)::opts]);
   return null;
 end $function$;
 
@@ -1038,8 +1030,7 @@ create table opts (
 create unique index opts_list on opts (list_id, phone, id);
 create index opts_short_code on opts (short_code_id, phone, id) where (list_id is null);
 create trigger opts_append_only before delete or update or truncate on opts for each statement execute function reject_change();
-create CONSTRAINT trigger opts_events AFTER INSERT on opts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.method <> 'import') and (new.list_id is not null) and (new.kind = any (array['opt_in', 'opt_out', 'cleaned'])))) execute function report_opt();
-create trigger opts_import_events AFTER INSERT on opts REFERENCING NEW TABLE as added for each statement execute function report_imported_opts();
+create CONSTRAINT trigger opts_events AFTER INSERT on opts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((new.method <> 'import') and (new.list_id is not null) and (new.kind = any (array['opt_in', 'opt_out', 'cleaned'])) and has_listener(new.list_id))) execute function report_opt();
 
 -- The progress of status queries (query_sm) for texts without a receipt, per connection and day. One gateway at a time
 -- continues the round, through a lease; after the last text of the day it starts again at `due_at`.

@@ -55,31 +55,23 @@ create function record_consent_events(changes opts[]) returns void language sql 
    order by o.id
 $$;
 
--- Every change of consent is an insert into the ledger, whichever statement it is part of. The trigger is deferred to the
--- end of the transaction, because the profile may be written after the opt-in.
+-- Returns whether somebody receives events of the list.
+create function has_listener(list bigint) returns boolean stable language plpgsql as $$
+begin
+  return exists (select from lists l join accounts a on a.id = l.account_id
+                  where l.id = list and (l.listeners <> 0 or a.event_feed));
+end $$;
+
 create function report_opt() returns trigger language plpgsql as $$
 begin
-  -- this plan is cached; a call of the function below costs a plan of six tables
-  if exists (select from lists l join accounts a on a.id = l.account_id
-              where l.id = new.list_id and (l.listeners <> 0 or a.event_feed)) then
-    perform record_consent_events(array[row(new.*)::opts]);
-  end if;
+  perform record_consent_events(array[row(new.*)::opts]);
   return null;
 end $$;
-create constraint trigger opts_events after insert on opts deferrable initially deferred
-  for each row when (new.method <> 'import' and new.list_id is not null and new.kind in ('opt_in', 'opt_out', 'cleaned'))
-  execute function report_opt();
 
--- An import writes many rows in one statement, with their profiles.
-create function report_imported_opts() returns trigger language plpgsql as $$
-begin
-  -- an aggregate has a row, and would call the function, also without imported rows
-  if exists (select from added o join lists l on l.id = o.list_id where o.method = 'import' and l.import_events) then
-    perform record_consent_events(array_agg(row(o.*)::opts))
-       from added o join lists l on l.id = o.list_id
-      where o.method = 'import' and l.import_events;
-  end if;
-  return null;
-end $$;
-create trigger opts_import_events after insert on opts referencing new table as added
-  for each statement execute function report_imported_opts();
+-- Every change of consent is an insert into the ledger, whichever statement it is part of. The trigger is deferred to the
+-- end of the transaction, because the profile may be written after the opt-in. Imports, which write many rows with their
+-- profiles, call record_consent_events themselves: their rows cost nothing here.
+create constraint trigger opts_events after insert on opts deferrable initially deferred
+  for each row when (new.method <> 'import' and new.list_id is not null and new.kind in ('opt_in', 'opt_out', 'cleaned')
+                     and has_listener(new.list_id))
+  execute function report_opt();

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import pg from 'pg'
 import { expect, test } from 'vitest'
 import { BatchedRead } from './batched-read.ts'
@@ -37,6 +38,20 @@ test('a key is never added to a statement that has started', async () => {
   expect(keys()).toEqual([['a'], ['a', 'b']])
   statements[1]?.resolve()
   expect(await Promise.all(later)).toEqual(['A', 'B'])
+})
+
+test('statements run outside of the context of the callers', async () => {
+  const context = new AsyncLocalStorage<string>()
+  const seen: (string | undefined)[] = []
+  const batched = new BatchedRead<string, string>(async (keys) => {
+    seen.push(context.getStore())
+    return keys
+  })
+  await context.run('a transaction', async () => {
+    // the second one waits for the first, and starts when it has ended
+    await Promise.all([batched.read('a'), endOfTurn().then(() => batched.read('b'))])
+  })
+  expect(seen).toEqual([undefined, undefined])
 })
 
 test('at most maxRunning statements run, with at most maxKeys keys each', async () => {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { isDatabaseUnavailable } from './pg-errors.ts'
 
 /** Reads one result per key, in the order of the keys. */
@@ -9,12 +10,14 @@ type Waiting<K, R> = { key: K; resolve(result: R): void; reject(error: unknown):
  * Reads for many callers with few statements, because the round trip is most of the CPU cost of a small read, in this
  * process and in PostgreSQL. Keys that are requested in one turn of the event loop, or while `maxRunning` statements run,
  * share the next statement. It is not a cache: a statement starts after the requests for its keys, so no caller gets an
- * older row than a separate statement would return.
+ * older row than a separate statement would return. The statements belong to no caller's request transaction.
  */
 export class BatchedRead<K, R> {
   readonly #readMany: ReadMany<K, R>
   readonly #maxRunning: number
   readonly #maxKeys: number
+  // of the place where this object was made
+  readonly #outside = AsyncLocalStorage.snapshot()
   #waiting: Waiting<K, R>[] = []
   #running = 0
   #isScheduled = false
@@ -37,7 +40,7 @@ export class BatchedRead<K, R> {
   #schedule(): void {
     if (this.#isScheduled || this.#waiting.length === 0 || this.#running >= this.#maxRunning) return
     this.#isScheduled = true
-    setImmediate(() => {
+    this.#outside(setImmediate, () => {
       this.#isScheduled = false
       const batch = this.#waiting.splice(0, this.#maxKeys)
       this.#running++

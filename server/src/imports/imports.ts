@@ -8,6 +8,7 @@ import { preparePatterns } from '../custom-fields/pattern.ts'
 import type { Db } from '../db/db.ts'
 import { isRaceLost } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
+import { findLastOpt, recordImportEvents } from '../events/import-events.queries.ts'
 import { announceWork, type DoneSlice } from '../jobs/turns.ts'
 import { EventLoopTurns } from '../lib/event-loop-turns.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
@@ -223,6 +224,7 @@ export async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit:
     return { rows: 0, ended: true }
   }
   const slice: Slice = { importId, cursor, limit, now }
+  const lastOpt = cursor.importEvents ? await findLastOpt(tx) : undefined
   const counts = await applySlice(tx, slice)
   if (!addsUp(counts)) throw new SliceRaced(`a subscriber of ${rowsTable(importId)} changed concurrently`)
   if (counts.stated > 0) await applyStated(tx, slice, counts)
@@ -230,6 +232,9 @@ export async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit:
     await markSlice(tx, slice, counts)
     if (counts.subscribed > 0) await insertListDelta(tx, cursor.listId, counts.subscribed)
     if (Object.keys(counts.skipReasons).length > 0) await trimSkips(tx, importId)
+    if (lastOpt !== undefined) {
+      await recordImportEvents(tx, { listId: cursor.listId, actor: `import:${importId}`, after: lastOpt })
+    }
   }
   const ended = counts.rows < limit
   if (ended) await endImport(tx, importId, null, now)

@@ -11,6 +11,8 @@ export type ImportCursor = {
   accountId: number
   source: string | null
   listDeleted: boolean
+  /** Whether the list wants events of imports. */
+  importEvents: boolean
   phone: number
   line: number
 }
@@ -59,7 +61,7 @@ export function lockImport(db: Db, id: number) {
     'lock_import',
     /* sql */ `
     select i.status, i.list_id as "listId", i.account_id as "accountId", i.source,
-           l.deleted_at is not null as "listDeleted", i.cursor_phone as phone, i.cursor_line as line
+           l.deleted_at is not null as "listDeleted", l.import_events as "importEvents", i.cursor_phone as phone, i.cursor_line as line
       from imports i join lists l on l.id = i.list_id
      where i.id = $1 for update of i`,
     [id],

@@ -28,6 +28,8 @@ export type ListSettings = {
   quietHours: boolean
   /** Imports skip rows with a value that cannot be read, instead of only the value. */
   rejectsUnreadable: boolean
+  /** Whether imports report events. */
+  importEvents: boolean
   /** The hours of the day, at the phone's location, in which broadcasts may be sent; null means all. */
   sendHours: Hours | null
   /** Whether `unknown` texts are closed at the receipt deadline, or requeued once. */
@@ -59,7 +61,7 @@ const listColumns = /* sql */ `
   l.email_subscribe as "emailSubscribe", l.email_unsubscribe as "emailUnsubscribe", l.resend_block_hours as "resendBlockHours",
   l.resubscribe_timeout_hours as "resubscribeTimeoutHours",
   l.scheduled_lateness_minutes as "scheduledLatenessMinutes", l.quiet_hours as "quietHours",
-  l.reject_unreadable_values as "rejectsUnreadable",
+  l.reject_unreadable_values as "rejectsUnreadable", l.import_events as "importEvents",
   case when l.send_from is not null
        then json_build_object('from', (extract(epoch from l.send_from::interval) / 60)::int,
                               'to', (extract(epoch from l.send_to::interval) / 60)::int) end as "sendHours", l.when_unknown as "whenUnknown", l.opt_in_type as "optInType",
@@ -82,6 +84,20 @@ export function findList(db: Db, accountId: number, listId: number) {
     'find_list',
     /* sql */ `select ${listColumns} from lists l where l.id = $1 and l.account_id = $2 and l.deleted_at is null`,
     [listId, accountId],
+  )
+}
+
+export type ListKey = { accountId: number; listId: number }
+
+/** As `findList` for several keys; `index` is the place of the key, from 1. */
+export function findLists(db: Db, keys: ListKey[]) {
+  return db.many<{ index: number } & List>(
+    'find_lists',
+    /* sql */ `
+    select k.index::int as index, ${listColumns}
+      from unnest($1::bigint[], $2::bigint[]) with ordinality k (account_id, list_id, index)
+      join lists l on l.id = k.list_id and l.account_id = k.account_id and l.deleted_at is null`,
+    [keys.map(({ accountId }) => accountId), keys.map(({ listId }) => listId)],
   )
 }
 
@@ -205,6 +221,7 @@ function settingColumns(settings: ListSettings): Row {
     when_unknown: settings.whenUnknown,
     quiet_hours: settings.quietHours,
     reject_unreadable_values: settings.rejectsUnreadable,
+    import_events: settings.importEvents,
     send_from: settings.sendHours && formatTimeOfDay(settings.sendHours.from),
     send_to: settings.sendHours && formatTimeOfDay(settings.sendHours.to),
   }

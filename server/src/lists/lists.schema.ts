@@ -75,6 +75,11 @@ const RejectUnreadable = Type.Boolean({
   'x-extension': true,
 })
 
+const ImportEvents = Type.Boolean({
+  description: 'Imports report events to webhooks and the feed, one per person.',
+  'x-extension': true,
+})
+
 const extensions = {
   short_code: Type.Optional(
     Type.String({
@@ -88,6 +93,7 @@ const extensions = {
   scheduled_lateness_minutes: Type.Optional(ScheduledLateness),
   quiet_hours: Type.Optional(QuietHours),
   reject_unreadable_values: Type.Optional(RejectUnreadable),
+  import_events: Type.Optional(ImportEvents),
   send_hours: Type.Optional(HoursOrNull('Broadcasts are sent only in these hours at the location of the phone.')),
   when_unknown: Type.Optional(WhenUnknown),
 }
@@ -153,6 +159,7 @@ export const ListSchema = Type.Object(
     scheduled_lateness_minutes: ScheduledLateness,
     quiet_hours: QuietHours,
     reject_unreadable_values: RejectUnreadable,
+    import_events: ImportEvents,
     send_hours: HoursOrNull('Broadcasts are sent only in these hours at the location of the phone.'),
     when_unknown: WhenUnknown,
   },
@@ -203,6 +210,7 @@ export function presentList(list: ListView, timeZone: string): Static<typeof Lis
     scheduled_lateness_minutes: list.scheduledLatenessMinutes,
     quiet_hours: list.quietHours,
     reject_unreadable_values: list.rejectsUnreadable,
+    import_events: list.importEvents,
     send_hours: list.sendHours && presentHours(list.sendHours),
     when_unknown: list.whenUnknown,
   }
@@ -224,6 +232,7 @@ const blank: Omit<ListSettings, 'name'> = {
   scheduledLatenessMinutes: 60,
   quietHours: false,
   rejectsUnreadable: false,
+  importEvents: false,
   sendHours: null,
   whenUnknown: 'never_twice',
 }
@@ -252,6 +261,7 @@ export function readListChange(body: Static<typeof ListUpdateBody>['list']): Lis
     scheduledLatenessMinutes: body.scheduled_lateness_minutes,
     quietHours: body.quiet_hours,
     rejectsUnreadable: body.reject_unreadable_values,
+    importEvents: body.import_events,
     sendHours: readHours(body.send_hours, 'list.send_hours'),
     whenUnknown: body.when_unknown,
   }

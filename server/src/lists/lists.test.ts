@@ -46,6 +46,7 @@ describe('creating a list', () => {
         scheduled_lateness_minutes: 60,
         quiet_hours: false,
         reject_unreadable_values: false,
+        import_events: false,
         send_hours: null,
         when_unknown: 'never_twice',
       },

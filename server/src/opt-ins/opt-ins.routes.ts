@@ -5,7 +5,7 @@ import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
 import { errors } from '../errors.ts'
 import { commonErrors, errorResponse, isSet } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
-import { getList, getListOrDeleted } from '../lists/lists.ts'
+import { getList, getListOrDeleted, listReader } from '../lists/lists.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 import { mayNameFields, readProfile } from '../subscribers/profile.schema.ts'
 import { findSubscriber } from '../subscribers/subscribers.queries.ts'
@@ -20,6 +20,7 @@ const tags = ['Subscribers']
 export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
   const lookUp = makeLookUp(rt)
+  const readList = listReader(rt.db)
 
   app.post(
     '/lists/:list_id/subscribers',
@@ -48,7 +49,7 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req, reply) => {
-      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const list = await readList(req.account.id, req.params.list_id)
       const { subscriber: body } = req.body
       const phone = parsePhoneNumber(body.phone_number)
       if (phone === undefined) throw errors.badPhone('must have ten digits, the first from 2 to 9')

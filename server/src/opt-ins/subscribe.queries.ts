@@ -1,6 +1,7 @@
 import type { LookUpResult } from '../carriers/look-up-provider.ts'
 import type { Db } from '../db/db.ts'
-import { param, sql } from '../db/sql.ts'
+import { param, raw, sql } from '../db/sql.ts'
+import { type Subscriber, subscriberFields } from '../subscribers/subscribers.sql.ts'
 
 /** A number that becomes pending, or its opt-in. */
 export type OptIn = {
@@ -30,12 +31,12 @@ const paramsOf = (optIn: OptIn) => ({
 const nameOfKey = ({ apiKeyId }: OptIn) => sql`(select name from api_keys where id = ${apiKeyId ?? null}::bigint)`
 
 /**
- * Adds a number that is not on the list, with the count and, if it opts in or is asked to, the ledger's row; returns false
- * if it was on the list.
+ * Adds a number that is not on the list, with the count and, if it opts in or is asked to, the ledger's row, and returns the
+ * subscriber; undefined if it was on the list.
  */
-export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
+export function insertSubscriber(tx: Db, optIn: OptIn): Promise<Subscriber | undefined> {
   const { state, listId, phone, method, isAsked, now } = paramsOf(optIn)
-  const row = await tx.maybeOne(
+  return tx.maybeOne<Subscriber>(
     'insert_subscriber',
     sql`
     with added as (
@@ -46,7 +47,7 @@ export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
               case when ${state} = 'subscribed' then ${now}::timestamptz end,
               case when ${isAsked}::boolean then ${now}::timestamptz end, ${now})
           on conflict (list_id, phone) do nothing
-      returning list_id, phone),
+      returning *),
     ledger_rows as (
       insert into opts (account_id, list_id, phone, kind, method, source, wording, actor, created_at)
       select ${optIn.accountId}, list_id, phone, case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end,
@@ -55,9 +56,8 @@ export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
     deltas as (
       insert into list_deltas (list_id, prefix, subscribed)
       select list_id, phone / 100000, 1 from added where ${state} = 'subscribed')
-    select from added`,
+    select ${raw(subscriberFields)} from added s`,
   )
-  return row !== undefined
 }
 
 /**

@@ -11,9 +11,9 @@ import {
   findSubscriber,
   findSubscriberForUpdate,
   type Profile,
-  type Subscriber,
   updateProfile,
 } from '../subscribers/subscribers.queries.ts'
+import type { Subscriber } from '../subscribers/subscribers.sql.ts'
 import { type Block, findBlockForUpdate, liftBlock } from './blocks.queries.ts'
 import { insertSubscriber, moveSubscriber, updateCarrier } from './subscribe.queries.ts'
 
@@ -55,16 +55,23 @@ export function addSubscriber(rt: Runtime, input: AddInput): Promise<AddResult> 
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
       const block = await findBlockForUpdate(tx, input.list.shortCodeId, input.phone)
-      const outcome = await applyAdd(rt, tx, input, block)
+      const { added, ...outcome } = await applyAdd(rt, tx, input, block)
       const subscriber =
-        (await findSubscriber(tx, input.list.id, input.phone)) ?? (block && (await blockedStranger(tx, input, block)))
+        added ??
+        (await findSubscriber(tx, input.list.id, input.phone)) ??
+        (block && (await blockedStranger(tx, input, block)))
       if (!subscriber) throw new Error('the added subscriber was not found')
       return { ...outcome, subscriber }
     }),
   )
 }
 
-async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | undefined): Promise<Outcome> {
+type Applied = Outcome & {
+  /** The new subscriber, if the add wrote nothing else. */
+  added?: Subscriber | undefined
+}
+
+async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | undefined): Promise<Applied> {
   const { list, phone } = input
   const now = rt.clock.now()
   const waitMs = block ? remainingMs(block.timeoutHours * hourMs, block.since, now) : 0
@@ -87,8 +94,8 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | und
 
   // The unique key decides between concurrent adds of a new number. The second one finds the row of the first, locked
   // until its text is recorded.
-  const isNew = await insertSubscriber(tx, optIn)
-  const known = isNew ? undefined : await findSubscriberForUpdate(tx, list.id, phone)
+  const added = await insertSubscriber(tx, optIn)
+  const known = added ? undefined : await findSubscriberForUpdate(tx, list.id, phone)
   if (known) {
     const reason = reasonToSkip(known, input, { isDirect, isBlocked: block !== undefined, now })
     if (reason) return reason
@@ -98,7 +105,8 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | und
     const { accountId, shortCodeId } = list
     await liftBlock(tx, { accountId, shortCodeId, phone, method: 'api', wording: null, actor: input.actor, at: now })
   }
-  if (input.lookUp?.carrier || input.lookUp?.globalCarrierId) await updateCarrier(tx, list.id, phone, input.lookUp)
+  const hasCarrier = Boolean(input.lookUp?.carrier || input.lookUp?.globalCarrierId)
+  if (hasCarrier && input.lookUp) await updateCarrier(tx, list.id, phone, input.lookUp)
   const hasProfile = Object.values(input.profile).some((field) => field !== undefined)
   if (hasProfile) await updateProfile(tx, list.id, phone, input.profile)
 
@@ -115,7 +123,8 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | und
     })
   }
   if (!isDirect) return { outcome: block ? 'pending' : 'confirmation_sent' }
-  return { outcome: text === '' ? 'added' : 'welcomed' }
+  if (text !== '') return { outcome: 'welcomed' }
+  return { outcome: 'added', added: hasProfile || hasCarrier ? undefined : added }
 }
 
 /** Returns the reason why a known number stays unchanged; undefined if the add applies. */

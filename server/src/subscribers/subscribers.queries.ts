@@ -1,38 +1,8 @@
-import { customFieldsJson } from '../custom-fields/custom-fields.sql.ts'
-import type { CustomValue, ValueRules } from '../custom-fields/values.ts'
+import type { CustomValue } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
 import { param, raw, type Sql, sql } from '../db/sql.ts'
+import { type Subscriber, type SubscriberState, subscriberFields } from './subscribers.sql.ts'
 import { unionOfTags } from './tags.sql.ts'
-
-export type SubscriberState = 'pending' | 'subscribed' | 'unsubscribed' | 'cleaned'
-
-export type Subscriber = {
-  listId: number
-  phone: number
-  state: SubscriberState
-  firstName: string
-  lastName: string
-  email: string
-  zipCode: string
-  birthdate: string
-  gender: 'Male' | 'Female' | null
-  tags: string[]
-  carrier: number
-  carrierName: string | null
-  globalCarrierId: string | null
-  globalCarrierName: string | null
-  optInMethod: string | null
-  apiSource: string | null
-  keywordName: string | null
-  subscribedAt: Date | null
-  optInRequestedAt: Date | null
-  optedOutAt: Date | null
-  cleanedAt: Date | null
-  /** By key, including the values of deleted fields. */
-  customValues: Record<string, unknown>
-  /** The custom fields of the list. */
-  customFields: ValueRules[]
-}
 
 export type SubscriberDetail = Subscriber & { messagesReceived: number }
 
@@ -50,21 +20,10 @@ export type Profile = {
   customValues?: Record<string, CustomValue | null>
 }
 
-const subscriberColumns = /* sql */ `
-  s.list_id as "listId", s.phone, s.state, s.first_name as "firstName", s.last_name as "lastName", s.email,
-  s.zip_code as "zipCode", s.birthdate, s.gender, s.tags, s.carrier, s.carrier_name as "carrierName",
-  s.global_carrier_id as "globalCarrierId", s.global_carrier_name as "globalCarrierName",
-  s.opt_in_method as "optInMethod", s.api_source as "apiSource", s.keyword_name as "keywordName",
-  s.subscribed_at as "subscribedAt", s.opt_in_requested_at as "optInRequestedAt", s.opted_out_at as "optedOutAt",
-  s.cleaned_at as "cleanedAt", s.custom_fields as "customValues"`
-
-// one statement for the subscriber and the custom fields of the list, because this is the most frequent read
-const withFields = /* sql */ `${subscriberColumns}, ${customFieldsJson('s.list_id')} as "customFields"`
-
 export function findSubscriber(db: Db, listId: number, phone: number) {
   return db.maybeOne<Subscriber>(
     'find_subscriber',
-    /* sql */ `select ${withFields} from subscribers s where s.list_id = $1 and s.phone = $2`,
+    /* sql */ `select ${subscriberFields} from subscribers s where s.list_id = $1 and s.phone = $2`,
     [listId, phone],
   )
 }
@@ -74,7 +33,7 @@ export function findSubscriberOnList(db: Db, accountId: number, listId: number, 
   return db.maybeOne<Subscriber | { phone: null }>(
     'find_subscriber_on_list',
     /* sql */ `
-    select ${withFields}
+    select ${subscriberFields}
       from lists l left join subscribers s on s.list_id = l.id and s.phone = $3
      where l.id = $1 and l.account_id = $2 and l.deleted_at is null`,
     [listId, accountId, phone],
@@ -88,7 +47,7 @@ export function findSubscriberOnList(db: Db, accountId: number, listId: number, 
 export function findSubscriberForUpdate(tx: Db, listId: number, phone: number) {
   return tx.maybeOne<Subscriber>(
     'find_subscriber_for_update',
-    /* sql */ `select ${withFields} from subscribers s where s.list_id = $1 and s.phone = $2 for no key update of s`,
+    /* sql */ `select ${subscriberFields} from subscribers s where s.list_id = $1 and s.phone = $2 for no key update of s`,
     [listId, phone],
   )
 }
@@ -104,7 +63,7 @@ export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
   return db.many<{ index: number } & (SubscriberDetail | { phone: null })>(
     'find_subscriber_details',
     /* sql */ `
-    select k.index::int as index, ${withFields},
+    select k.index::int as index, ${subscriberFields},
            (select count(*)
               from messages m
               join message_log g on g.message_id = m.id and g.phone = s.phone and g.state in ('sent', 'delivered')

@@ -6,7 +6,7 @@ import { textParam } from '../http/path-params.ts'
 import { accepted, Count, formatTime, maxInt32, TextOrNull, TimeOrNull, Whole } from '../http/schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { profileKeys } from './profile.schema.ts'
-import type { Subscriber } from './subscribers.queries.ts'
+import type { Subscriber } from './subscribers.sql.ts'
 
 /** A phone number in a body, with any punctuation and with or without a leading 1. */
 export const PhoneInput = accepted<string | number>({

@@ -10,11 +10,11 @@ import {
   findSubscriberDetails,
   findSubscriberOnList,
   type Profile,
-  type Subscriber,
   type SubscriberDetail,
   type SubscriberKey,
   updateProfile,
 } from './subscribers.queries.ts'
+import type { Subscriber } from './subscribers.sql.ts'
 
 /** Returns the phone number in a path; throws `subscriber_not_found` if it is malformed. */
 export function phoneOfPath(text: string): number {
