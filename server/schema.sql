@@ -912,6 +912,7 @@ create table messages (
 create index messages_cancelled on messages (cancelled_at) where ((status = 'cancelled') and (closed_at is null));
 create index messages_deadline on messages (deliver_by) where ((status = 'sending') and (deliver_by is not null));
 create index messages_due on messages (starts_at, id) where (status = 'scheduled');
+create index messages_ended on messages (account_id, short_code_id, GREATEST(sent_at, requeued_at, cancelled_at)) where ((status = any (array['sent', 'cancelled'])) and (closed_at is null));
 create index messages_list on messages (list_id, id) where (kind = 'broadcast');
 create index messages_open on messages (id) where (status = 'sending');
 create index messages_open_days on messages (logged_on) where ((status = 'sending') or ((status = any (array['sent', 'cancelled'])) and (closed_at is null)));

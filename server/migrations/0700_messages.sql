@@ -73,6 +73,9 @@ create index messages_deadline on messages (deliver_by) where status = 'sending'
 create index messages_unclosed on messages (sent_at) where status = 'sent' and closed_at is null;
 -- Cancelled while it was being sent: receipts of the texts that were sent still arrive.
 create index messages_cancelled on messages (cancelled_at) where status = 'cancelled' and closed_at is null;
+-- The messages that are closed at their receipt deadline, in turns by account; each short code has its own deadline.
+create index messages_ended on messages (account_id, short_code_id, greatest(sent_at, requeued_at, cancelled_at))
+  where status in ('sent', 'cancelled') and closed_at is null;
 -- Used to list the days whose log rows a receipt or an opt-out may still change, by stepping from day to day: a day has
 -- many messages, because each text to one number is a separate message.
 create index messages_open_days on messages (logged_on)

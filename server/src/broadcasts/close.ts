@@ -8,7 +8,8 @@ import { ensureLogDays } from '../log/log-days.queries.ts'
 import { eachMessage } from '../log/sweeps.ts'
 import type { Runtime } from '../runtime.ts'
 import { bill } from './bill.ts'
-import { claimRequeue, listOverdue, type OverdueMessage } from './overdue.queries.ts'
+import { claimRequeue, type OverdueMessage } from './overdue.queries.ts'
+import { findOverdue } from './overdue.ts'
 
 /** Texts that one statement requeues. */
 const requeueBatch = 2_000
@@ -22,7 +23,7 @@ type Rt = Pick<Runtime, 'db' | 'clock' | 'config' | 'log'>
  */
 export const closeOverdue = eachMessage<Rt, OverdueMessage>({
   sweep: 'close',
-  find: (rt, only) => listOverdue(rt.db, rt.clock.now(), rt.config.send.receiptDeadlineMs, only),
+  find: findOverdue,
   apply: (rt, message) => close(rt, message, rt.clock.now()),
 })
 

@@ -2,6 +2,75 @@ import type { Db } from '../db/db.ts'
 import { totalsOf } from '../log/counters.sql.ts'
 import { ofRound } from '../log/failures.sql.ts'
 
+/** The unclosed messages of one account from one short code, and the time before which they must have ended to be overdue. */
+export type EndedGroup = { accountId: number; shortCodeId: number; endedBefore: Date }
+
+/**
+ * The deadline of each short code: the latest one of its connections. A connection may have its own; the number of
+ * milliseconds in $1 applies to the others.
+ */
+const deadlines = /* sql */ `
+  deadlines as materialized (
+    select s.id as short_code_id,
+           coalesce(max(coalesce(c.receipt_deadline_s * interval '1 second', given.deadline)), given.deadline) as deadline
+      from short_codes s
+      cross join (select $1 * interval '1 millisecond' as deadline) given
+      left join connections c
+             on exists (select from short_code_routes r where r.short_code_id = s.id and r.connection_id = c.id)
+             or (c.serves_all and not exists (select from short_code_routes r where r.short_code_id = s.id))
+     group by s.id, given.deadline)`
+
+/** The condition and the order of the index `messages_ended`. */
+const isUnclosed = /* sql */ `m.status in ('sent', 'cancelled') and m.closed_at is null`
+const endedAt = /* sql */ `greatest(m.sent_at, m.requeued_at, m.cancelled_at)`
+const oldestOfGroup = (after: string) => /* sql */ `
+  select m.account_id, m.short_code_id, ${endedAt} as ended_at from messages m
+   where ${isUnclosed} and (m.account_id, m.short_code_id) > (${after})
+   order by m.account_id, m.short_code_id, ${endedAt} limit 1`
+
+/**
+ * Returns up to `limit` groups with unclosed messages in order, from the one behind `after` on; `isDue` is true for
+ * those with overdue messages.
+ */
+export function listEndedGroups(
+  db: Db,
+  now: Date,
+  defaultDeadlineMs: number,
+  after: Pick<EndedGroup, 'accountId' | 'shortCodeId'>,
+  limit: number,
+) {
+  return db.many<EndedGroup & { isDue: boolean }>(
+    'list_ended_groups',
+    /* sql */ `
+    with recursive ${deadlines}, found as (
+      -- one look-up per group
+      select oldest.*, 1 as n from (${oldestOfGroup('$3::bigint, $4::bigint')}) oldest
+      union all
+      select next.*, n + 1
+        from found cross join lateral (${oldestOfGroup('found.account_id, found.short_code_id')}) next
+       where n < $5
+    )
+    select f.account_id as "accountId", f.short_code_id as "shortCodeId", $2::timestamptz - d.deadline as "endedBefore",
+           f.ended_at < $2::timestamptz - d.deadline as "isDue"
+      from found f join deadlines d on d.short_code_id = f.short_code_id
+     order by f.account_id, f.short_code_id`,
+    [defaultDeadlineMs, now, after.accountId, after.shortCodeId, limit],
+  )
+}
+
+/** Returns the group of a message; undefined if the message does not exist. */
+export function findEndedGroup(db: Db, now: Date, defaultDeadlineMs: number, messageId: number) {
+  return db.maybeOne<EndedGroup>(
+    'find_ended_group',
+    /* sql */ `
+    with ${deadlines}
+    select m.account_id as "accountId", m.short_code_id as "shortCodeId", $2::timestamptz - d.deadline as "endedBefore"
+      from messages m join deadlines d on d.short_code_id = m.short_code_id
+     where m.id = $3`,
+    [defaultDeadlineMs, now, messageId],
+  )
+}
+
 export type OverdueMessage = {
   messageId: number
   loggedOn: string
@@ -12,49 +81,38 @@ export type OverdueMessage = {
 }
 
 /**
- * Returns up to 100 sent or cancelled messages at their receipt deadline, the oldest of each account first: those whose
- * closing has not failed, or only this one. A connection may have its own deadline; a message's deadline is the latest one of its short code's connections.
- * `defaultDeadlineMs` applies to connections without their own.
+ * Returns up to `share` overdue messages of each of these groups, the oldest of each account first: those whose closing has not
+ * failed, or only this one.
  */
-export function listOverdue(db: Db, now: Date, defaultDeadlineMs: number, only: number | null) {
+export function listOverdue(db: Db, now: Date, groups: EndedGroup[], share: number, only: number | null) {
   return db.many<OverdueMessage>(
-    'list_overdue',
+    only === null ? 'list_overdue' : 'find_overdue',
     /* sql */ `
-    with deadlines as materialized (
-      select s.id as short_code_id,
-             coalesce(max(coalesce(c.receipt_deadline_s * interval '1 second', given.deadline)), given.deadline) as deadline
-        from short_codes s
-        cross join (select $2 * interval '1 millisecond' as deadline) given
-        left join connections c
-               on exists (select from short_code_routes r where r.short_code_id = s.id and r.connection_id = c.id)
-               or (c.serves_all and not exists (select from short_code_routes r where r.short_code_id = s.id))
-       group by s.id, given.deadline
-    ), cutoff as materialized (
-      select $1::timestamptz - coalesce(min(deadline), interval '0') as at from deadlines
-    )
-    select id as "messageId", logged_on as "loggedOn", requeued_at as "requeuedAt", may_requeue as "mayRequeue" from (
-      select m.id, m.account_id, m.logged_on, m.requeued_at, m.sent_at as ended_at,
-             -- not if its unknown texts were requeued before, or its list was deleted
-             m.requeued_at is null and m.kind <> 'system' and coalesce(m.deliver_by > $1, true)
-               and exists (select from lists l
-                            where l.id = m.list_id and l.when_unknown = 'never_miss' and l.deleted_at is null)
-               as may_requeue
-        from messages m join deadlines d on d.short_code_id = m.short_code_id
-       where m.status = 'sent' and m.closed_at is null and m.sent_at < (select at from cutoff)
-         and greatest(m.sent_at, m.requeued_at) < $1 - d.deadline
-      union all
-      select m.id, m.account_id, m.logged_on, m.requeued_at, m.cancelled_at, false
-        from messages m
-        join deadlines d on d.short_code_id = m.short_code_id
-        cross join ${totalsOf('m.id')} c
-       where m.status = 'cancelled' and m.closed_at is null and m.cancelled_at < (select at from cutoff)
-         and m.cancelled_at < $1 - d.deadline
-         -- rows that a gateway left submitting must become unknown first
-         and c.queued = 0 and c.submitting = 0
-    ) ended
-     where ${ofRound('close', 'ended.id', 3)}
-     order by row_number() over (partition by account_id order by ended_at), ended_at limit 100`,
-    [now, defaultDeadlineMs, only],
+    select id as "messageId", logged_on as "loggedOn", requeued_at as "requeuedAt",
+           -- not if its unknown texts were requeued before, or its list was deleted
+           status = 'sent' and requeued_at is null and kind <> 'system' and coalesce(deliver_by > $1, true)
+             and exists (select from lists l
+                          where l.id = list_id and l.when_unknown = 'never_miss' and l.deleted_at is null)
+             as "mayRequeue"
+      from unnest($2::bigint[], $3::bigint[], $4::timestamptz[]) as given(account_id, short_code_id, ended_before)
+     cross join lateral (
+       select m.*, ${endedAt} as ended_at
+         from messages m
+        where ${isUnclosed} and m.account_id = given.account_id and m.short_code_id = given.short_code_id
+          and ${endedAt} < given.ended_before ${only === null ? '' : 'and m.id = $6'}
+          and ${ofRound('close', 'm.id', 6)}
+          -- rows that a gateway left submitting must become unknown first
+          and (m.status = 'sent' or exists (select from ${totalsOf('m.id')} c where c.queued = 0 and c.submitting = 0))
+        order by ${endedAt} limit $5) ended
+     order by row_number() over (partition by ended.account_id order by ended_at), ended_at`,
+    [
+      now,
+      groups.map(({ accountId }) => accountId),
+      groups.map(({ shortCodeId }) => shortCodeId),
+      groups.map(({ endedBefore }) => endedBefore),
+      share,
+      only,
+    ],
   )
 }
 
