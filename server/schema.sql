@@ -180,6 +180,16 @@ create table blocks (
   constraint blocks_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
 );
 
+-- The secrets that sign the callbacks of an account's transactional messages, once the owner has read or set one.
+create table callback_secrets (
+  account_id bigint not null,
+  secret bytea not null,
+  previous_secret bytea,
+  previous_secret_until timestamptz,
+  constraint callback_secrets_pkey primary key (account_id),
+  constraint callback_secrets_account_id_fkey foreign key (account_id) references accounts(id)
+);
+
 -- Alarms of a connection that no other row shows: a gateway or worker raises them, and refreshes seen_at while the condition
 -- lasts. The other alarms are read from the rows that they are about.
 create table connection_alarms (
@@ -383,11 +393,14 @@ create index donations_list on donations (list_id, id);
 create index donations_message on donations (message_id) where (message_id is not null);
 create index donations_phone on donations (list_id, phone, id) where (phone is not null);
 
--- A URL that receives events. One worker at a time delivers to it: the holder of its lease.
+-- A URL that receives the events of a list, or a host that receives those of transactional messages, each at the URL of its
+-- message. One worker at a time delivers to it: the holder of its lease.
 create table endpoints (
   id bigint not null generated always as identity,
   account_id bigint not null,
-  webhook_id bigint not null,
+  webhook_id bigint,
+  -- scheme, host and port of callback URLs
+  origin text,
   -- sealed; the previous one signs as well until its time is over
   secret bytea,
   previous_secret bytea,
@@ -402,9 +415,11 @@ create table endpoints (
   -- gone: the endpoint responded 410; failing: no attempt succeeded for days
   disabled_reason text,
   constraint endpoints_pkey primary key (id),
+  constraint endpoints_origin unique (account_id, origin),
   constraint endpoints_webhook unique (webhook_id),
   constraint endpoints_disabled check ((disabled_at is null) = (disabled_reason is null)),
   constraint endpoints_disabled_reason check (disabled_reason = any (array['gone', 'failing'])),
+  constraint endpoints_target check ((webhook_id is null) = (origin is not null)),
   constraint endpoints_account_id_fkey foreign key (account_id) references accounts(id),
   constraint endpoints_webhook_id_fkey foreign key (webhook_id) references webhooks(id) on delete cascade
 );
@@ -422,6 +437,8 @@ create table event_outbox (
   -- events of one phone are delivered in their order
   phone bigint,
   occurred_at timestamptz not null,
+  -- receives the event, if it is about a transactional message
+  callback_url text,
   -- the values at that moment, of which the payload is made
   facts jsonb not null,
   constraint event_outbox_pkey primary key (id)
@@ -446,6 +463,7 @@ create table events (
   occurred_at timestamptz not null,
   -- json, not jsonb: the contract fixes the order of the keys
   payload json not null,
+  callback_url text,
   constraint events_pkey primary key ("position")
 );
 create index events_account on events (account_id, "position");
@@ -892,8 +910,12 @@ create table messages (
   closed_at timestamptz,
   cancelled_at timestamptz,
   billed_at timestamptz,
-  -- when its event `message_sent` was inserted, or would have been
+  -- when its event `message_sent`, or the latest one about the result of a transactional message, was inserted or would have been
   reported_at timestamptz,
+  -- whether the result of a transactional message and the replies to it are events
+  is_reported boolean not null default false,
+  -- when its result is looked at next, until it is reported
+  report_at timestamptz,
   -- receives the result of a transactional message and the replies to it
   webhook_callback_url text,
   constraint messages_pkey primary key (id),
@@ -909,6 +931,7 @@ create table messages (
   constraint messages_list_id_fkey foreign key (list_id) references lists(id),
   constraint messages_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
 );
+create index messages_answerable on messages (short_code_id, phone, id) where is_reported;
 create index messages_cancelled on messages (cancelled_at) where ((status = 'cancelled') and (closed_at is null));
 create index messages_deadline on messages (deliver_by) where ((status = 'sending') and (deliver_by is not null));
 create index messages_due on messages (starts_at, id) where (status = 'scheduled');
@@ -918,6 +941,7 @@ create index messages_open on messages (id) where (status = 'sending');
 create index messages_open_days on messages (logged_on) where ((status = 'sending') or ((status = any (array['sent', 'cancelled'])) and (closed_at is null)));
 create index messages_paused on messages (id) where ((status = 'sending') and (paused_at is not null));
 create index messages_planned on messages (account_id, status) where (status = any (array['draft', 'scheduled']));
+create index messages_results on messages (report_at) where (report_at is not null);
 create index messages_unbilled on messages (account_id, id) where ((billed_at is null) and (accepted_at is not null) and (status = any (array['sent', 'cancelled'])));
 create index messages_unclosed on messages (sent_at) where ((status = 'sent') and (closed_at is null));
 create index messages_unreported on messages (sent_at, id) where ((status = 'sent') and (kind = 'broadcast') and (reported_at is null));

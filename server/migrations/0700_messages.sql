@@ -54,8 +54,12 @@ create table messages (
   closed_at timestamptz,
   cancelled_at timestamptz,
   billed_at timestamptz,
-  -- when its event `message_sent` was inserted, or would have been
+  -- when its event `message_sent`, or the latest one about the result of a transactional message, was inserted or would have been
   reported_at timestamptz,
+  -- whether the result of a transactional message and the replies to it are events
+  is_reported boolean not null default false,
+  -- when its result is looked at next, until it is reported
+  report_at timestamptz,
   -- receives the result of a transactional message and the replies to it
   webhook_callback_url text,
   constraint messages_accepted
@@ -83,6 +87,9 @@ create index messages_open_days on messages (logged_on)
 -- Sent, without the event `message_sent`.
 create index messages_unreported on messages (sent_at, id)
   where status = 'sent' and kind = 'broadcast' and reported_at is null;
+create index messages_results on messages (report_at) where report_at is not null;
+-- The transactional messages to a phone to which it may reply.
+create index messages_answerable on messages (short_code_id, phone, id) where is_reported;
 create index messages_unbilled on messages (account_id, id)
   where billed_at is null and accepted_at is not null and status in ('sent', 'cancelled');
 

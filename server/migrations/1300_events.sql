@@ -9,6 +9,8 @@ create table event_outbox (
   -- events of one phone are delivered in their order
   phone bigint,
   occurred_at timestamptz not null,
+  -- receives the event, if it is about a transactional message
+  callback_url text,
   -- the values at that moment, of which the payload is made
   facts jsonb not null
 );
@@ -21,7 +23,8 @@ create table events (
   phone bigint,
   occurred_at timestamptz not null,
   -- json, not jsonb: the contract fixes the order of the keys
-  payload json not null
+  payload json not null,
+  callback_url text
 );
 create index events_account on events (account_id, position);
 create index events_occurred on events (occurred_at);

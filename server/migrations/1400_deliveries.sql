@@ -1,8 +1,11 @@
--- A URL that receives events. One worker at a time delivers to it: the holder of its lease.
+-- A URL that receives the events of a list, or a host that receives those of transactional messages, each at the URL of its
+-- message. One worker at a time delivers to it: the holder of its lease.
 create table endpoints (
   id bigint generated always as identity primary key,
   account_id bigint not null references accounts,
-  webhook_id bigint not null constraint endpoints_webhook unique references webhooks on delete cascade,
+  webhook_id bigint constraint endpoints_webhook unique references webhooks on delete cascade,
+  -- scheme, host and port of callback URLs
+  origin text,
   -- sealed; the previous one signs as well until its time is over
   secret bytea,
   previous_secret bytea,
@@ -16,10 +19,20 @@ create table endpoints (
   disabled_at timestamptz,
   -- gone: the endpoint responded 410; failing: no attempt succeeded for days
   disabled_reason text constraint endpoints_disabled_reason check (disabled_reason in ('gone', 'failing')),
+  constraint endpoints_origin unique (account_id, origin),
+  constraint endpoints_target check ((webhook_id is null) = (origin is not null)),
   constraint endpoints_disabled check ((disabled_at is null) = (disabled_reason is null))
 );
 create index endpoints_due on endpoints (next_due_at) where next_due_at is not null and disabled_at is null;
 create index endpoints_failing on endpoints (failing_since) where failing_since is not null and disabled_at is null;
+
+-- The secrets that sign the callbacks of an account's transactional messages, once the owner has read or set one.
+create table callback_secrets (
+  account_id bigint primary key references accounts,
+  secret bytea not null,
+  previous_secret bytea,
+  previous_secret_until timestamptz
+);
 
 -- Events that an endpoint has not received yet; a delivery ends with the deletion of its row.
 create table deliveries (

@@ -5,6 +5,8 @@ import { text } from 'node:stream/consumers'
 export type ReceivedEvent = {
   headers: IncomingMessage['headers']
   body: Record<string, unknown>
+  /** Path and query. */
+  path: string
   /** The body as it was sent. */
   raw: string
 }
@@ -31,7 +33,7 @@ export async function startReceiver(
     receiver.maxConcurrent = Math.max(receiver.maxConcurrent, ++concurrent)
     res.on('close', () => concurrent--)
     const raw = await text(req)
-    const event = { headers: req.headers, body: JSON.parse(raw) as Record<string, unknown>, raw }
+    const event = { headers: req.headers, path: req.url ?? '', body: JSON.parse(raw) as Record<string, unknown>, raw }
     receiver.received.push(event)
     await respond(res, event, receiver.received.length)
   })

@@ -7,7 +7,7 @@ import { version } from '../config/version.ts'
 import { makeSealer } from '../connections/secrets.ts'
 import { listenForWork } from '../db/wake.ts'
 import { deleteEventsJob } from '../events/events.jobs.ts'
-import { reportSent } from '../events/message-events.ts'
+import { reportResults, reportSent } from '../events/message-events.ts'
 import { numberEvents } from '../events/sequence.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from '../flight-plans/flight-plans.jobs.ts'
 import { forgetIdempotencyKeysJob } from '../http/idempotency.jobs.ts'
@@ -96,6 +96,7 @@ async function startWorker(rt: Runtime) {
   const dispatcher = sealer && new WebhookDispatcher(rt, { fetch, clock: rt.clock, userAgent, sealer })
   const dispatch = repeat(async () => dispatcher?.round(), 250, 'deliver events')
   const report = repeat(() => reportSent(rt), 1_000, 'report sent broadcasts')
+  const results = repeat(() => reportResults(rt), 1_000, 'report results of transactional messages')
   const number = repeat(
     async () => {
       const { count, isFull } = await numberEvents(db, (tx, events) => insertDeliveries(tx, events, rt.clock.now()))
@@ -110,7 +111,7 @@ async function startWorker(rt: Runtime) {
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'expansions') for (const repeater of expansionRepeaters) repeater.now()
   })
-  const repeaters = [retry, correctFlags, reopen, heartbeat, report, number, dispatch, ...sweepRepeaters]
+  const repeaters = [retry, correctFlags, reopen, heartbeat, report, results, number, dispatch, ...sweepRepeaters]
   for (const repeater of repeaters) repeater.start()
   return {
     async stop() {

@@ -29,12 +29,17 @@ export type RecordedEvent = {
   type: EventType
   phone: number | null
   occurredAt: Date
+  /** Receives the event, if it is about a transactional message. */
+  callbackUrl: string | null
   facts: Record<string, unknown>
   timeZone: string
 }
 
 /** An event with its position in the feed; the payload is JSON. */
-export type NumberedEvent = Pick<RecordedEvent, 'accountId' | 'listId' | 'type' | 'phone' | 'occurredAt'> & {
+export type NumberedEvent = Pick<
+  RecordedEvent,
+  'accountId' | 'listId' | 'type' | 'phone' | 'occurredAt' | 'callbackUrl'
+> & {
   position: number
   payload: string
 }

@@ -22,7 +22,7 @@ export async function takeRecorded(tx: Db, limit: number): Promise<RecordedEvent
       returning *
     )
     select t.id, t.account_id as "accountId", t.list_id as "listId", t.type, t.phone, t.occurred_at as "occurredAt",
-           t.facts, a.time_zone as "timeZone"
+           t.callback_url as "callbackUrl", t.facts, a.time_zone as "timeZone"
       from taken t join accounts a on a.id = t.account_id
      order by t.id`,
     [limit],
@@ -54,8 +54,9 @@ export function insertEvents(tx: Db, events: NumberedEvent[]) {
   return tx.exec(
     'insert_events',
     /* sql */ `
-    insert into events (position, account_id, list_id, type, phone, occurred_at, payload)
-    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::timestamptz[], $7::json[])`,
+    insert into events (position, account_id, list_id, type, phone, occurred_at, payload, callback_url)
+    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::timestamptz[], $7::json[],
+                         $8::text[])`,
     [
       events.map(({ position }) => position),
       events.map(({ accountId }) => accountId),
@@ -64,6 +65,7 @@ export function insertEvents(tx: Db, events: NumberedEvent[]) {
       events.map(({ phone }) => phone),
       events.map(({ occurredAt }) => occurredAt),
       events.map(({ payload }) => payload),
+      events.map(({ callbackUrl }) => callbackUrl),
     ],
   )
 }

@@ -34,3 +34,47 @@ export function insertMessageSent(db: Db, openUntil: Date, now: Date): Promise<n
     [openUntil, now],
   )
 }
+
+export type ReportTimes = {
+  now: Date
+  /** Messages that were accepted at this time or before are reported as pending. */
+  pendingSince: Date
+  limit: number
+}
+
+/**
+ * Inserts `transactional_message_status` for up to `limit` messages whose result is to be looked at: the result, or once `pending`
+ * after a while. Marks them in the same statement and sets the time of the next look, a quarter of their age later, up to five
+ * minutes; a message with a result, or whose result will never be known, is not looked at again. Returns how many were looked at.
+ */
+export function insertResults(db: Db, { now, pendingSince, limit }: ReportTimes): Promise<number> {
+  return db.exec(
+    'insert_results',
+    /* sql */ `
+    with due as (
+      select m.id, m.account_id, m.phone, m.webhook_callback_url, m.accepted_at, m.reported_at, m.closed_at
+        from messages m where m.report_at <= $1 order by m.report_at limit $3 for update skip locked
+    ), result as (
+      select m.*, case when c.delivered > 0 then 'delivered'
+                       when c.bounced + c.expired + c.suppressed + c.cancelled > 0 then 'bounced'
+                       when m.reported_at is null and m.accepted_at <= $2 then 'pending' end as status
+        from due m cross join lateral (select * from message_totals where message_id = m.id offset 0) c
+    ), reported as (
+      insert into event_outbox (account_id, type, phone, occurred_at, callback_url, facts)
+      select m.account_id, 'transactional_message_status', m.phone, $1, m.webhook_callback_url,
+             jsonb_build_object('messageId', m.id, 'status', m.status)
+        from result m join accounts a on a.id = m.account_id
+       where m.status is not null and (m.webhook_callback_url is not null or a.event_feed)
+       order by m.id
+    )
+    update messages m
+       set reported_at = case when r.status is not null then $1 else m.reported_at end,
+           report_at = case when r.status in ('delivered', 'bounced') then null
+                            -- the counters may be older than the row, so a message that has just been closed is looked at again
+                            when r.closed_at < $1::timestamptz - interval '1 minute' then null
+                            else $1::timestamptz + least(greatest(($1 - r.accepted_at) / 4, interval '1 second'),
+                                                         interval '5 minutes') end
+      from result r where m.id = r.id`,
+    [now, pendingSince, limit],
+  )
+}

@@ -2,7 +2,7 @@ import type { Db } from '../db/db.ts'
 import { findReceivedCounts } from '../subscribers/received.queries.ts'
 import type { NumberedEvent, RecordedEvent } from './event-types.ts'
 import { becomeSequencer, findFieldsOfLists, insertEvents, takePositions, takeRecorded } from './events.queries.ts'
-import { renderPayload } from './events.schema.ts'
+import { renderPayload } from './payloads.schema.ts'
 
 export type Numbered = { count: number; isFull: boolean }
 
@@ -23,10 +23,10 @@ export function numberEvents(
     if (recorded.length === 0) return { count: 0, isFull: false }
     const payloads = await renderAll(tx, recorded)
     const first = await takePositions(tx, recorded.length)
-    const events = recorded.map(({ accountId, listId, type, phone, occurredAt }, i) => ({
+    const events = recorded.map(({ accountId, listId, type, phone, occurredAt, callbackUrl }, i) => ({
       position: first + i,
       payload: payloads[i] ?? '',
-      ...{ accountId, listId, type, phone, occurredAt },
+      ...{ accountId, listId, type, phone, occurredAt, callbackUrl },
     }))
     await insertEvents(tx, events)
     await onNumbered(tx, events)

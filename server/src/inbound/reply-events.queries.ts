@@ -4,7 +4,7 @@ import { listEvents } from '../events/event-types.ts'
 
 const responseBit = listEvents.campaign_response.bit
 
-/** Returns those of these short codes that belong to an account with a receiver of replies: a webhook or the feed. */
+/** Returns those of these short codes whose account has a receiver of replies: a webhook, a callback or the feed. */
 export async function listCodesWithListeners(tx: Db, codes: string[]): Promise<Set<string>> {
   const rows = await tx.many<{ code: string }>(
     'list_codes_with_listeners',
@@ -15,7 +15,8 @@ export async function listCodesWithListeners(tx: Db, codes: string[]): Promise<S
       join accounts a on a.id = s.account_id
      where a.event_feed
         or exists (select from lists l
-                    where l.account_id = a.id and l.deleted_at is null and l.listeners & ${responseBit} <> 0)`,
+                    where l.account_id = a.id and l.deleted_at is null and l.listeners & ${responseBit} <> 0)
+        or exists (select from messages m where m.short_code_id = s.id and m.is_reported)`,
     [codes],
   )
   return new Set(rows.map(({ code }) => code))
@@ -27,22 +28,25 @@ export type InboundReply = { phone: number; shortCode: string; content: string; 
 /** Number of the latest texts to a phone, from all senders, among which the answered one is searched. */
 const maxTexts = 200
 
+/** Number of the latest transactional messages to a phone among which the answered one is searched. */
+const maxTransactional = 20
+
 /**
- * Inserts `campaign_response` for those of these texts that reply to a message of a list that has a receiver. The message is
- * the last one of any list that the short code sent to the phone before the text, except those that bounced. Keywords are no
- * replies, nor are texts that answer an opt-in question: YES while one is open, and any text if the question is newer than the
- * message. Logs of days before `recentDay` are read only for phones without a newer message.
+ * Inserts `campaign_response` or `transactional_message_reply` for those of these texts that reply to a message that has a receiver.
+ * The message is the last one that the short code sent to the phone before the text, of any list or with a receiver of its own, except
+ * those that bounced. Keywords are no replies, nor are texts that answer an opt-in question: YES while one is open, and any
+ * text if the question is newer than the message. Logs of days before `recentDay` are read only for phones without a newer message.
  */
 export function insertReplyEvents(tx: Db, replies: InboundReply[], recentDay: string, at: Date): Promise<number> {
   const recent = param(recentDay)
-  const textsOf = (days: ReturnType<typeof sql>) => sql`
+  const isAnswerable = sql`l.submitted_at <= r.received_at
+            and (l.state in ('submitting', 'sent', 'unknown', 'delivered') or l.reason = 'no_receipt')`
+  const ofLists = (days: ReturnType<typeof sql>) => sql`
         (select l.message_id, l.submitted_at
            from (select * from message_log g
                   where g.phone = r.phone and ${days} order by g.id desc limit ${maxTexts}) l
           cross join lateral (select kind, list_id, short_code_id from messages where id = l.message_id offset 0) m
-          where m.short_code_id = r.short_code_id and m.list_id is not null and m.kind <> 'system'
-            and l.submitted_at <= r.received_at
-            and (l.state in ('submitting', 'sent', 'unknown', 'delivered') or l.reason = 'no_receipt')
+          where m.short_code_id = r.short_code_id and m.list_id is not null and m.kind <> 'system' and ${isAnswerable}
           order by l.submitted_at desc, l.message_id desc limit 1)`
   return tx.exec(
     'insert_reply_events',
@@ -61,24 +65,41 @@ export function insertReplyEvents(tx: Db, replies: InboundReply[], recentDay: st
       select r.*, t.message_id, t.submitted_at
         from reply r
        cross join lateral (
-         -- the second part runs only if the first one returns nothing
-         ${textsOf(sql`g.logged_on >= ${recent}::date`)} union all ${textsOf(sql`g.logged_on < ${recent}::date`)} limit 1) t
+         select * from (
+           (-- the second part runs only if the first one returns nothing
+            ${ofLists(sql`g.logged_on >= ${recent}::date`)} union all ${ofLists(sql`g.logged_on < ${recent}::date`)} limit 1)
+           union all
+           select m.id, l.submitted_at
+             from (select id, logged_on from messages
+                    where short_code_id = r.short_code_id and phone = r.phone and is_reported
+                    order by id desc limit ${maxTransactional}) m
+            cross join lateral (select * from message_log g
+                                 where g.logged_on = m.logged_on and g.phone = r.phone and g.message_id = m.id offset 0) l
+            where ${isAnswerable}) text
+          order by submitted_at desc, message_id desc limit 1) t
     )
-    insert into event_outbox (account_id, list_id, type, phone, occurred_at, facts)
-    select m.account_id, l.id, 'campaign_response', a.phone, ${at}::timestamptz,
-           jsonb_build_object(
-             'messageId', m.id, 'sentAt', a.submitted_at, 'content', m.content, 'receivedAt', a.received_at,
-             'reply', a.content, 'subscriber', to_jsonb(s), 'optId', i.id,
-             'lastOptIn', case when i.id is not null then jsonb_build_object('method', i.method, 'keyword', i.keyword_name) end)
+    insert into event_outbox (account_id, list_id, type, phone, occurred_at, callback_url, facts)
+    select m.account_id, m.list_id, case when m.list_id is null then 'transactional_message_reply' else 'campaign_response' end,
+           a.phone, ${at}::timestamptz, m.webhook_callback_url,
+           jsonb_build_object('messageId', m.id, 'receivedAt', a.received_at, 'reply', a.content)
+             || case when m.list_id is null
+                     then jsonb_build_object('carrier', n.carrier, 'carrierName', n.carrier_name)
+                     else jsonb_build_object(
+                            'sentAt', a.submitted_at, 'content', m.content, 'subscriber', to_jsonb(s), 'optId', i.id,
+                            'lastOptIn', case when i.id is not null
+                                              then jsonb_build_object('method', i.method, 'keyword', i.keyword_name) end) end
       from answered a
       join messages m on m.id = a.message_id
-      join lists l on l.id = m.list_id and l.deleted_at is null
-      join accounts c on c.id = m.account_id and (c.event_feed or l.listeners & ${responseBit} <> 0)
+      join accounts c on c.id = m.account_id
+      left join lists l on l.id = m.list_id
       left join subscribers s on s.list_id = l.id and s.phone = a.phone
       left join lateral (select o.id, o.method, o.keyword_name from opts o
                           where o.list_id = l.id and o.phone = a.phone and o.kind = 'opt_in'
                           order by o.id desc limit 1) i on true
-     where not exists (select from lists q join subscribers p on p.list_id = q.id and p.phone = a.phone
+      left join number_look_ups n on n.phone = a.phone
+     where (c.event_feed or m.webhook_callback_url is not null or l.listeners & ${responseBit} <> 0)
+       and (l.id is null or l.deleted_at is null)
+       and not exists (select from lists q join subscribers p on p.list_id = q.id and p.phone = a.phone
                         where q.short_code_id = a.short_code_id and q.deleted_at is null and p.state = 'pending'
                           and (p.opt_in_requested_at > a.submitted_at
                                or a.form = 'YES' and p.opt_in_requested_at is not null))

@@ -95,9 +95,15 @@ async function payloads() {
   const texts: string[] = []
   const add = async (_tx: unknown, events: { payload: string }[]) => void texts.push(...events.map((e) => e.payload))
   while ((await numberEvents(database.db, add)).isFull);
-  return texts.map((text) => JSON.parse(text) as Record<string, unknown>).filter((p) => p.type === 'campaign_response')
+  const all = texts.map((text) => JSON.parse(text) as Record<string, unknown>)
+  return all.filter(({ type }) => type === 'campaign_response' || type === 'transactional_message_reply')
 }
-const replies = async () => (await payloads()).map(({ message_id, reply_content }) => [message_id, reply_content])
+const replies = async () =>
+  (await payloads()).map((p) =>
+    p.reply_content === undefined
+      ? [p.transactional_message_id, p.content, 'callback']
+      : [p.message_id, p.reply_content],
+  )
 
 test('a reply reports the message and the profile, in the order of the contract', async () => {
   await database.db.exec(
@@ -301,6 +307,91 @@ describe('a long text', () => {
     for (const number of [1, 2, 3, 1, 2, 3]) await reply(`<${number}>`, part(number))
     expect(await replies()).toEqual(Array.from({ length: 2 }, () => [id, '<1><2><3>']))
   })
+})
+
+describe('a reply to a transactional message', () => {
+  const send = async (webhookCallbackUrl: string | null = 'https://shop.example/sms?order=7', to = list) => {
+    const { accountId, shortCodeId } = to
+    const text = { accountId, listId: null, shortCodeId, phones: [phone], content: 'Ready', webhookCallbackUrl }
+    const { id } = await sendToNumbers(rt(), { ...text, field: 'number' })
+    await submit()
+    return id
+  }
+
+  test('goes to its callback, in the order of the contract, and no list receives it', async () => {
+    await database.db.exec(
+      'look_up',
+      `insert into number_look_ups (phone, kind, carrier, carrier_name, looked_up_at) values ($1, 'mobile', 77, 'Cedar', now())`,
+      [phone],
+    )
+    await broadcast()
+    const id = await send()
+    await reply('On my way')
+    const events = await database.db.many('urls', 'select callback_url as url, list_id as list from event_outbox')
+    expect(events).toEqual([{ url: 'https://shop.example/sms?order=7', list: null }])
+    const [payload] = await payloads()
+    expect(Object.entries(payload ?? {})).toEqual(
+      Object.entries({
+        type: 'transactional_message_reply',
+        transactional_message_id: id,
+        received_at: '2026-03-02T02:01:02-08:00',
+        phone_number: String(phone),
+        carrier: 77,
+        carrier_name: 'Cedar',
+        content: 'On my way',
+      }),
+    )
+  })
+
+  test.each(['STOP', 'HELP', 'START'])('%j is none', async (content) => {
+    await send()
+    await reply(content)
+    expect(await replies()).toEqual([])
+  })
+
+  test('is to the latest one; a newer message of a list gets it, and one without a callback does not', async () => {
+    await send()
+    const second = await send()
+    await reply('to the second')
+    const third = await broadcast()
+    await reply('to the third')
+    await send(null)
+    await reply('also to the third')
+    expect(await replies()).toEqual([
+      [second, 'to the second', 'callback'],
+      [third, 'to the third'],
+      [third, 'also to the third'],
+    ])
+  })
+
+  test('needs no list and no listener, and the feed receives it without a callback', async () => {
+    const silent = await newList({ listeners: 0 })
+    const first = await send(undefined, silent)
+    await reply('Hello', { to: silent.code })
+    await database.db.exec('feed', 'update accounts set event_feed = true where id = $1', [silent.accountId])
+    const second = await send(null, silent)
+    await reply('Hello', { to: silent.code })
+    expect(await replies()).toEqual([first, second].map((id) => [id, 'Hello', 'callback']))
+  })
+})
+
+test('a reply to a list by a number that is not on it has an empty profile', async () => {
+  const { accountId, id: listId, shortCodeId } = list
+  await database.db.exec('remove', 'delete from subscribers where list_id = $1', [listId])
+  const numbers = { accountId, listId, shortCodeId, phones: [phone], content: 'To you', field: 'phone_numbers' }
+  const { id } = await sendToNumbers(rt(), numbers)
+  await submit()
+  await reply('Who is this?')
+  expect(await payloads()).toMatchObject([
+    {
+      message_id: id,
+      opt_id: null,
+      phone_number: String(phone),
+      first_name: null,
+      tag_list: [],
+      last_opt_in_method: null,
+    },
+  ])
 })
 
 test('a reply that fails is reported when its interpretation succeeds, and once', async () => {

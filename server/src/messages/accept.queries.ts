@@ -115,6 +115,7 @@ export async function insertAddressed(
   const row = {
     ...messageRow(message),
     webhook_callback_url: message.webhookCallbackUrl ?? null,
+    ...reportsOf(message, phones),
     phone: phones.length === 1 ? phones[0] : null,
     status: 'sending',
     accepted_at: createdAt,
@@ -131,6 +132,14 @@ export async function insertAddressed(
     select id from added`,
   )
   return id
+}
+
+/** Returns the columns by which the result of a transactional message and the replies to it are events, if anybody receives them. */
+function reportsOf({ kind, accountId, listId, webhookCallbackUrl = null, createdAt }: NewMessage, phones: number[]) {
+  const isToOne = kind === 'transactional' && listId === null && phones.length === 1
+  const isReported = sql`(${isToOne}::boolean and (${webhookCallbackUrl}::text is not null
+                          or (select event_feed from accounts where id = ${accountId}::bigint)))`
+  return { is_reported: isReported, report_at: sql`case when ${isReported} then ${createdAt}::timestamptz end` }
 }
 
 /** Returns the columns that every message has. */

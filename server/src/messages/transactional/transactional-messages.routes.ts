@@ -18,7 +18,7 @@ export const transactionalMessageRoutes: FastifyPluginAsyncTypebox = async (app)
         summary: 'Send a text to one number',
         description:
           'Sends from the first short code of the account, before all broadcasts. The number need not be a subscriber, ' +
-          'but must not have sent STOP to that short code. The callback address is stored; it is not called yet.',
+          'but must not have sent STOP to that short code. The callback address receives the result and the replies.',
         tags: ['Messages'],
         body: TransactionalBody,
         response: {

@@ -38,17 +38,19 @@ export async function attemptDelivery(
   let response: LoggedResponse | null = null
   let headers: Record<string, string> = {}
   let retryAfterMs: number | undefined
+  const { payload, callbackUrl } = delivery
+  const url = callbackUrl ?? endpoint.url ?? ''
   try {
     headers = {
       'content-type': 'application/json',
       'user-agent': userAgent,
-      ...signDelivery(eventIdOf(delivery), startedAt, delivery.payload, signingSecrets(sealer, endpoint, startedAt)),
+      ...signDelivery(eventIdOf(delivery), startedAt, payload, signingSecrets(sealer, endpoint, startedAt)),
     }
     const received = await fetch({
-      url: endpoint.url,
+      url,
       method: 'POST',
       headers,
-      body: delivery.payload,
+      body: payload,
       timeoutMs: attemptMs,
       maxBytes: maxResponseBytes,
       pool,
@@ -61,7 +63,9 @@ export async function attemptDelivery(
       failure instanceof FetchError ? failure.reason : failure instanceof SealError ? 'sealed_secret' : 'unreachable'
   }
   const isDelivered = status !== null && status >= 200 && status <= 299
-  const delayMs = isDelivered ? undefined : retryDelayMs(attempt)
+  // a 410 ends a callback, and the endpoint of a webhook
+  const isGone = status === 410 && callbackUrl !== null
+  const delayMs = isDelivered || isGone ? undefined : retryDelayMs(attempt)
   return {
     delivery: { ...identify(delivery), accountId: endpoint.accountId, endpointId: endpoint.id },
     attempt,
@@ -69,7 +73,7 @@ export async function attemptDelivery(
     retryAt: delayMs === undefined ? null : new Date(clock.now().getTime() + Math.max(delayMs, retryAfterMs ?? 0)),
     startedAt,
     durationMs: Math.round(performance.now() - start),
-    request: logRequest(endpoint.url, headers),
+    request: logRequest(url, headers),
     status,
     error,
     response,

@@ -1,49 +1,63 @@
 import type { Db } from '../../db/db.ts'
-import { sql } from '../../db/sql.ts'
+import { param, raw, sql } from '../../db/sql.ts'
 import { listEvents, listEventTypes, type NumberedEvent } from '../../events/event-types.ts'
+import { insertCallbackEndpoints } from './endpoints.queries.ts'
 import type { LoggedRequest, LoggedResponse } from './logged-exchange.ts'
 
 const receives = listEventTypes.map((type) => `(v.type = '${type}' and w.${listEvents[type].flag})`).join(' or ')
 
 /**
- * Inserts a delivery of each event for each enabled webhook that receives it. A delivery of a phone with an earlier one that
- * waits for a retry is due with that one. The endpoints are locked before, as `releaseEndpoint` requires.
+ * Inserts a delivery of each event for each enabled webhook that receives it, and for its callback URL. A delivery of a phone with
+ * an earlier one that waits for a retry is due with that one. The endpoints are locked before, as `releaseEndpoint` requires.
  */
 export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Date): Promise<void> {
   const listIds = [...new Set(events.flatMap(({ listId }) => listId ?? []))]
+  const origins = events.map(({ callbackUrl }) => URL.parse(callbackUrl ?? '')?.origin ?? null)
+  const callbacks = events.flatMap(({ accountId }, n) => (origins[n] ? [{ accountId, origin: origins[n] }] : []))
+  if (callbacks.length > 0) await insertCallbackEndpoints(tx, callbacks)
   const locked = await tx.many<{ id: number }>(
     'lock_listening_endpoints',
     /* sql */ `
-    select p.id from endpoints p join webhooks w on w.id = p.webhook_id
-     where w.list_id = any($1::bigint[]) and w.enabled order by p.id for update of p`,
-    [listIds],
+    select p.id from endpoints p
+     where p.id = any(array(
+       select e.id from webhooks w join endpoints e on e.webhook_id = w.id where w.list_id = any($1::bigint[]) and w.enabled
+        union all
+       select e.id from unnest($2::bigint[], $3::text[]) as c(account_id, origin)
+         join endpoints e on e.account_id = c.account_id and e.origin = c.origin))
+     order by p.id for update of p`,
+    [listIds, callbacks.map(({ accountId }) => accountId), callbacks.map(({ origin }) => origin)],
   )
   if (locked.length === 0) return
+  const event = sql`
+        unnest(${events.map(({ position }) => position)}::bigint[], ${events.map(({ accountId }) => accountId)}::bigint[],
+               ${events.map(({ listId }) => listId)}::bigint[], ${events.map(({ type }) => type)}::text[],
+               ${events.map(({ phone }) => phone)}::bigint[], ${origins}::text[])
+          as v(position, account_id, list_id, type, phone, origin)`
+  const ids = param(locked.map(({ id }) => id))
   await tx.exec(
     'insert_deliveries',
-    /* sql */ `
-    with added as (
+    sql`
+    with target as (
+      select v.position, v.phone, p.id as endpoint_id
+        from ${event}
+        join webhooks w on w.list_id = v.list_id and w.enabled and (${raw(receives)})
+        join endpoints p on p.webhook_id = w.id and p.id = any(${ids}::bigint[])
+       union all
+      select v.position, v.phone, p.id
+        from ${event}
+        join endpoints p on p.account_id = v.account_id and p.origin = v.origin
+    ), added as (
       insert into deliveries (endpoint_id, position, phone, due_at)
-      select p.id, v.position, v.phone,
-             greatest($6::timestamptz,
-                      (select max(d.due_at) from deliveries d where d.endpoint_id = p.id and d.phone = v.phone))
-        from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) as v(position, list_id, type, phone)
-        join webhooks w on w.list_id = v.list_id and w.enabled and (${receives})
-        join endpoints p on p.webhook_id = w.id and p.id = any($5::bigint[])
-       order by v.position
+      select t.endpoint_id, t.position, t.phone,
+             greatest(${now}::timestamptz,
+                      (select max(d.due_at) from deliveries d where d.endpoint_id = t.endpoint_id and d.phone = t.phone))
+        from target t
+       order by t.position
       returning endpoint_id, due_at
     )
     update endpoints p set next_due_at = least(p.next_due_at, a.due_at)
       from (select endpoint_id, min(due_at) as due_at from added group by endpoint_id) a
      where p.id = a.endpoint_id and (p.next_due_at is null or p.next_due_at > a.due_at)`,
-    [
-      events.map(({ position }) => position),
-      events.map(({ listId }) => listId),
-      events.map(({ type }) => type),
-      events.map(({ phone }) => phone),
-      locked.map(({ id }) => id),
-      now,
-    ],
   )
 }
 
@@ -54,6 +68,8 @@ export type DueDelivery = {
   phone: number | null
   attempts: number
   payload: string
+  /** The URL of a callback; null means the one of the endpoint's webhook. */
+  callbackUrl: string | null
 }
 
 /**
@@ -64,7 +80,8 @@ export function listDueDeliveries(db: Db, endpointId: number, now: Date, except:
   return db.many<DueDelivery>(
     'list_due_deliveries',
     /* sql */ `
-    select d.id, d.position, v.type, d.phone, d.attempts, v.payload::text as payload
+    select d.id, d.position, v.type, d.phone, d.attempts, v.payload::text as payload,
+           v.callback_url as "callbackUrl"
       from deliveries d join events v on v.position = d.position
      where d.endpoint_id = $1 and d.due_at <= $2 and d.id <> all($3::bigint[])
        and not exists (select from deliveries b

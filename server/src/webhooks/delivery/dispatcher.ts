@@ -130,9 +130,9 @@ export class WebhookDispatcher {
   }
 
   async #disable({ delivery }: DeliveryAttempt): Promise<void> {
-    const isNew = await disableEndpoint(this.#rt.db, delivery.endpointId, 'gone', this.#rt.clock.now())
+    if (!(await disableEndpoint(this.#rt.db, delivery.endpointId, 'gone', this.#rt.clock.now()))) return
     const runner = this.#runners.get(delivery.endpointId)
     if (runner) this.#drop(delivery.endpointId, runner)
-    if (isNew) this.#rt.log.warn({ endpoint: delivery.endpointId }, 'endpoint responded 410, it is disabled')
+    this.#rt.log.warn({ endpoint: delivery.endpointId }, 'endpoint responded 410, it is disabled')
   }
 }

@@ -1,7 +1,7 @@
 import type { Db } from '../../db/db.ts'
 
-/** An endpoint whose lease a worker has. */
-export type LeasedEndpoint = { id: number; accountId: number; url: string } & SealedSecrets
+/** An endpoint whose lease a worker has; `url` is null for callbacks, of which each has its own URL. */
+export type LeasedEndpoint = { id: number; accountId: number; url: string | null } & SealedSecrets
 
 /** Sealed secrets of an endpoint; the previous one signs until a time. */
 export type SealedSecrets = { secret: Buffer | null; previousSecret: Buffer | null; previousSecretUntil: Date | null }
@@ -11,7 +11,19 @@ type Lease = { holder: string; now: Date; until: Date }
 const secretColumns = /* sql */ `
   e.secret, e.previous_secret as "previousSecret", e.previous_secret_until as "previousSecretUntil"`
 
-const leasedColumns = /* sql */ `e.id, e.account_id as "accountId", w.callback_url as url, ${secretColumns}`
+/** The columns of endpoint `e`, with its relation `t` of `targets`. */
+const leasedColumns = /* sql */ `
+  e.id, e.account_id as "accountId", t.callback_url as url,
+  case when t.webhook_id is null then t.secret else e.secret end as secret,
+  case when t.webhook_id is null then t.previous_secret else e.previous_secret end as "previousSecret",
+  case when t.webhook_id is null then t.previous_secret_until else e.previous_secret_until end as "previousSecretUntil"`
+
+/** The relation `t` with the webhook of an endpoint `f`, or the account's secrets of callbacks. */
+const targets = /* sql */ `
+  select f.id, w.id as webhook_id, w.callback_url, w.enabled, c.secret, c.previous_secret, c.previous_secret_until
+    from endpoints f
+    left join webhooks w on w.id = f.webhook_id
+    left join callback_secrets c on c.account_id = f.account_id and f.webhook_id is null`
 
 /** Inserts the endpoint of a webhook; without a sealed secret, its deliveries are not signed. */
 export function insertEndpoint(tx: Db, accountId: number, webhookId: number, secret: Buffer | null) {
@@ -57,8 +69,8 @@ export function leaseEndpoints(db: Db, { holder, now, until }: Lease, limit: num
        order by next_due_at limit $4 for update skip locked
     )
     update endpoints e set leased_by = $1, leased_until = $3
-      from due, webhooks w
-     where e.id = due.id and w.id = e.webhook_id
+      from (${targets} where f.id = any(array(select id from due))) t
+     where e.id = t.id
     returning ${leasedColumns}`,
     [holder, now, until, limit],
   )
@@ -73,9 +85,9 @@ export function renewEndpointLeases(db: Db, { holder, now, until }: Lease, ids: 
     'renew_endpoint_leases',
     /* sql */ `
     update endpoints e set leased_until = $3
-      from webhooks w
-     where e.id = any($4::bigint[]) and e.leased_by = $1 and e.leased_until > $2 and e.disabled_at is null
-       and w.id = e.webhook_id and w.enabled
+      from (${targets} where f.id = any($4::bigint[])) t
+     where e.id = t.id and e.leased_by = $1 and e.leased_until > $2 and e.disabled_at is null
+       and (t.webhook_id is null or t.enabled)
     returning ${leasedColumns}`,
     [holder, now, until, ids],
   )
@@ -100,23 +112,23 @@ export function releaseEndpoint(db: Db, holder: string, id: number, notBefore: D
   })
 }
 
-/** Disables an endpoint; its deliveries are kept. Returns whether it was enabled. */
+/** Disables the endpoint of a webhook; its deliveries are kept. Returns whether it was enabled. */
 export async function disableEndpoint(db: Db, id: number, reason: 'gone' | 'failing', at: Date): Promise<boolean> {
   const changed = await db.exec(
     'disable_endpoint',
-    /* sql */ `update endpoints set disabled_at = $2, disabled_reason = $3 where id = $1 and disabled_at is null`,
+    /* sql */ `update endpoints set disabled_at = $2, disabled_reason = $3 where id = $1 and webhook_id is not null and disabled_at is null`,
     [id, at, reason],
   )
   return changed > 0
 }
 
-/** Disables the enabled endpoints that have failed since a time or longer, and returns their ids. */
+/** Disables the enabled endpoints of webhooks that have failed since a time or longer, and returns their ids. */
 export async function disableFailing(db: Db, since: Date, now: Date): Promise<number[]> {
   const rows = await db.many<{ id: number }>(
     'disable_failing',
     /* sql */ `
     update endpoints set disabled_at = $2, disabled_reason = 'failing'
-     where failing_since <= $1 and disabled_at is null
+     where failing_since <= $1 and webhook_id is not null and disabled_at is null
     returning id`,
     [since, now],
   )
@@ -133,5 +145,33 @@ export function enableEndpoint(tx: Db, webhookId: number) {
            next_due_at = (select min(due_at) from deliveries where endpoint_id = e.id)
      where webhook_id = $1 and disabled_at is not null`,
     [webhookId],
+  )
+}
+
+/** Inserts the missing endpoints of callbacks to these origins (scheme, host and port) of accounts. */
+export function insertCallbackEndpoints(tx: Db, origins: { accountId: number; origin: string }[]) {
+  return tx.exec(
+    'insert_callback_endpoints',
+    /* sql */ `
+    insert into endpoints (account_id, origin)
+    select distinct * from unnest($1::bigint[], $2::text[]) as given(account_id, origin)
+        on conflict (account_id, origin) do nothing`,
+    [origins.map(({ accountId }) => accountId), origins.map(({ origin }) => origin)],
+  )
+}
+
+/** Deletes up to `limit` endpoints of callbacks without deliveries and attempts. The transaction must be the sequencer. */
+export function deleteIdleCallbackEndpoints(tx: Db, now: Date, limit: number): Promise<number> {
+  return tx.exec(
+    'delete_idle_callback_endpoints',
+    /* sql */ `
+    delete from endpoints
+     where id = any(array(
+       select e.id from endpoints e
+        where e.webhook_id is null and (e.leased_until is null or e.leased_until < $1)
+          and not exists (select from deliveries d where d.endpoint_id = e.id)
+          and not exists (select from delivery_attempts a where a.endpoint_id = e.id)
+        limit $2))`,
+    [now, limit],
   )
 }
