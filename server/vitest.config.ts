@@ -2,17 +2,16 @@ import { defineConfig } from 'vitest/config'
 
 const scenarios = 'test/scenarios/**/*.test.ts'
 
-// Files of these folders use the modules of their worker one after the other, imported by Node itself with its cache of compiled
-// code: that halves their CPU time. State of the process must not outlive the test that changed it (test/process-state.ts).
-const sharing = [
-  'src/broadcasts',
-  'src/http',
-  'src/imports',
-  'src/keywords',
-  'src/lists',
-  'src/messages',
-  'src/subscribers',
-].map((folder) => `${folder}/**/*.test.ts`)
+// These files have a process of their own. All others use the modules of their worker one after the other, imported by Node itself
+// with its cache of compiled code: that saves a third of their CPU time. State of the process must not outlive the test that changed
+// it (test/process-state.ts).
+const isolated = [
+  'src/bin/**/*.test.ts',
+  'src/cli/**/*.test.ts',
+  'src/gateway/**/*.test.ts',
+  'src/supervisor/**/*.test.ts',
+  'test/{clock-steps,notices,setup}.test.ts',
+]
 
 const server = {
   setupFiles: ['./test/process-state.ts', './test/statement-texts.ts', './test/timer-delays.ts'],
@@ -32,16 +31,16 @@ export default defineConfig({
       {
         test: {
           ...server,
-          name: 'server',
-          include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: [scenarios, ...sharing],
+          name: 'isolated',
+          include: isolated,
         },
       },
       {
         test: {
           ...server,
           name: 'shared',
-          include: sharing,
+          include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: [scenarios, ...isolated],
           isolate: false,
           experimental: { viteModuleRunner: false },
         },

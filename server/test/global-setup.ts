@@ -27,7 +27,13 @@ export default async function setup(project: TestProject) {
   const postgres = await startPostgres({
     dataDir: folder,
     onNamed: (clusterName) => watchdog.setKillList({ roles: [], clusterName }),
-    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' },
+    settings: {
+      fsync: 'off',
+      synchronous_commit: 'off',
+      full_page_writes: 'off',
+      max_connections: '200',
+      scram_iterations: '1',
+    },
   })
   const admin = new pg.Client({ connectionString: postgres.superuserUrl })
   await admin.connect()
