@@ -328,6 +328,7 @@ create table deliveries (
   constraint deliveries_endpoint_id_fkey foreign key (endpoint_id) references endpoints(id) on delete cascade
 );
 create index deliveries_due on deliveries (endpoint_id, due_at, id);
+create unique index deliveries_event on deliveries (endpoint_id, "position");
 create index deliveries_phone on deliveries (endpoint_id, phone, id);
 create index deliveries_position on deliveries ("position");
 
@@ -1161,6 +1162,39 @@ create table receipts (
 create index receipts_ended on receipts (ended_at) where (outcome <> 'waiting');
 create index receipts_orphans on receipts (connection_id, id) where (outcome = 'orphan');
 create index receipts_waiting on receipts (retry_at) where (outcome = 'waiting');
+
+-- A request to deliver events again: those of a range of positions, or those that were given up since a time. Accounts take
+-- turns; each turn queues a slice.
+create table replays (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  endpoint_id bigint not null,
+  kind text not null,
+  from_position bigint,
+  to_position bigint,
+  failed_since timestamp(3) with time zone,
+  -- capped: there is more than one replay may queue
+  state text not null default 'queued',
+  -- deliveries that it has queued
+  replayed integer not null default 0,
+  -- where the next slice begins: after an event, or after an attempt
+  after_position bigint,
+  after_at timestamp(3) with time zone,
+  after_attempt bigint not null default 0,
+  failures integer not null default 0,
+  retry_at timestamptz,
+  created_at timestamp(3) with time zone not null,
+  ended_at timestamptz,
+  constraint replays_pkey primary key (id),
+  constraint replays_ended check ((ended_at is null) = (state = 'queued')),
+  constraint replays_kind check (kind = any (array['positions', 'failures'])),
+  constraint replays_state check (state = any (array['queued', 'done', 'capped', 'failed'])),
+  constraint replays_account_id_fkey foreign key (account_id) references accounts(id),
+  constraint replays_endpoint_id_fkey foreign key (endpoint_id) references endpoints(id) on delete cascade
+);
+create index replays_ended on replays (ended_at) where (ended_at is not null);
+create index replays_endpoint on replays (endpoint_id);
+create index replays_open on replays (account_id, id) where (ended_at is null);
 
 -- About a thousand log rows of consecutive ids: the unit of work that a gateway leases.
 create table send_chunks (

@@ -49,6 +49,7 @@ create table deliveries (
 );
 create index deliveries_due on deliveries (endpoint_id, due_at, id);
 create index deliveries_position on deliveries (position);
+create unique index deliveries_event on deliveries (endpoint_id, position);
 create index deliveries_phone on deliveries (endpoint_id, phone, id);
 
 -- One row per attempt to deliver an event. The last one of a delivery is `delivered` or `dead`.
@@ -83,3 +84,31 @@ create index delivery_attempts_position on delivery_attempts (position, endpoint
 create index delivery_attempts_failed on delivery_attempts (account_id, started_at, id) where outcome <> 'delivered';
 create index delivery_attempts_endpoint_failed on delivery_attempts (endpoint_id, started_at, id)
   where outcome <> 'delivered';
+
+-- A request to deliver events again: those of a range of positions, or those that were given up since a time. Accounts take
+-- turns; each turn queues a slice.
+create table replays (
+  id bigint generated always as identity primary key,
+  account_id bigint not null references accounts,
+  endpoint_id bigint not null references endpoints on delete cascade,
+  kind text not null constraint replays_kind check (kind in ('positions', 'failures')),
+  from_position bigint,
+  to_position bigint,
+  failed_since timestamptz(3),
+  -- capped: there is more than one replay may queue
+  state text not null default 'queued' constraint replays_state check (state in ('queued', 'done', 'capped', 'failed')),
+  -- deliveries that it has queued
+  replayed integer not null default 0,
+  -- where the next slice begins: after an event, or after an attempt
+  after_position bigint,
+  after_at timestamptz(3),
+  after_attempt bigint not null default 0,
+  failures integer not null default 0,
+  retry_at timestamptz,
+  created_at timestamptz(3) not null,
+  ended_at timestamptz,
+  constraint replays_ended check ((ended_at is null) = (state = 'queued'))
+);
+create index replays_open on replays (account_id, id) where ended_at is null;
+create index replays_ended on replays (ended_at) where ended_at is not null;
+create index replays_endpoint on replays (endpoint_id);

@@ -102,6 +102,9 @@ export const errors = {
   moNotApplicable: (reason: string) =>
     new AppError(422, 'mo_not_applicable', `This MO cannot be applied as an opt-out. ${reason}`),
   webhookNotFound: notFound('webhook_not_found', 'Webhook'),
+  replayNotFound: notFound('replay_not_found', 'Replay'),
+  webhookDisabled: () =>
+    new AppError(422, 'webhook_disabled', 'This webhook is disabled; update it to enable it, and try again'),
   attemptNotFound: notFound('attempt_not_found', 'Attempt'),
   momtReportNotFound: notFound('momt_report_not_found', 'Momt report'),
   emailTaken: () => new AppError(422, 'email_taken', 'Another account or user has this e-mail address'),

@@ -148,6 +148,15 @@ async function deliveryAttempt(
   )
 }
 
+async function replay(db: Db, given: { webhookId: number }) {
+  return db.one<{ id: number }>(
+    'make_replay',
+    `insert into replays (account_id, endpoint_id, kind, from_position, to_position, after_position, created_at)
+     select account_id, id, 'positions', 1, 10, 0, now() from endpoints where webhook_id = $1 returning id`,
+    [given.webhookId],
+  )
+}
+
 async function momtReport(db: Db, given: { accountId: number }) {
   return db.one<{ id: number }>(
     'make_momt_report',
@@ -197,6 +206,7 @@ export const make = {
   subscribers,
   webhook,
   deliveryAttempt,
+  replay,
   momtReport,
   connection,
   unmatchedStop,

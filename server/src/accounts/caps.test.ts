@@ -22,7 +22,7 @@ let listId: number
 
 const names = [
   ...['api_keys', 'lists', 'webhooks', 'custom_fields', 'drafts', 'scheduled_messages', 'queued_changes'],
-  ...['open_imports', 'flight_plans'],
+  ...['open_imports', 'open_replays', 'flight_plans'],
 ]
 const limit = 4
 /** No more than the uploads of an account that run or wait. */
@@ -80,6 +80,14 @@ const creations: Array<[name: string, existing: number, create: Create]> = [
     0,
     (caller, list) =>
       caller.send('POST', `/lists/${list}/imports`, { 'content-type': 'text/csv' }, 'phone\n2065550142\n'),
+  ],
+  [
+    'open_replays',
+    0,
+    async (caller, list) => {
+      const webhook = await make.webhook(database.db, { listId: list })
+      return caller.post(`/lists/${list}/webhooks/${webhook.id}/replays`, { replay: { from_position: 1 } })
+    },
   ],
   ['flight_plans', 0, (caller, list) => caller.post(`/lists/${list}/flight_plans`, message({}))],
 ]

@@ -28,6 +28,7 @@ import { forgetHeartbeatsJob } from '../system/system.jobs.ts'
 import { insertDeliveries } from '../webhooks/delivery/deliveries.queries.ts'
 import { deleteDeliveriesJob, disableFailingJob } from '../webhooks/delivery/delivery.jobs.ts'
 import { WebhookDispatcher } from '../webhooks/delivery/dispatcher.ts'
+import { applyReplays } from '../webhooks/replays/replays.jobs.ts'
 import { runRole } from './role.ts'
 
 const jobs: Job[] = [
@@ -47,6 +48,7 @@ const jobs: Job[] = [
   deleteEventsJob,
   deleteDeliveriesJob,
   disableFailingJob,
+  applyReplays,
 ]
 
 const schedules: Schedule[] = [

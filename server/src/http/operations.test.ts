@@ -10,6 +10,7 @@ const call: ApiCaller['send'] = (...request) => api.owner.send(...request)
 let list = { id: 0 }
 let webhook = { id: 0 }
 let attempt = { id: 0 }
+let replay = { id: 0 }
 let report = { id: 0 }
 const phone = '2065550143'
 const field = { label: 'Size', key: 'size', content_type: 'number', max_length: 3 }
@@ -23,6 +24,7 @@ beforeEach(async () => {
   await make.subscriber(api.db, { listId: list.id, phone: Number(phone) })
   webhook = await make.webhook(api.db, { listId: list.id })
   attempt = await make.deliveryAttempt(api.db, { webhookId: webhook.id })
+  replay = await make.replay(api.db, { webhookId: webhook.id })
   report = await make.momtReport(api.db, { accountId: api.owner.accountId })
   await api.owner.post(`/lists/${list.id}/custom_fields`, { custom_field: field })
 })
@@ -61,6 +63,8 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['DELETE', '/lists/LIST/webhooks/HOOK', undefined, 200],
   ['GET', '/lists/LIST/webhooks/HOOK/secret', undefined, 200],
   ['PUT', '/lists/LIST/webhooks/HOOK/secret', { webhook_secret: { previous_valid_hours: 1 } }, 200],
+  ['POST', '/lists/LIST/webhooks/HOOK/replays', { replay: { from_position: 1 } }, 202],
+  ['GET', '/lists/LIST/webhooks/HOOK/replays/REPLAY', undefined, 200],
   ['GET', '/webhook_attempts', undefined, 200],
   ['GET', '/webhook_attempts/ATTEMPT', undefined, 200],
   ['GET', '/events', undefined, 200],
@@ -103,6 +107,7 @@ const fillIn = (path: string) =>
     .replace('CODE', api.owner.shortCode.code)
     .replace('HOOK', String(webhook.id))
     .replace('ATTEMPT', String(attempt.id))
+    .replace('REPLAY', String(replay.id))
     .replace('REPORT', String(report.id))
 
 /** Encodes a body as a form, in the notation of PHP and Rails. */
@@ -161,6 +166,7 @@ test('the table of operations is complete', () => {
       .replace('CODE', '{shortcode}')
       .replace('HOOK', '{webhook_id}')
       .replace('ATTEMPT', '{attempt_id}')
+      .replace('REPLAY', '{replay_id}')
       .replace('REPORT', '{momt_report_id}')
       .replace(phone, '{phone_number}'),
   )

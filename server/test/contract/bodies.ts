@@ -126,6 +126,8 @@ const written: Bodies = {
   'DELETE /lists/{list_id}/webhooks/{webhook_id}': null,
   'GET /lists/{list_id}/webhooks/{webhook_id}/secret': null,
   'PUT /lists/{list_id}/webhooks/{webhook_id}/secret': { webhook_secret: { previous_valid_hours: 48 } },
+  'POST /lists/{list_id}/webhooks/{webhook_id}/replays': { replay: { from_position: 1 } },
+  'GET /lists/{list_id}/webhooks/{webhook_id}/replays/{replay_id}': null,
   'GET /webhook_attempts': null,
   'GET /webhook_attempts/{attempt_id}': null,
   'GET /events': null,

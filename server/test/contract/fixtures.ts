@@ -32,6 +32,7 @@ export async function createFixtures(
   })
   const webhook = await make.webhook(db, { listId: list.id })
   const attempt = await make.deliveryAttempt(db, { webhookId: webhook.id })
+  const replay = await make.replay(db, { webhookId: webhook.id })
   const report = await make.momtReport(db, { accountId })
   // no server listens on this port
   const connection = await make.connection(db, { name: `${name}'s carrier`, port: 1, enabled: false })
@@ -54,6 +55,7 @@ export async function createFixtures(
     import_id: String((imported.body.import as { id: number }).id),
     webhook_id: String(webhook.id),
     attempt_id: String(attempt.id),
+    replay_id: String(replay.id),
     momt_report_id: String(report.id),
     rate_id: String(rate.id),
     connection_id: String(connection.id),

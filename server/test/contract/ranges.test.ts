@@ -109,9 +109,9 @@ test('each page is returned at the limits of its parameters, and clamped outside
   }
 })
 
-/** Ids in bodies are accepted only if they exist. */
+/** Ids and positions in bodies are accepted only if they exist. */
 function isReference({ key }: RequestField): boolean {
-  return /(^|_)id$|^carrier$/.test(key)
+  return /(^|_)(id|position)$|^carrier$/.test(key)
 }
 
 function isOfType({ type }: { type?: string | string[] }, wanted: string): boolean {

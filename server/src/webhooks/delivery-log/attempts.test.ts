@@ -156,8 +156,8 @@ test.each(filters)(
     for (const read of [listAttempts, findScanEnd]) {
       const plan = await planOf((db) => read(db, { ...all, ...filter }, before, 100))
       expect(plan).toContain(`using ${index} on delivery_attempts`)
-      // the page itself may be sorted again after the join, in the first two lines
-      if (filter.position === undefined) expect(plan.split('\n').slice(2).join('\n')).not.toContain('Sort')
+      // the page `a` itself may be sorted again after the join
+      if (filter.position === undefined) expect(plan).not.toMatch(/Sort Key: (?!a\.)/)
     }
   },
 )

@@ -1,10 +1,13 @@
 import type { Db } from '../../db/db.ts'
 import { param, raw, sql } from '../../db/sql.ts'
 import { listEvents, listEventTypes, type NumberedEvent } from '../../events/event-types.ts'
-import { insertCallbackEndpoints } from './endpoints.queries.ts'
+import { insertCallbackEndpoints, lockEndpoint } from './endpoints.queries.ts'
 import type { LoggedRequest, LoggedResponse } from './logged-exchange.ts'
 
-const receives = listEventTypes.map((type) => `(v.type = '${type}' and w.${listEvents[type].flag})`).join(' or ')
+/** The condition that the webhook `w` receives the type of the event `v`. */
+export const receivesType = listEventTypes
+  .map((type) => `(v.type = '${type}' and w.${listEvents[type].flag})`)
+  .join(' or ')
 
 /**
  * Inserts a delivery of each event for each enabled webhook that receives it, and for its callback URL. A delivery of a phone with
@@ -40,7 +43,7 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
     with target as (
       select v.position, v.phone, p.id as endpoint_id
         from ${event}
-        join webhooks w on w.list_id = v.list_id and w.enabled and (${raw(receives)})
+        join webhooks w on w.list_id = v.list_id and w.enabled and (${raw(receivesType)})
         join endpoints p on p.webhook_id = w.id and p.id = any(${ids}::bigint[])
        union all
       select v.position, v.phone, p.id
@@ -156,6 +159,47 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
               from result group by endpoint_id) e
      where p.id = e.endpoint_id and (p.failing_since is null) <> e.is_success`,
   )
+}
+
+/**
+ * Makes these events due at an endpoint, of which each waits once at most: waiting deliveries of them and of their phones become due, and
+ * the others are inserted after what waits. Returns how many events were inserted or became due earlier.
+ */
+export async function requeueDeliveries(tx: Db, endpointId: number, positions: number[], now: Date): Promise<number> {
+  // deliveries before the endpoint, as in `recordAttempts`; those whose result is being recorded are skipped
+  const advanced = await tx.many<{ position: number }>(
+    'advance_deliveries',
+    /* sql */ `
+    with phones as (
+      select distinct phone from events where position = any($2::bigint[]) and phone is not null
+    ), waiting as (
+      select d.id from deliveries d
+       where d.id = any(array(select id from deliveries where endpoint_id = $1 and position = any($2::bigint[])
+                              union select b.id from phones n join deliveries b on b.endpoint_id = $1 and b.phone = n.phone))
+         and d.due_at > $3
+         for update skip locked
+    )
+    update deliveries d set due_at = $3 from waiting w where d.id = w.id returning d.position`,
+    [endpointId, positions, now],
+  )
+  await lockEndpoint(tx, endpointId)
+  const inserted = await tx.exec(
+    'insert_replayed_deliveries',
+    /* sql */ `
+    insert into deliveries (endpoint_id, position, phone, due_at)
+    select $1, v.position, v.phone, $3
+      from events v
+     where v.position = any($2::bigint[])
+       and not exists (select from deliveries d where d.endpoint_id = $1 and d.position = v.position)
+     order by v.position`,
+    [endpointId, positions, now],
+  )
+  await tx.exec('wake_endpoint', /* sql */ `update endpoints set next_due_at = least(next_due_at, $2) where id = $1`, [
+    endpointId,
+    now,
+  ])
+  const given = new Set(positions)
+  return inserted + advanced.filter(({ position }) => given.has(position)).length
 }
 
 /** Deletes up to `limit` of the oldest attempts, those that were made before a time, and returns how many. */

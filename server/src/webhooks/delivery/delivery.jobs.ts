@@ -1,5 +1,6 @@
 import { becomeSequencer } from '../../events/events.queries.ts'
 import type { Job } from '../../jobs/jobs.ts'
+import { deleteReplays } from '../replays/replays.queries.ts'
 import { deleteAttempts, deleteDeliveries } from './deliveries.queries.ts'
 import { deleteIdleCallbackEndpoints, disableFailing } from './endpoints.queries.ts'
 
@@ -8,13 +9,14 @@ const batchSize = 5_000
 /** Time after which an endpoint is disabled if no attempt to deliver to it has succeeded. */
 const maxFailingMs = 5 * 86_400_000
 
-/** Deletes attempts, and deliveries that were not received, after `CARILLON_EVENT_DAYS`, and then unused endpoints of callbacks. */
+/** Deletes attempts, ended replays and deliveries that were not received, after `CARILLON_EVENT_DAYS`, and then unused endpoints of callbacks. */
 export const deleteDeliveriesJob: Job = {
   name: 'deliveries.forget',
   async run(rt, _payload, signal) {
     const before = new Date(rt.clock.now().getTime() - rt.config.eventDays * 86_400_000)
     while (!signal.aborted && (await deleteAttempts(rt.db, before, batchSize)) === batchSize);
     while (!signal.aborted && (await deleteDeliveries(rt.db, before, batchSize)) === batchSize);
+    while (!signal.aborted && (await deleteReplays(rt.db, before, batchSize)) === batchSize);
     await rt.db.tx(async (tx) => {
       // otherwise a callback could be lost, whose delivery is being inserted
       if (await becomeSequencer(tx)) await deleteIdleCallbackEndpoints(tx, rt.clock.now(), batchSize)

@@ -99,7 +99,7 @@ export function renewEndpointLeases(db: Db, { holder, now, until }: Lease, ids: 
  */
 export function releaseEndpoint(db: Db, holder: string, id: number, notBefore: Date | null): Promise<void> {
   return db.tx(async (tx) => {
-    await tx.exec('lock_endpoint', /* sql */ `select from endpoints where id = $1 for update`, [id])
+    await lockEndpoint(tx, id)
     await tx.exec(
       'release_endpoint',
       /* sql */ `
@@ -110,6 +110,11 @@ export function releaseEndpoint(db: Db, holder: string, id: number, notBefore: D
       [id, holder, notBefore],
     )
   })
+}
+
+/** Locks an endpoint until the end of the transaction; statements after it see what others have queued for it. */
+export function lockEndpoint(tx: Db, id: number) {
+  return tx.exec('lock_endpoint', /* sql */ `select from endpoints where id = $1 for update`, [id])
 }
 
 /** Disables the endpoint of a webhook; its deliveries are kept. Returns whether it was enabled. */
