@@ -10,6 +10,11 @@ create table endpoints (
   secret bytea,
   previous_secret bytea,
   previous_secret_until timestamptz,
+  -- headers that deliveries have in addition, sealed, and their names
+  headers bytea,
+  header_names text[] not null default '{}',
+  -- null without a limit of its own
+  calls_per_second integer,
   leased_by uuid,
   leased_until timestamptz,
   -- when a delivery is due, or earlier; null without a delivery

@@ -2,6 +2,7 @@ import type { Db } from '../db/db.ts'
 import { assignmentsOf, columnsOf, param, raw, sql, valuesOf } from '../db/sql.ts'
 import { listEvents, listEventTypes } from '../events/event-types.ts'
 import type { PageBounds } from '../lib/paging.ts'
+import type { CustomHeaders } from './delivery/custom-headers.ts'
 import { type WebhookEvent, webhookEventNames } from './webhook-events.ts'
 
 export type Webhook = {
@@ -11,16 +12,26 @@ export type Webhook = {
   /** Whether the webhook is called for each event. */
   events: Record<WebhookEvent, boolean>
   enabled: boolean
+  /** Names of the headers that its deliveries have in addition. */
+  headerNames: string[]
+  callsPerSecond: number | null
   createdAt: Date
   updatedAt: Date
 }
 
-/** A change of a webhook; undefined keys and absent events do not change, or are false for a new webhook. */
-export type WebhookChange = { callbackUrl: string | undefined; events: Partial<Record<WebhookEvent, boolean>> }
+/** A change of a webhook; undefined keys and absent events do not change, or are absent or false for a new webhook. */
+export type WebhookChange = {
+  callbackUrl: string | undefined
+  events: Partial<Record<WebhookEvent, boolean>>
+  headers?: CustomHeaders | undefined
+  callsPerSecond?: number | null | undefined
+}
 
 const webhookColumns = /* sql */ `
   id, list_id as "listId", callback_url as "callbackUrl",
   enabled and not exists (select from endpoints e where e.webhook_id = webhooks.id and e.disabled_at is not null) as enabled,
+  (select header_names from endpoints e where e.webhook_id = webhooks.id) as "headerNames",
+  (select calls_per_second from endpoints e where e.webhook_id = webhooks.id) as "callsPerSecond",
   created_at as "createdAt",
   updated_at as "updatedAt",
   json_build_object(${webhookEventNames.map((event) => `'${event}', ${event}`).join(', ')}) as events`
@@ -53,14 +64,14 @@ export async function countWebhooks(db: Db, listId: number): Promise<number> {
   return n
 }
 
-/** Inserts a webhook and returns it. */
+/** Inserts a webhook and returns its id. */
 export function insertWebhook(db: Db, listId: number, { callbackUrl, events }: WebhookChange, now: Date) {
   const at = param(now)
   const flags = Object.fromEntries(webhookEventNames.map((event) => [event, events[event] ?? false]))
   const row = { list_id: listId, callback_url: callbackUrl, created_at: at, updated_at: at, ...flags }
-  return db.one<Webhook>(
+  return db.one<{ id: number }>(
     'insert_webhook',
-    sql`insert into webhooks (${columnsOf(row)}) values (${valuesOf(row)}) returning ${raw(webhookColumns)}`,
+    sql`insert into webhooks (${columnsOf(row)}) values (${valuesOf(row)}) returning id`,
   )
 }
 

@@ -23,7 +23,9 @@ const listParams = Type.Object({ list_id: ListIdParam })
 const params = Type.Object({ list_id: ListIdParam, webhook_id: WebhookIdParam })
 const noList = errorResponse('No such list on this account.')
 const notFound = errorResponse('No such webhook or list on this account.')
-const invalid = errorResponse('The callback URL may not be called, or a flag is not a boolean.')
+const invalid = errorResponse(
+  'The callback URL may not be called, a header may not be sent, or a flag is not a boolean.',
+)
 
 export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app

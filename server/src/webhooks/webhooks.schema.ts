@@ -2,9 +2,11 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { Flag, formatTime, Id, isSet, TextOrNull, Time, TimeOrNull, Whole } from '../http/schema.ts'
+import { Flag, formatTime, Id, isSet, TextOrNull, Time, TimeOrNull, Whole, WholeOrNull } from '../http/schema.ts'
 import { type CallbackUrlCheck, maxUrlLength } from '../lib/callback-url.ts'
+import { hiddenValue } from './delivery/logged-exchange.ts'
 import { forEachEvent, webhookEvents } from './webhook-events.ts'
+import { readHeaders } from './webhook-headers.ts'
 import type { WebhookSecret } from './webhook-secrets.ts'
 import type { Webhook, WebhookChange } from './webhooks.queries.ts'
 
@@ -13,9 +15,22 @@ export const WebhookIdParam = idParam('Id of the webhook.', errors.webhookNotFou
 
 const CallbackUrl = (description: string) => Type.String({ maxLength: maxUrlLength, description })
 
+const CallsPerSecond = WholeOrNull(1, 1_000, 'Maximum number of calls per second; null without a limit.')
+
 const keys = {
   callback_url: Type.Optional(CallbackUrl('An http or https URL; a query string is allowed.')),
   url: Type.Optional(Type.Unsafe<string>({ ...CallbackUrl('Another name for callback_url.'), documented: false })),
+  headers: Type.Optional(
+    Type.Unsafe<Record<string, string> | null>({
+      type: ['object', 'null'],
+      additionalProperties: { type: 'string' },
+      description:
+        'Headers that each call has in addition, such as Authorization; they replace all former ones. The value [hidden] ' +
+        'keeps the stored one.',
+      'x-extension': true,
+    }),
+  ),
+  calls_per_second: Type.Optional(Type.Unsafe<number | null>({ ...CallsPerSecond, 'x-extension': true })),
   ...forEachEvent((event) => Type.Optional(Flag(`Whether this event is reported: ${webhookEvents[event]}`))),
 }
 
@@ -32,6 +47,13 @@ function inAlphabeticalOrder<T extends object>(webhook: T): T {
 export const WebhookSchema = Type.Object(
   inAlphabeticalOrder({
     callback_url: Type.String(),
+    calls_per_second: Type.Unsafe<number | null>({ ...CallsPerSecond, 'x-extension': true }),
+    headers: Type.Unsafe<Record<string, string>>({
+      type: 'object',
+      additionalProperties: { type: 'string' },
+      description: 'The names of the headers that each call has in addition; the values are always [hidden].',
+      'x-extension': true,
+    }),
     created_at: Time,
     enabled: Type.Boolean(),
     id: Id('Id of the webhook.'),
@@ -52,6 +74,8 @@ export const WebhookDestroyedResponse = Type.Object({ status: Type.Literal('Webh
 export function presentWebhook(webhook: Webhook, timeZone: string): Static<typeof WebhookSchema> {
   return inAlphabeticalOrder({
     callback_url: webhook.callbackUrl,
+    calls_per_second: webhook.callsPerSecond,
+    headers: Object.fromEntries(webhook.headerNames.map((name) => [name, hiddenValue])),
     created_at: formatTime(webhook.createdAt, timeZone),
     enabled: webhook.enabled,
     id: webhook.id,
@@ -61,7 +85,7 @@ export function presentWebhook(webhook: Webhook, timeZone: string): Static<typeo
   })
 }
 
-/** Returns the change of a body, in which `callback_url` takes precedence over `url`; throws a 422 if the URL is invalid. */
+/** Returns the change of a body, in which `callback_url` takes precedence over `url`; throws a 422 for an invalid value. */
 export function readWebhookChange(
   body: Static<typeof WebhookUpdateBody>['webhook'],
   faultOf: CallbackUrlCheck,
@@ -73,7 +97,12 @@ export function readWebhookChange(
     const flag = body[event]
     return flag === undefined ? undefined : isSet(flag)
   })
-  return { callbackUrl, events: events as WebhookChange['events'] }
+  return {
+    callbackUrl,
+    events: events as WebhookChange['events'],
+    headers: body.headers === undefined ? undefined : readHeaders(body.headers ?? {}),
+    callsPerSecond: body.calls_per_second,
+  }
 }
 
 export const WebhookSecretBody = Type.Object({

@@ -38,6 +38,8 @@ describe('creating', () => {
       webhook: {
         ...flags,
         callback_url: url,
+        calls_per_second: null,
+        headers: {},
         subscribe: true,
         cleaned: true,
         enabled: true,

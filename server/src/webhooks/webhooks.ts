@@ -1,12 +1,22 @@
 import { rejectAtCap } from '../accounts/caps.ts'
-import { makeSealer } from '../connections/secrets.ts'
+import { makeSealer, secretKeyHint } from '../connections/secrets.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
+import type { Sealer } from '../lib/seal.ts'
 import { getList, lockList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
-import { enableEndpoint, insertEndpoint } from './delivery/endpoints.queries.ts'
+import { sealHeaders } from './delivery/custom-headers.ts'
+import {
+  defaultEndpointSettings,
+  type EndpointSettings,
+  enableEndpoint,
+  insertEndpoint,
+  lockEndpointSettings,
+  updateEndpointSettings,
+} from './delivery/endpoints.queries.ts'
 import { makeSealedSecret } from './delivery/secrets.ts'
+import { keepHidden } from './webhook-headers.ts'
 import {
   countWebhooks,
   deleteWebhook,
@@ -19,7 +29,7 @@ import {
   type WebhookChange,
 } from './webhooks.queries.ts'
 
-type Rt = Pick<Runtime, 'db' | 'clock'>
+type Rt = Pick<Runtime, 'db' | 'clock' | 'config'>
 
 /** Returns a page of the webhooks of the account's list, oldest first; throws a 404 if the list does not exist. */
 export async function getWebhookPage(db: Db, accountId: number, listId: number, page: Page): Promise<PageOf<Webhook>> {
@@ -34,22 +44,19 @@ export async function getWebhook(db: Db, accountId: number, listId: number, id: 
 }
 
 /** Creates a webhook of the account's list; throws a 404 if the list does not exist, and a 422 if there is no URL. */
-export async function createWebhook(
-  rt: Pick<Runtime, 'db' | 'clock' | 'config'>,
-  accountId: number,
-  listId: number,
-  webhook: WebhookChange,
-) {
+export async function createWebhook(rt: Rt, accountId: number, listId: number, webhook: WebhookChange) {
   if (webhook.callbackUrl === undefined) {
     await getList(rt.db, accountId, listId)
     throw errors.invalid({ 'webhook.callback_url': ["can't be blank"] })
   }
   return withListeners(rt.db, accountId, listId, async (tx) => {
     await rejectAtCap(tx, rt, { name: 'webhooks', accountId }, () => countWebhooks(tx, listId))
-    const inserted = await insertWebhook(tx, listId, webhook, rt.clock.now())
+    const { id } = await insertWebhook(tx, listId, webhook, rt.clock.now())
     const sealer = makeSealer(rt.config)
-    await insertEndpoint(tx, accountId, inserted.id, sealer ? makeSealedSecret(sealer) : null)
-    return inserted
+    const secret = sealer ? makeSealedSecret(sealer) : null
+    const settings = settingsOf(webhook, sealer, defaultEndpointSettings)
+    await insertEndpoint(tx, { accountId, webhookId: id, secret }, settings)
+    return existing(await findWebhook(tx, listId, id))
   })
 }
 
@@ -62,9 +69,31 @@ export async function changeWebhook(
   change: WebhookChange,
 ): Promise<Webhook> {
   return withListeners(rt.db, accountId, listId, async (tx) => {
+    existing(await findWebhook(tx, listId, id))
     await enableEndpoint(tx, id)
+    if (change.headers !== undefined || change.callsPerSecond !== undefined) {
+      const settings = settingsOf(change, makeSealer(rt.config), await lockEndpointSettings(tx, id))
+      await updateEndpointSettings(tx, id, settings)
+    }
     return existing(await updateWebhook(tx, listId, id, change, rt.clock.now()))
   })
+}
+
+/** Returns the stored settings with a change; throws a 422 if a value of a header cannot be kept or stored. */
+function settingsOf(
+  { headers: given, callsPerSecond: calls }: WebhookChange,
+  sealer: Sealer | undefined,
+  stored: EndpointSettings,
+): EndpointSettings {
+  const callsPerSecond = calls === undefined ? stored.callsPerSecond : calls
+  if (given === undefined) return { ...stored, callsPerSecond }
+  const headers = keepHidden(given, sealer, stored.headers)
+  if (headers.length > 0 && !sealer) throw errors.noSecretKey(secretKeyHint)
+  return {
+    headers: sealer ? sealHeaders(sealer, headers) : null,
+    headerNames: headers.map(([name]) => name),
+    callsPerSecond,
+  }
 }
 
 /** Deletes a webhook; throws the errors of `getWebhook`. */

@@ -2,6 +2,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { ConnectionPool } from '../../lib/connection-pool.ts'
 import { FetchError, type GuardedFetch } from '../../lib/guarded-fetch.ts'
 import { SealError, type Sealer } from '../../lib/seal.ts'
+import { openHeaders } from './custom-headers.ts'
 import type { DeliveryAttempt, DueDelivery } from './deliveries.queries.ts'
 import type { LeasedEndpoint } from './endpoints.queries.ts'
 import { type LoggedResponse, logRequest, logResponse } from './logged-exchange.ts'
@@ -42,6 +43,7 @@ export async function attemptDelivery(
   const url = callbackUrl ?? endpoint.url ?? ''
   try {
     headers = {
+      ...Object.fromEntries(openHeaders(sealer, endpoint.headers)),
       'content-type': 'application/json',
       'user-agent': userAgent,
       ...signDelivery(eventIdOf(delivery), startedAt, payload, signingSecrets(sealer, endpoint, startedAt)),

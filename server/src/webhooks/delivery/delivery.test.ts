@@ -13,10 +13,11 @@ import type { Resolve } from '../../lib/name-resolver.ts'
 import { Sealer } from '../../lib/seal.ts'
 import { insertWebhook, updateListeners } from '../webhooks.queries.ts'
 import { changeWebhook } from '../webhooks.ts'
+import { type CustomHeaders, sealHeaders } from './custom-headers.ts'
 import { deleteAttempts, deleteDeliveries, insertDeliveries } from './deliveries.queries.ts'
 import { disableFailingJob } from './delivery.jobs.ts'
 import { WebhookDispatcher } from './dispatcher.ts'
-import { insertEndpoint } from './endpoints.queries.ts'
+import { defaultEndpointSettings, type EndpointSettings, insertEndpoint } from './endpoints.queries.ts'
 import { makeSealedSecret } from './secrets.ts'
 
 const start = new Date('2026-03-02T10:00:00Z')
@@ -53,12 +54,12 @@ async function receiverOf(...args: Parameters<typeof startReceiver>): Promise<We
 }
 
 /** Creates a list with a webhook for all types at this URL. */
-async function listWith(callbackUrl: string) {
+async function listWith(callbackUrl: string, settings: EndpointSettings = defaultEndpointSettings) {
   const list = await make.list(database.db, { accountId, shortCodeId })
   await database.db.tx(async (tx) => {
     const events = { subscribe: true, unsubscribe: true, cleaned: true }
     const webhook = await insertWebhook(tx, list.id, { callbackUrl, events }, start)
-    await insertEndpoint(tx, accountId, webhook.id, makeSealedSecret(sealer))
+    await insertEndpoint(tx, { accountId, webhookId: webhook.id, secret: makeSealedSecret(sealer) }, settings)
     await updateListeners(tx, list.id)
   })
   return list
@@ -115,6 +116,38 @@ test('each event arrives once, over at most ten connections that are reused', as
   const attempts = await attemptsOf()
   expect(attempts).toHaveLength(300)
   expect(attempts.every(({ outcome, status }) => outcome === 'delivered' && status === 204)).toBe(true)
+})
+
+test('deliveries have the headers of the webhook, which do not replace others', async () => {
+  const receiver = await receiverOf()
+  const headers: CustomHeaders = [
+    ['Authorization', 'Bearer swordfish'],
+    ['Content-Type', 'text/plain'],
+    ['webhook-id', 'forged'],
+  ]
+  const settings = { headers: sealHeaders(sealer, headers), headerNames: [], callsPerSecond: null }
+  await optIn(await listWith(receiver.url, settings), phones(1))
+  await newDispatcher().round()
+  await waitFor(async () => (await pending()) === 0)
+  expect(receiver.received[0]?.headers).toMatchObject({
+    authorization: 'Bearer swordfish',
+    'content-type': 'application/json',
+    'webhook-id': expect.stringMatching(/^evt_/),
+  })
+  const log = await database.db.many('read_log', 'select request_headers::text as headers from delivery_attempts')
+  expect(JSON.stringify(log)).not.toContain('swordfish')
+})
+
+test('an endpoint with a rate gets no more calls than that, and does not delay another', async () => {
+  const slow = await receiverOf()
+  const fast = await receiverOf()
+  await optIn(await listWith(slow.url, { ...defaultEndpointSettings, callsPerSecond: 20 }), phones(21))
+  await optIn(await listWith(fast.url), phones(100))
+  const began = performance.now()
+  await newDispatcher().round()
+  await waitFor(() => fast.received.length === 100)
+  await waitFor(() => slow.received.length === 21)
+  expect(performance.now() - began).toBeGreaterThan(950)
 })
 
 describe('an event that is not received', () => {
@@ -258,7 +291,7 @@ test('an endpoint that failed for five days is disabled; a change of the webhook
   expect(receiver.received).toHaveLength(1)
   isBroken = false
   const webhook = await database.db.one<{ id: number }>('find_id', 'select id from webhooks')
-  await changeWebhook({ db: database.db, clock }, accountId, list.id, webhook.id, {
+  await changeWebhook(rt, accountId, list.id, webhook.id, {
     callbackUrl: undefined,
     events: {},
   })

@@ -1,5 +1,6 @@
 import type { Db } from '../../db/db.ts'
 import { ConnectionPool } from '../../lib/connection-pool.ts'
+import { SlidingCounter } from '../../lib/rate-limit.ts'
 import { attemptDelivery, type Sender } from './attempt.ts'
 import { type DeliveryAttempt, type DueDelivery, listDueDeliveries } from './deliveries.queries.ts'
 import type { LeasedEndpoint } from './endpoints.queries.ts'
@@ -44,10 +45,14 @@ export class EndpointRunner {
   #isLoading = false
   #isStopped = false
   #idleSince: number | undefined
+  #rate: SlidingCounter | undefined
+  /** Set while attempts wait for the endpoint's rate. */
+  #timer: NodeJS.Timeout | undefined
 
   constructor(options: Options) {
     this.#options = options
     this.#endpoint = options.endpoint
+    this.#limitRate()
   }
 
   /** Time from which the next attempt may be made, after failures; null without a pause. */
@@ -60,9 +65,16 @@ export class EndpointRunner {
     return this.#open.size === 0 ? this.#idleSince : undefined
   }
 
-  /** Takes the present URL of the endpoint, with the renewed lease. */
+  /** Takes the present URL and settings of the endpoint, with the renewed lease. */
   update(endpoint: LeasedEndpoint): void {
     this.#endpoint = endpoint
+    this.#limitRate()
+  }
+
+  #limitRate(): void {
+    const { callsPerSecond: calls } = this.#endpoint
+    if (calls === (this.#rate?.limit.calls ?? null)) return
+    this.#rate = calls === null ? undefined : new SlidingCounter({ calls, windowMs: 1_000 })
   }
 
   /** Starts attempts of due deliveries. */
@@ -80,6 +92,7 @@ export class EndpointRunner {
   /** Starts no more attempts; resolves when the results of those in flight are recorded. */
   stop(): Promise<void> {
     this.#isStopped = true
+    clearTimeout(this.#timer)
     this.#waiting = []
     this.#endIfStopped()
     return this.#ended.promise
@@ -104,6 +117,15 @@ export class EndpointRunner {
   #start(): void {
     const limit = this.#failures >= failuresUntilPause ? 1 : maxInFlight
     while (!this.#isStopped && this.#inFlight < limit) {
+      if (this.#waiting.length === 0) return
+      const waitMs = this.#rate?.take(performance.now()) ?? 0
+      if (waitMs > 0) {
+        this.#timer ??= setTimeout(() => {
+          this.#timer = undefined
+          this.#start()
+        }, Math.ceil(waitMs))
+        return
+      }
       const delivery = this.#waiting.shift()
       if (!delivery) return
       this.#open.add(delivery.id)

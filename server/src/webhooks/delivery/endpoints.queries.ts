@@ -1,7 +1,14 @@
 import type { Db } from '../../db/db.ts'
 
 /** An endpoint whose lease a worker has; `url` is null for callbacks, of which each has its own URL. */
-export type LeasedEndpoint = { id: number; accountId: number; url: string | null } & SealedSecrets
+export type LeasedEndpoint = {
+  id: number
+  accountId: number
+  url: string | null
+  /** Sealed. */
+  headers: Buffer | null
+  callsPerSecond: number | null
+} & SealedSecrets
 
 /** Sealed secrets of an endpoint; the previous one signs until a time. */
 export type SealedSecrets = { secret: Buffer | null; previousSecret: Buffer | null; previousSecretUntil: Date | null }
@@ -13,7 +20,7 @@ const secretColumns = /* sql */ `
 
 /** The columns of endpoint `e`, with its relation `t` of `targets`. */
 const leasedColumns = /* sql */ `
-  e.id, e.account_id as "accountId", t.callback_url as url,
+  e.id, e.account_id as "accountId", t.callback_url as url, e.headers, e.calls_per_second as "callsPerSecond",
   case when t.webhook_id is null then t.secret else e.secret end as secret,
   case when t.webhook_id is null then t.previous_secret else e.previous_secret end as "previousSecret",
   case when t.webhook_id is null then t.previous_secret_until else e.previous_secret_until end as "previousSecretUntil"`
@@ -25,12 +32,51 @@ const targets = /* sql */ `
     left join webhooks w on w.id = f.webhook_id
     left join callback_secrets c on c.account_id = f.account_id and f.webhook_id is null`
 
+/** What deliveries to an endpoint have and obey in addition: sealed headers, their names, and a limit of calls. */
+export type EndpointSettings = {
+  headers: Buffer | null
+  headerNames: string[]
+  callsPerSecond: number | null
+}
+
+export const defaultEndpointSettings: EndpointSettings = { headers: null, headerNames: [], callsPerSecond: null }
+
 /** Inserts the endpoint of a webhook; without a sealed secret, its deliveries are not signed. */
-export function insertEndpoint(tx: Db, accountId: number, webhookId: number, secret: Buffer | null) {
+export function insertEndpoint(
+  tx: Db,
+  { accountId, webhookId, secret }: { accountId: number; webhookId: number; secret: Buffer | null },
+  { headers, headerNames, callsPerSecond }: EndpointSettings = defaultEndpointSettings,
+) {
   return tx.exec(
     'insert_endpoint',
-    /* sql */ `insert into endpoints (account_id, webhook_id, secret) values ($1, $2, $3)`,
-    [accountId, webhookId, secret],
+    /* sql */ `
+    insert into endpoints (account_id, webhook_id, secret, headers, header_names, calls_per_second)
+    values ($1, $2, $3, $4, $5, $6)`,
+    [accountId, webhookId, secret, headers, headerNames, callsPerSecond],
+  )
+}
+
+/** Returns the settings of the endpoint of a webhook, which stay as they are until the transaction ends. */
+export function lockEndpointSettings(tx: Db, webhookId: number) {
+  return tx.one<EndpointSettings>(
+    'lock_endpoint_settings',
+    /* sql */ `
+    select headers, header_names as "headerNames", calls_per_second as "callsPerSecond"
+      from endpoints where webhook_id = $1 for update`,
+    [webhookId],
+  )
+}
+
+/** Replaces the settings of the endpoint of a webhook. */
+export function updateEndpointSettings(
+  tx: Db,
+  webhookId: number,
+  { headers, headerNames, callsPerSecond }: EndpointSettings,
+) {
+  return tx.exec(
+    'update_endpoint_settings',
+    /* sql */ `update endpoints set headers = $2, header_names = $3, calls_per_second = $4 where webhook_id = $1`,
+    [webhookId, headers, headerNames, callsPerSecond],
   )
 }
 
