@@ -58,8 +58,9 @@ test('recipients not reached before a sending window ends are texted in the next
   const written = sending.raw().length
   expect(written).toBeLessThan(150)
   await waitFor(async () => {
-    const sql = `select from send_chunks where message_id = $1 and due_at = '2031-05-07T12:00:00Z'`
-    return (await sending.db.exec('reopened', sql, [id])) === 1
+    const sql = `select bool_and(due_at = '2031-05-07T12:00:00Z') as reopened from send_chunks
+                  where message_id = $1 and done_at is null`
+    return (await sending.db.one<{ reopened: boolean | null }>('reopened', sql, [id])).reopened
   })
   expect(sending.raw().length).toBe(written)
   expect(await sending.counters(id)).toMatchObject({ queued: 200 - written })
