@@ -140,6 +140,30 @@ test('when the server stops, a client that does not read its responses gets a sh
   })
 })
 
+test('when the server stops, a stranger whose key is looked up gets its response, and a slow one a short time only', async () => {
+  const sockets = new Sockets({ max: 10, bufferBytes: 1_000, isProxy: () => false, responseGraceMs: 60_000 })
+  const [idle, known, unknown, slow] = open(sockets, 4, '192.0.2.1') as [Socket, Socket, Socket, Socket]
+  const [, ofKnown, ofUnknown] = [slow, known, unknown].map((socket) => {
+    const response = new EventEmitter() as ServerResponse
+    sockets.receive({ socket } as IncomingMessage, response, () => {})
+    return response
+  })
+  for (const socket of [known, unknown]) Object.assign(socket, { destroySoon: socket.destroy })
+  sockets.stop(20)
+  expect([idle, known, unknown, slow].map((socket) => socket.destroyed)).toEqual([true, false, false, false])
+  sockets.setAccount(known, 7)
+  ofUnknown?.emit('close')
+  expect(unknown.destroyed).toBe(true)
+  await waitFor(() => {
+    sockets.closeUnread()
+    return slow.destroyed
+  })
+  // a request of a caller may still be running
+  expect(known.destroyed).toBe(false)
+  ofKnown?.emit('close')
+  expect(known.destroyed).toBe(true)
+})
+
 describe('the server', () => {
   let app: Awaited<ReturnType<typeof makeApp>> | undefined
   const clients: Socket[] = []

@@ -13,6 +13,9 @@ const maxPipelined = 10
 /** Minimum rate at which a client reads a response: 1 MB in 100 seconds. */
 const bytesPerMs = 10
 
+/** Maximum number of sockets of an account that are searched for an idle one. */
+const maxSearched = 100
+
 /** Size from which a response counts; smaller ones fit into the buffers of the kernel. */
 const countedBytes = 16_384
 
@@ -54,11 +57,15 @@ export class Sockets {
   readonly #entries = new Map<Socket, Entry>()
   readonly #strangers = new SocketPool<string, Entry>()
   readonly #keyed = new SocketPool<number, Entry>()
+  /** Those with a response that its client has not read completely. */
+  readonly #unread = new Set<Entry>()
   readonly #turns = new RequestTurns()
   readonly #discards = new RequestTurns()
   readonly #buffers: SharedBudget<number>
   #responseGraceMs: number
   #isStopping = false
+  /** Time at which the sockets of strangers are closed. */
+  #strangersUntil = Number.POSITIVE_INFINITY
   #closed = 0
 
   constructor(options: SocketsOptions) {
@@ -103,6 +110,7 @@ export class Sockets {
       // Node would wait for the next request
       if (this.#isStopping) entry.socket.destroySoon()
       entry.readBy = Number.POSITIVE_INFINITY
+      this.#unread.delete(entry)
       this.#release(entry)
     })
     // requests of one socket start in their order
@@ -150,24 +158,29 @@ export class Sockets {
     if (entry.readBy === Number.POSITIVE_INFINITY) entry.readBy = performance.now() + this.#responseGraceMs
     // when the server stops, all responses together have the grace
     if (!this.#isStopping) entry.readBy += bytes / bytesPerMs
+    this.#unread.add(entry)
   }
 
   /** Closes the sockets whose clients have not read their responses in time. */
   closeUnread(): void {
     const now = performance.now()
-    for (const entry of this.#entries.values()) if (entry.readBy < now) this.#close(entry)
+    for (const entry of this.#unread) if (entry.readBy < now) this.#close(entry)
+    if (this.#strangersUntil > now) return
+    for (const entry of this.#entries.values()) if (entry.account === undefined && !entry.isProxy) this.#close(entry)
   }
 
   /**
-   * Closes all sockets without a running request of a caller with a key, and from now on each one whose requests have their
-   * responses. `graceMs` replaces the time in which a client reads its responses.
+   * Closes all sockets without a request, and from now on each one whose requests have their responses. `graceMs` replaces the
+   * time in which a client reads its responses; strangers have no more than that for all of their requests, because
+   * the key of one may still be looked up.
    */
   stop(graceMs: number): void {
     this.#isStopping = true
     this.#responseGraceMs = graceMs
     const readBy = performance.now() + graceMs
+    this.#strangersUntil = readBy
     for (const entry of this.#entries.values()) {
-      if (entry.requests === 0 || (entry.account === undefined && !entry.isProxy)) entry.socket.destroy()
+      if (entry.requests === 0) entry.socket.destroy()
       else if (entry.readBy < Number.POSITIVE_INFINITY) entry.readBy = Math.min(entry.readBy, readBy)
     }
   }
@@ -178,15 +191,15 @@ export class Sockets {
     return { strangers, keyed, proxies: this.#entries.size - strangers - keyed, closed: this.#closed }
   }
 
-  /** Closes the first of the sockets that has no running request, or the first. */
+  /** Closes the first of the sockets that has no running request, or the first one if the next 100 have one. */
   #closeOne(candidates: ReadonlySet<Entry>): void {
     const [first] = candidates
     let victim = first
     if (first && first.requests > 0 && first.account !== undefined) {
+      let searched = 0
       for (const entry of candidates) {
-        if (entry.requests > 0) continue
-        victim = entry
-        break
+        if (entry.requests === 0) victim = entry
+        if (entry.requests === 0 || ++searched === maxSearched) break
       }
     }
     if (victim) this.#close(victim)
@@ -206,6 +219,7 @@ export class Sockets {
 
   #forget(entry: Entry): void {
     if (!this.#entries.delete(entry.socket)) return
+    this.#unread.delete(entry)
     this.#release(entry)
     if (entry.account !== undefined) this.#keyed.remove(entry.account, entry)
     else this.#strangers.remove(entry.address, entry)

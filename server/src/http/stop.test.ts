@@ -93,3 +93,18 @@ test('a stop responds to running requests, and ends their connections', async ()
   expect(completed).toHaveLength(5)
   expect(texts.join('')).not.toContain('"statusCode"')
 })
+
+test('a stop responds to the first request of a socket, whose key is still looked up', async () => {
+  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  const { client, closed } = await database.db.tx(async (tx) => {
+    await tx.exec('lock', 'lock table api_keys in access exclusive mode')
+    const client = await send('GET /api/v2/accounts/me')
+    await waitFor(async () => (await database.db.exec('waiting', waiting)) > 0)
+    const closed = app.close()
+    await waitFor(() => app.stopping.aborted)
+    return { client, closed }
+  })
+  await closed
+  await waitFor(() => client.isClosed())
+  expect(client.received()).toMatch(/^HTTP\/1\.1 (200|503) .*\r\nconnection: close\r\n/is)
+})
