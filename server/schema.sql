@@ -914,6 +914,8 @@ create table messages (
   requeued_at timestamptz,
   -- when it was closed, at its receipt deadline: rows that are still unknown stay unknown
   closed_at timestamptz,
+  -- the last log id up to which the texts of a broadcast are in `received_counts`; all of them are when it is closed
+  received_through bigint not null default 0,
   cancelled_at timestamptz,
   billed_at timestamptz,
   -- when its event `message_sent`, or the latest one about the result of a transactional message, was inserted or would have been
@@ -950,6 +952,7 @@ create index messages_planned on messages (account_id, status) where (status = a
 create index messages_results on messages (report_at) where (report_at is not null);
 create index messages_unbilled on messages (account_id, id) where ((billed_at is null) and (accepted_at is not null) and (status = any (array['sent', 'cancelled'])));
 create index messages_unclosed on messages (sent_at) where ((status = 'sent') and (closed_at is null));
+create index messages_uncounted on messages (list_id) where ((kind = 'broadcast') and (closed_at is null) and (accepted_at is not null));
 create index messages_unreported on messages (sent_at, id) where ((status = 'sent') and (kind = 'broadcast') and (reported_at is null));
 
 -- Requested exports of the message log, MT and MO. The contract calls the run of one an import.
@@ -1167,6 +1170,14 @@ create table receipts (
 create index receipts_ended on receipts (ended_at) where (outcome <> 'waiting');
 create index receipts_orphans on receipts (connection_id, id) where (outcome = 'orphan');
 create index receipts_waiting on receipts (retry_at) where (outcome = 'waiting');
+
+-- Number of closed broadcasts of a list that a number received, so that it survives the days of the log.
+create table received_counts (
+  list_id bigint not null,
+  phone bigint not null,
+  messages integer not null,
+  constraint received_counts_pkey primary key (list_id, phone)
+) with (fillfactor=80);
 
 -- A request to deliver events again: those of a range of positions, or those that were given up since a time. Accounts take
 -- turns; each turn queues a slice.

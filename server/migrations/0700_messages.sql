@@ -52,6 +52,8 @@ create table messages (
   requeued_at timestamptz,
   -- when it was closed, at its receipt deadline: rows that are still unknown stay unknown
   closed_at timestamptz,
+  -- the last log id up to which the texts of a broadcast are in `received_counts`; all of them are when it is closed
+  received_through bigint not null default 0,
   cancelled_at timestamptz,
   billed_at timestamptz,
   -- when its event `message_sent`, or the latest one about the result of a transactional message, was inserted or would have been
@@ -69,6 +71,9 @@ create table messages (
   constraint messages_send_hours check ((send_from is null) = (send_to is null) and send_from < send_to)
 );
 create index messages_list on messages (list_id, id) where kind = 'broadcast';
+-- Broadcasts whose received texts are counted in the log.
+create index messages_uncounted on messages (list_id)
+  where kind = 'broadcast' and closed_at is null and accepted_at is not null;
 create index messages_open on messages (id) where status = 'sending';
 create index messages_due on messages (starts_at, id) where status = 'scheduled';
 create index messages_planned on messages (account_id, status) where status in ('draft', 'scheduled');

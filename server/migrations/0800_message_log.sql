@@ -182,3 +182,11 @@ create table submit_attempts (
 create index submit_attempts_log on submit_attempts (log_id);
 -- Attempts are inserted in the order of their days, so that the deletion of old ones reads a few index pages per day.
 create index submit_attempts_day on submit_attempts using brin (logged_on) with (autosummarize = on);
+
+-- Number of closed broadcasts of a list that a number received, so that it survives the days of the log.
+create table received_counts (
+  list_id bigint not null,
+  phone bigint not null,
+  messages integer not null,
+  primary key (list_id, phone)
+) with (fillfactor = 80);

@@ -5,6 +5,7 @@ import { wake } from '../db/wake.ts'
 import { utcDay } from '../lib/clock.ts'
 import { closeMessage, expireChunks, listConnectionsOf, listUnknown, requeueUnknown } from '../log/close.queries.ts'
 import { ensureLogDays } from '../log/log-days.queries.ts'
+import { countReceived, findReceivedThrough } from '../log/received.queries.ts'
 import { eachMessage } from '../log/sweeps.ts'
 import type { Runtime } from '../runtime.ts'
 import { bill } from './bill.ts'
@@ -42,9 +43,18 @@ async function close(rt: Rt, message: OverdueMessage, at: Date): Promise<void> {
   // a carrier with a receipt for each part rarely loses all but one of most texts
   if (expired.withOneReceipt * 2 > expired.inParts) await proposeOneReceipt(rt, message, expired, sample, at)
   if (message.mayRequeue && (await requeue(db, message, at)) > 0) return
+  if (message.isBroadcast) await countAllReceived(db, message)
   // bill for the last time, before closeMessage deletes the chunks, by which the rows are found
   await db.tx((tx) => bill(tx, [message], at))
   await closeMessage(db, message, at)
+}
+
+/** Adds the message's received texts to the counts of the recipients. After a crash, the next round counts the remaining ones. */
+async function countAllReceived(db: Db, message: OverdueMessage): Promise<void> {
+  for (let last: number | null = await findReceivedThrough(db, message.messageId); last !== null; ) {
+    const after: number = last
+    last = await retryLostRaces(() => countReceived(db, message, after))
+  }
 }
 
 /** Proposes to operators that the connections of these texts in parts expect one receipt per text. */

@@ -78,6 +78,7 @@ export type OverdueMessage = {
   requeuedAt: Date | null
   /** Whether its unknown texts may be requeued. */
   mayRequeue: boolean
+  isBroadcast: boolean
 }
 
 /**
@@ -93,7 +94,8 @@ export function listOverdue(db: Db, now: Date, groups: EndedGroup[], share: numb
            status = 'sent' and requeued_at is null and kind <> 'system' and coalesce(deliver_by > $1, true)
              and exists (select from lists l
                           where l.id = list_id and l.when_unknown = 'never_miss' and l.deleted_at is null)
-             as "mayRequeue"
+             as "mayRequeue",
+           kind = 'broadcast' as "isBroadcast"
       from unnest($2::bigint[], $3::bigint[], $4::timestamptz[]) as given(account_id, short_code_id, ended_before)
      cross join lateral (
        select m.*, ${endedAt} as ended_at

@@ -117,7 +117,10 @@ ${countMoves(['requeue'])}
   return n
 }
 
-/** Closes a message at its receipt deadline and deletes its chunks; returns false if rows in state `sent` remain. */
+/**
+ * Closes a message at its receipt deadline and deletes its chunks; returns false if rows in state `sent`, or received texts of a
+ * broadcast that are not counted, remain.
+ */
 export async function closeMessage(db: Db, overdue: MessageAtDeadline, at: Date): Promise<boolean> {
   const rows = await db.exec(
     'close_message',
@@ -126,6 +129,8 @@ export async function closeMessage(db: Db, overdue: MessageAtDeadline, at: Date)
       update messages m set closed_at = $2
        where m.id = $1 and m.status <> 'sending' and m.closed_at is null and m.requeued_at is not distinct from $3
          and (select sent from message_totals where message_id = $1) = 0
+         and (m.kind <> 'broadcast'
+              or not exists (select from send_chunks where message_id = $1 and first_log_id > m.received_through))
       returning m.id
     )
     delete from send_chunks where message_id in (select id from closed)`,

@@ -1,6 +1,7 @@
 import type { CustomValue } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
 import { param, raw, type Sql, sql } from '../db/sql.ts'
+import { receivedCount } from './received.sql.ts'
 import { type Subscriber, type SubscriberState, subscriberFields } from './subscribers.sql.ts'
 import { unionOfTags } from './tags.sql.ts'
 
@@ -55,7 +56,7 @@ export function findSubscriberForUpdate(tx: Db, listId: number, phone: number) {
 export type SubscriberKey = { accountId: number; listId: number; phone: number | null }
 
 /**
- * Returns for each key the subscriber and the number of broadcasts of the list that were sent to the number. There is
+ * Returns for each key the subscriber and the number of broadcasts of the list that the number received. There is
  * no row for a key whose list is not the account's, and `phone` is null for a number that was never on the list.
  * Without `offset 0`, a plan cached from empty tables searched subscribers by phone alone.
  */
@@ -64,10 +65,7 @@ export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
     'find_subscriber_details',
     /* sql */ `
     select k.index::int as index, ${subscriberFields},
-           (select count(*)
-              from messages m
-              join message_log g on g.message_id = m.id and g.phone = s.phone and g.state in ('sent', 'delivered')
-             where m.list_id = s.list_id and m.kind = 'broadcast') as "messagesReceived"
+           ${receivedCount('s.list_id', 's.phone')} as "messagesReceived"
       from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality k (account_id, list_id, phone, index)
       join lists l on l.id = k.list_id and l.account_id = k.account_id and l.deleted_at is null
       left join lateral (select * from subscribers s where s.list_id = k.list_id and s.phone = k.phone offset 0) s on true`,
