@@ -2,17 +2,10 @@ import { defineConfig } from 'vitest/config'
 
 const scenarios = 'test/scenarios/**/*.test.ts'
 
-// These files have a process of their own. All others use the modules of their worker one after the other, imported by Node itself
-// with its cache of compiled code: that saves a third of their CPU time. State of the process must not outlive the test that changed
-// it (test/process-state.ts).
-const isolated = [
-  'src/bin/**/*.test.ts',
-  'src/cli/**/*.test.ts',
-  // replaces a module, which only Vite's import of the code can do
-  'src/gateway/timing.test.ts',
-  'src/supervisor/**/*.test.ts',
-  'test/{clock-steps,notices,setup}.test.ts',
-]
+// One file has a process of its own, because it replaces a module, which only Vite's import of the code can do. All others use the
+// modules of their worker one after the other, imported by Node itself with its cache of compiled code: that saves a third of their
+// CPU time. State of the process must not outlive the test that changed it (test/process-state.ts).
+const isolated = ['src/gateway/timing.test.ts']
 
 const server = {
   setupFiles: ['./test/process-state.ts', './test/statement-texts.ts', './test/timer-delays.ts'],

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
 import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { makeScratch } from '../../test/carillon-process.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { type Postgres, startPostgres } from './embedded-postgres.ts'
@@ -20,12 +20,19 @@ let client: pg.Client
 
 beforeAll(async () => {
   server = await startPostgres({ dataDir: home, log, settings: { fsync: 'off', deadlock_timeout: '100ms' } })
-  client = await connect()
-  await client.query('create table people (phone bigint unique check (phone < 1e10), name text not null default $$a$$)')
-  await client.query('create table calls (phone bigint references people (phone))')
-  await client.query('set statement_timeout = 500')
-  await client.query('insert into people values ($1), ($2)', [phone, Number(phone) + 1])
+  const made = await connect()
+  await made.query('create table people (phone bigint unique check (phone < 1e10), name text not null default $$a$$)')
+  await made.query('create table calls (phone bigint references people (phone))')
+  await made.query('insert into people values ($1), ($2)', [phone, Number(phone) + 1])
+  await made.end()
 })
+
+beforeEach(async () => {
+  // a test may have killed the server, which then recovers
+  client = await waitFor(connect)
+  await client.query('set statement_timeout = 500')
+})
+afterEach(() => client.end().catch(() => {}))
 
 afterAll(async () => {
   await server.stop('immediate')

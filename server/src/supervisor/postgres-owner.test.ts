@@ -18,6 +18,8 @@ import { WatchdogLink } from './watchdog-link.ts'
 
 let home: string
 let postgres: Postgres
+/** The URL of the owner, who gets another password in one of the tests. */
+let url: string
 const watchdog = new WatchdogLink(() => {})
 
 beforeAll(async () => {
@@ -25,6 +27,7 @@ beforeAll(async () => {
   watchdog.start()
   const onNamed = (clusterName: string) => watchdog.setKillList({ roles: [], clusterName })
   postgres = await startPostgres({ dataDir: home, settings: { fsync: 'off' }, onNamed })
+  url = postgres.url
 })
 
 afterAll(async () => {
@@ -55,7 +58,7 @@ test.each([
   'set role carillon',
   'create extension file_fdw',
 ])('the role that Carillon connects as must not run: %s', async (statement) => {
-  const run = withClient(postgres.url, (client) => client.query(statement))
+  const run = withClient(url, (client) => client.query(statement))
   await expect(run).rejects.toThrow(/permission denied|must be superuser|not available/)
 })
 
@@ -78,7 +81,7 @@ test('a database that the superuser owns, from an earlier version, gets the owne
   const password = await ensureOwner(home, urlOf)
   expect(await ensureOwner(home, urlOf)).toBe(password)
 
-  const url = postgres.url.replace(/:\w+@/, `:${password}@`)
+  url = postgres.url.replace(/:\w+@/, `:${password}@`)
   const pool = makePool(url, pino({ level: 'silent' }))
   try {
     const db = poolDb(pool)
