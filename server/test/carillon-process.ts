@@ -95,7 +95,7 @@ function endWithTests({ pid }: ChildProcess) {
  * Returns the environment with the pinned Node first in PATH, without variables that configure Carillon or the inner
  * npm.
  */
-function inheritedEnv(): NodeJS.ProcessEnv {
+export function inheritedEnv(): NodeJS.ProcessEnv {
   const unrelated = Object.entries(process.env).filter(
     ([name]) => !/^(CARILLON_|DATABASE_URL|npm_|VITEST|NODE_ENV)/.test(name),
   )

@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { makeScratch, processesOf, startCarillon } from '../../test/carillon-process.ts'
+import { inheritedEnv, makeScratch, processesOf, startCarillon } from '../../test/carillon-process.ts'
 
 // The program itself on real data directories, with and without a running instance.
 
@@ -22,8 +22,7 @@ afterEach(() => scratch.remove())
 type Ended = { code: number; out: string; err: string }
 
 function carillon(line: string, directory = dataDir): Promise<Ended> {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(CARILLON_|DATABASE_URL|npm_)/.test(name))
-  const env = { ...Object.fromEntries(inherited), CARILLON_DATA_DIR: directory, INIT_CWD: scratch.path }
+  const env = { ...inheritedEnv(), CARILLON_DATA_DIR: directory, INIT_CWD: scratch.path }
   return new Promise((resolve) => {
     execFile(process.execPath, [script, ...line.split(' ')], { env }, (error, out, err) =>
       resolve({ code: error ? Number(error.code) : 0, out, err }),

@@ -18,7 +18,13 @@ export const EventsQuery = Type.Object({
     }),
   ),
   limit: Type.Optional(Whole(1, maxPageSize, 'Maximum number of events; 100 by default.')),
-  wait: Type.Optional(Whole(0, maxWaitSeconds, 'Seconds to wait for an event if there is none.')),
+  wait: Type.Optional(
+    Whole(
+      0,
+      maxWaitSeconds,
+      'Maximum number of seconds that a request without new events waits for one; 0 by default.',
+    ),
+  ),
 })
 
 /** Returns a query of the feed; throws a 422 for an unknown type. */

@@ -67,7 +67,6 @@ test.each(hostileRequests)(
     do longest = Math.max(longest, await waitOfBystander())
     while (status === undefined)
     await sent
-    if (process.env.SHOW_WAITS) console.log(`${Math.round(longest)} ms, ${status}: ${request.name}`)
     expect(status).toBeLessThan(500)
     expect(longest - usual).toBeLessThan(maxWaitMs)
   },

@@ -12,7 +12,7 @@ export class UploadGate {
   }
 
   /**
-   * Calls `work` when the account gets a place. Throws a 503 if it gets none in time, or if too many of its uploads wait, and
+   * Calls `work` when the account gets a place. Throws a 503 if that takes too long, or if too many of its uploads wait, and
    * the reason of `signal` if that is aborted first.
    */
   async run<T>(accountId: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {

@@ -2,7 +2,7 @@
 // begin a line. They include C1, which terminals also obey in UTF-8.
 const unprintable = /[^\P{Cc}\n\t]|[\u2028-\u202e\u2066-\u2069]/gu
 
-/** Escapes the characters that a terminal would obey, such as those in a name that a caller has chosen; line ends and tabs remain. */
+/** Escapes characters that control a terminal, such as those in a name that a caller has chosen; line ends and tabs remain. */
 export function printable(text: string): string {
   return text.replace(unprintable, escaped)
 }

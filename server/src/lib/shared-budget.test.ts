@@ -7,7 +7,7 @@ function takeAll(budget: SharedBudget<string>, owner: string): number {
   return budget.takenBy(owner)
 }
 
-test('one owner gets half, and the next ones get half of what is free', () => {
+test('one owner can take half of the budget, and each further owner half of the rest', () => {
   const budget = new SharedBudget<string>(120)
   expect(takeAll(budget, 'a')).toBe(60)
   expect(takeAll(budget, 'b')).toBe(30)

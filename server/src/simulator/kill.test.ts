@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { inheritedEnv } from '../../test/carillon-process.ts'
 import { textTo } from '../../test/simulator.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { connect } from '../smpp/client.ts'
@@ -16,7 +17,7 @@ async function start(dataDir: string): Promise<Run> {
   const child = fork(new URL('../bin/simulator.ts', import.meta.url), {
     execArgv: [],
     env: {
-      PATH: process.env.PATH,
+      ...inheritedEnv(),
       CARILLON_DATA_DIR: dataDir,
       CARILLON_SIMULATOR_LATENCY_MS: '0',
       CARILLON_SIMULATOR_RECEIPT_DELAY_MS: '50',

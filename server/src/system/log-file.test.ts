@@ -145,7 +145,7 @@ test('a log that cannot be rotated stops at twice its size, and goes on when it 
   expect(linesIn()).toHaveLength(1 + 1_000 - lost + 2)
 })
 
-test('output in pieces is written in whole lines, in UTF-8, without what a terminal obeys', () => {
+test('output in pieces is written in whole lines, in UTF-8, without characters that control a terminal', () => {
   const log = new LogFile(path, 60)
   const text = numbered(0, 20)
     .map((line) => `${line} ä\u001b\n`)
@@ -173,7 +173,7 @@ test('a line that is too long is cut, and keeps its level', () => {
   expect(lines.at(-1)).toBe('next')
 })
 
-test('a logger escapes what a terminal obeys and JSON does not escape', () => {
+test('a logger escapes characters that control a terminal and that JSON does not escape', () => {
   const log = new LogFile(path, 1e6)
   makeLogger({ role: 'api' }, 'info', log).info({ value: '\u009b31m\u202e\u007f' }, 'odd')
   expect(linesIn()[0]).toContain('\\u009b31m\\u202e\\u007f')

@@ -59,7 +59,7 @@ export class LogFile {
     }
   }
 
-  /** Writes output of another process, whose pieces may end within a line; escapes what a terminal would obey. */
+  /** Writes output of another process, whose pieces may end within a line; escapes characters that control a terminal. */
   append(output: string): void {
     const lines = (this.#rest + output).split('\n')
     this.#rest = lines.pop() ?? ''

@@ -18,7 +18,7 @@ export function makeLogger(
       base,
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { err: (error: unknown) => loggableError(error) },
-      // JSON escapes only a part of what a terminal obeys
+      // JSON does not escape all characters that control a terminal
       hooks: { streamWrite: (line) => printable(boundedLine(line)) },
     },
     destination,

@@ -14,8 +14,8 @@ import { describedOperations, documentOf } from './description.ts'
 import { createFixtures } from './fixtures.ts'
 import { requestFields } from './request-fields.ts'
 
-// Each number of a body is stored at its limits and then used: texts are sent, messages are closed, jobs run, and each GET
-// responds. The fields are read from openapi.json, so a new one is used, too.
+// Each numeric field of a body is stored with its minimum and its maximum. Then texts are sent, messages are closed, jobs run, and
+// each GET is called. The test reads the fields from openapi.json, so it includes new ones.
 
 const toClose: (() => unknown)[] = []
 afterEach(async () => {

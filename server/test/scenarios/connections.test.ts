@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { commandStatus } from '../../src/smpp/pdu/command-status.ts'
 import { createServer } from '../../src/smpp/server.ts'
-import { findProcess, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
+import { findProcess, inheritedEnv, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
 import { waitFor } from '../wait-for.ts'
 
 const bin = (name: string) => fileURLToPath(new URL(`../../src/bin/${name}`, import.meta.url))
@@ -32,8 +32,7 @@ test.skipIf(process.platform !== 'linux')(
     const env = { CARILLON_MODE: 'production' }
 
     async function carillon(...args: string[]): Promise<string> {
-      const unrelated = Object.entries(process.env).filter(([name]) => !/^(CARILLON_|DATABASE_URL|npm_)/.test(name))
-      const all = { ...Object.fromEntries(unrelated), ...env, CARILLON_DATA_DIR: dataDir, INIT_CWD: scratch.path }
+      const all = { ...inheritedEnv(), ...env, CARILLON_DATA_DIR: dataDir, INIT_CWD: scratch.path }
       return (await promisify(execFile)(process.execPath, [bin('carillon.ts'), ...args], { env: all })).stdout
     }
     const start = async () => {

@@ -22,7 +22,7 @@ type Options = {
   endpoint: LeasedEndpoint
   /** Takes the result of an attempt, and calls `recorded` when it is durable. */
   record: (attempt: DeliveryAttempt, recorded: () => void) => void
-  /** Waits for a place among the requests of all endpoints; returns false if there is none in time. */
+  /** Waits for a place among the requests of all endpoints; returns false if the wait exceeds its time limit. */
   takePlace: (accountId: number) => Promise<boolean>
   releasePlace: (accountId: number) => void
 }
