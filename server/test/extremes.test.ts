@@ -38,6 +38,7 @@ const withoutNumbers = new Set<SettingName>([
     'CARILLON_METRICS_TOKEN',
     'CARILLON_LOG_LEVEL',
     'CARILLON_LOG_FILE',
+    'CARILLON_EXTRA_CA_FILE',
     'CARILLON_SANDBOX_EMAIL',
     'CARILLON_SANDBOX_API_KEY',
   ] as const),
