@@ -37,7 +37,8 @@ const mobile = { line_type: 'mobile', carrier: 77, carrier_name: 'Verizon', port
 const result = { kind: 'mobile', carrier: 77, carrierName: 'Verizon', ported: true, globalCarrierId: '100313' }
 
 function lookUpWith(env: Env) {
-  return makeLookUp(makeRuntime({ db: ctx.db, clock, config: readEnv(env) }))
+  const lookUp = makeLookUp(makeRuntime({ db: ctx.db, clock, config: readEnv(env) }))
+  return (phone: number, accountId = 1) => lookUp(phone, accountId)
 }
 const production = { CARILLON_MODE: 'production', CARILLON_SMPP_URL: 'smpp://a:b@carrier.example:2775' }
 const makeWithService = () =>
@@ -127,6 +128,15 @@ describe('with a service', () => {
     const lookUp = makeWithService()
     for (let n = 0; n < 8; n += 1) expect(await lookUp(phone + n)).toBeUndefined()
     expect(service.requests).toHaveLength(5)
+  })
+
+  test('failures of the look-ups of one account do not stop those of another', async () => {
+    service.status = 503
+    const lookUp = makeWithService()
+    for (let n = 0; n < 8; n += 1) await lookUp(phone + n)
+    service.status = 200
+    expect(await lookUp(phone)).toBeUndefined()
+    expect(await lookUp(phone, 2)).toMatchObject(result)
   })
 
   test('production queries a private address only if the operator allows it', async () => {

@@ -1,15 +1,15 @@
-import { CircuitBreaker, CircuitOpen } from '../lib/circuit-breaker.ts'
+import { CircuitBreakers, CircuitOpen } from '../lib/circuit-breaker.ts'
 import { makeGuardedFetch } from '../lib/guarded-fetch.ts'
 import type { Runtime } from '../runtime.ts'
 import { findLookUp, listKnownUnreachable, type StoredLookUp, saveLookUp } from './look-up.queries.ts'
 import type { LookUpResult } from './look-up-provider.ts'
 import { queryProvider } from './look-up-provider.ts'
 
-/** Looks up a number; returns undefined if no service is configured or it is unavailable. */
-export type LookUp = (phone: number) => Promise<LookUpResult | undefined>
+/** Looks up a number for an account; returns undefined if no service is configured or it is unavailable. */
+export type LookUp = (phone: number, accountId: number) => Promise<LookUpResult | undefined>
 
 const dayMs = 86_400_000
-/** Number of consecutive failures after which the service is not queried for `pauseMs`. */
+/** Number of consecutive failures of an account's look-ups after which the service is not queried for it for `pauseMs`. */
 const failures = 5
 const pauseMs = 30_000
 /** Minimum time between two warnings in the log. */
@@ -27,13 +27,13 @@ const landline: LookUpResult = {
 /**
  * Returns the configured look-up. In the sandbox, the number 555-0100 of any area code is a landline; other numbers are
  * looked up at the service, if one is configured. A process must call this once, because the look-up contains the circuit
- * breaker of the service.
+ * breakers of the service.
  */
 export function makeLookUp(rt: Runtime): LookUp {
   const { mode, lookUp: settings } = rt.config
   const lookUp = settings.url === undefined ? async () => undefined : makeProviderLookUp(rt, settings.url)
   if (mode === 'production') return lookUp
-  return async (phone) => (isSandboxLandline(phone) ? landline : lookUp(phone))
+  return async (phone, accountId) => (isSandboxLandline(phone) ? landline : lookUp(phone, accountId))
 }
 
 /** Returns those of the numbers that are landlines or unreachable according to stored look-ups; does not query the service. */
@@ -56,13 +56,14 @@ function makeProviderLookUp({ db, clock, log, config }: Runtime, url: string): L
     token: token?.reveal(),
     timeoutMs,
   }
-  const breaker = new CircuitBreaker({ failures, pauseMs })
+  // by account: one that looks up numbers for which the service fails must not stop the look-ups of others
+  const breakers = new CircuitBreakers<number>({ failures, pauseMs })
   const pending = new Map<number, Promise<LookUpResult>>()
   let warnedAt = Number.NEGATIVE_INFINITY
 
   // concurrent look-ups of one number share a query
-  const queryOnce = (phone: number): Promise<LookUpResult> => {
-    const query = pending.get(phone) ?? breaker.run(() => queryProvider(provider, phone))
+  const queryOnce = (phone: number, accountId: number): Promise<LookUpResult> => {
+    const query = pending.get(phone) ?? breakers.run(accountId, () => queryProvider(provider, phone))
     pending.set(phone, query)
     return query.finally(() => pending.delete(phone))
   }
@@ -73,10 +74,10 @@ function makeProviderLookUp({ db, clock, log, config }: Runtime, url: string): L
     log.warn({ error: String(error) }, 'look-up service unavailable, accepting numbers without look-up')
   }
 
-  return async (phone) => {
+  return async (phone, accountId) => {
     const stored = await findLookUp(db, phone)
     if (stored && isFresh(stored, clock.now(), cacheDays)) return stored
-    const result = await queryOnce(phone).catch(warn)
+    const result = await queryOnce(phone, accountId).catch(warn)
     if (result) await saveLookUp(db, phone, result, clock.now())
     return result ?? stored
   }

@@ -49,3 +49,34 @@ export class CircuitBreaker {
     }
   }
 }
+
+/** Maximum number of callers of whom failures are counted; beyond it, those of the one whose last call is the oldest are forgotten. */
+const maxCallers = 1_000
+
+/** A breaker for each caller of one service, so that requests of one caller that fail stop no calls for others. */
+export class CircuitBreakers<Caller> {
+  readonly #options: BreakerOptions
+  /** Those with failures or running calls, in the order of their last call. */
+  readonly #breakers = new Map<Caller, CircuitBreaker>()
+
+  constructor(options: BreakerOptions) {
+    this.#options = options
+  }
+
+  /** Runs the work for a caller and returns its result; throws CircuitOpen while the caller's breaker is open. */
+  async run<T>(caller: Caller, work: () => Promise<T>): Promise<T> {
+    const breaker = this.#breakers.get(caller) ?? new CircuitBreaker(this.#options)
+    // a concurrent call must count its failure in the same breaker
+    this.#renew(caller, breaker)
+    const result = await breaker.run(work)
+    this.#breakers.delete(caller)
+    return result
+  }
+
+  #renew(caller: Caller, breaker: CircuitBreaker): void {
+    this.#breakers.delete(caller)
+    this.#breakers.set(caller, breaker)
+    const [oldest] = this.#breakers.keys()
+    if (oldest !== undefined && this.#breakers.size > maxCallers) this.#breakers.delete(oldest)
+  }
+}

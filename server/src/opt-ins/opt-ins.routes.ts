@@ -60,7 +60,7 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         profile: await readProfile(body, fields),
         bypassProcess: isSet(body.bypass_opt_in_process),
         bypassResponse: isSet(body.bypass_opt_in_response),
-        lookUp: await lookUpReachable(lookUp, phone),
+        lookUp: await lookUpReachable(lookUp, phone, req.account.id),
         actor: `key:${req.apiKey.id}`,
         apiKeyId: req.apiKey.id,
       })

@@ -180,9 +180,13 @@ function welcomeOf({ list, bypassResponse }: AddInput, known: Subscriber | undef
   return known?.subscribedAt ? list.secondOptinMessage : list.firstOptinMessage
 }
 
-/** Looks up a number; throws if it is a landline or unreachable. */
-export async function lookUpReachable(lookUp: LookUp, phone: number): Promise<LookUpResult | undefined> {
-  const result = await lookUp(phone)
+/** Looks up a number for an account; throws if it is a landline or unreachable. */
+export async function lookUpReachable(
+  lookUp: LookUp,
+  phone: number,
+  accountId: number,
+): Promise<LookUpResult | undefined> {
+  const result = await lookUp(phone, accountId)
   if (result?.kind === 'landline' || result?.kind === 'unreachable') {
     throw errors.badPhone('landline or unreachable carrier')
   }
