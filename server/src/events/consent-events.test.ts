@@ -86,10 +86,15 @@ describe('subscribing', () => {
     )
   })
 
-  test('is not reported for a number that has to confirm', async () => {
+  test('is reported at the confirmation, and not while a number has to confirm', async () => {
     const list = await newList()
     await api.owner.put(`/lists/${list.id}`, { list: { message_yes: 'Reply YES' } })
     await add(list, { bypass_opt_in_process: false })
+    await add(list, { bypass_opt_in_process: false })
+    expect(await numbered()).toEqual([])
+    await add(list)
+    expect(await numbered()).toMatchObject([{ type: 'subscribe', phone_number: phone }])
+    await add(list)
     expect(await numbered()).toEqual([])
   })
 })
@@ -111,6 +116,76 @@ test('leaving reports the time and the latest opt-in', async () => {
     'opt_id',
   ])
   expect(payloads[0]).toMatchObject({ unsubscribe_date: '2026-07-01T12:00:00-07:00', last_opt_in_method: 'api' })
+})
+
+test('leaving again, and deleting the list, report nothing', async () => {
+  const [list, other] = [await newList(), await newList()]
+  for (const each of [list, other]) await add(each)
+  await numbered()
+  for (let n = 0; n < 2; n++) await api.owner.delete(`/lists/${list.id}/subscribers/${phone}`)
+  expect(await numbered()).toMatchObject([{ type: 'unsubscribe', campaign_id: list.id }])
+  for (const each of [list, other]) expect((await api.owner.delete(`/lists/${each.id}`)).status).toBe(200)
+  await api.owner.delete(`/lists/${other.id}/subscribers/${phone}`)
+  expect(await numbered()).toEqual([])
+})
+
+test('no custom field replaces a fixed key, also if it is older than the reservation of its key', async () => {
+  const list = await newList()
+  const keys = ['unsubscribe_date', 'total_messages_received', 'opt_id', 'type', 'aisle']
+  await api.db.exec(
+    'fields',
+    `insert into custom_fields (list_id, key, label, content_type, max_length, created_at, updated_at)
+     select $1, key, key, 'text', 20, now(), now() from unnest($2::text[]) key`,
+    [list.id, keys],
+  )
+  await add(list)
+  const before = await numbered()
+  const values = Object.fromEntries(keys.map((key) => [key, 'mine']))
+  await api.db.exec('values', 'update subscribers set custom_fields = $2 where list_id = $1', [
+    list.id,
+    JSON.stringify(values),
+  ])
+  await api.owner.delete(`/lists/${list.id}/subscribers/${phone}`)
+  const [payload] = await numbered()
+  expect(before[0]).toMatchObject({ type: 'subscribe', unsubscribe_date: null, aisle: null })
+  expect(payload).toMatchObject({
+    type: 'unsubscribe',
+    unsubscribe_date: '2026-03-02T02:00:00-08:00',
+    opt_id: expect.any(Number),
+    total_messages_received: 0,
+    aisle: 'mine',
+  })
+})
+
+test('a cleaned number reports its subscriber, the reason and the last message, in the order of the contract', async () => {
+  const list = await newList()
+  await add(list)
+  await numbered()
+  await api.db.exec(
+    'clean',
+    `with cleaned as (
+       update subscribers set state = 'cleaned', cleaned_at = $2, clean_reason = 'hard_bounce', last_message_id = 77
+        where list_id = $1 returning phone)
+     insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
+     select $3, $1, phone, 'cleaned', 'carrier', 'mt:5', $2 from cleaned`,
+    [list.id, clock.time, api.owner.accountId],
+  )
+  const { id } = await api.db.one<{ id: number }>('id', 'select id from subscribers where list_id = $1', [list.id])
+  const [payload, ...others] = await numbered()
+  expect(others).toEqual([])
+  expect(Object.entries(payload ?? {})).toEqual(
+    Object.entries({
+      type: 'cleaned',
+      timestamp: '2026-03-02T02:00:00-08:00',
+      account_id: api.owner.accountId,
+      campaign_id: list.id,
+      subscriber_id: id,
+      phone_number: phone,
+      cleaned_at: '2026-03-02T02:00:00-08:00',
+      clean_reason: 'hard_bounce',
+      last_message_id: 77,
+    }),
+  )
 })
 
 describe('without a webhook for the type', () => {
