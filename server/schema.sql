@@ -152,6 +152,17 @@ create table api_keys (
 );
 create index api_keys_account on api_keys (account_id);
 
+-- The attempts of an endpoint in five minutes. No reference to the endpoint, which may be deleted while attempts are made.
+create table attempt_counts (
+  endpoint_id bigint not null,
+  since timestamptz not null,
+  delivered integer not null,
+  failed integer not null,
+  last_delivered_at timestamp(3) with time zone,
+  constraint attempt_counts_pkey primary key (endpoint_id, since)
+);
+create index attempt_counts_since on attempt_counts (since);
+
 -- The right to open one of a connection's binds. One gateway at a time owns it, through a lease.
 create table bind_slots (
   connection_id smallint not null,
@@ -340,6 +351,7 @@ create table delivery_attempts (
   position bigint not null,
   type text not null,
   phone bigint,
+  is_test boolean not null,
   -- from 1
   attempt smallint not null,
   outcome text not null,
@@ -470,6 +482,8 @@ create table events (
   -- json, not jsonb: the contract fixes the order of the keys
   payload json not null,
   callback_url text,
+  -- a test of one webhook, which the feed and replays ignore
+  is_test boolean not null default false,
   constraint events_pkey primary key ("position")
 );
 create index events_account on events (account_id, "position");

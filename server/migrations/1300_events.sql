@@ -24,7 +24,9 @@ create table events (
   occurred_at timestamptz not null,
   -- json, not jsonb: the contract fixes the order of the keys
   payload json not null,
-  callback_url text
+  callback_url text,
+  -- a test of one webhook, which the feed and replays ignore
+  is_test boolean not null default false
 );
 create index events_account on events (account_id, position);
 create index events_occurred on events (occurred_at);

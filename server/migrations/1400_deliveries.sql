@@ -65,6 +65,7 @@ create table delivery_attempts (
   position bigint not null,
   type text not null,
   phone bigint,
+  is_test boolean not null,
   -- from 1
   attempt smallint not null,
   outcome text not null constraint delivery_attempts_outcome check (outcome in ('delivered', 'failed', 'dead')),
@@ -89,6 +90,17 @@ create index delivery_attempts_position on delivery_attempts (position, endpoint
 create index delivery_attempts_failed on delivery_attempts (account_id, started_at, id) where outcome <> 'delivered';
 create index delivery_attempts_endpoint_failed on delivery_attempts (endpoint_id, started_at, id)
   where outcome <> 'delivered';
+
+-- The attempts of an endpoint in five minutes. No reference to the endpoint, which may be deleted while attempts are made.
+create table attempt_counts (
+  endpoint_id bigint not null,
+  since timestamptz not null,
+  delivered integer not null,
+  failed integer not null,
+  last_delivered_at timestamptz(3),
+  primary key (endpoint_id, since)
+);
+create index attempt_counts_since on attempt_counts (since);
 
 -- A request to deliver events again: those of a range of positions, or those that were given up since a time. Accounts take
 -- turns; each turn queues a slice.

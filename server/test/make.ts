@@ -138,9 +138,9 @@ async function deliveryAttempt(
   const { outcome = 'delivered', type = 'subscribe', phone = 2065550143, position = 1, startedAt = new Date() } = given
   return db.one<{ id: number }>(
     'make_delivery_attempt',
-    `insert into delivery_attempts (account_id, endpoint_id, position, type, phone, attempt, outcome, started_at, duration_ms,
-                                    url, request_headers, status, response_headers, response)
-     select p.account_id, p.id, $2, $3, $4, 1, $5, $6, 12, 'https://hooks.cedar.example/', '{"webhook-id":"evt_1"}', 200,
+    `insert into delivery_attempts (account_id, endpoint_id, position, type, phone, is_test, attempt, outcome, started_at,
+                                    duration_ms, url, request_headers, status, response_headers, response)
+     select p.account_id, p.id, $2, $3, $4, false, 1, $5, $6, 12, 'https://hooks.cedar.example/', '{"webhook-id":"evt_1"}', 200,
             '{"server":"cedar"}', 'ok'
        from endpoints p where p.webhook_id = $1
      returning id`,

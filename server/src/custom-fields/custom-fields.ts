@@ -43,6 +43,7 @@ export const reservedKeys: ReadonlySet<string> = new Set([
   'consent_source',
   'consent_text',
   // fixed keys of events
+  'is_test',
   'type',
   'timestamp',
   'account_id',

@@ -17,9 +17,12 @@ export const listEventTypes = Object.keys(listEvents) as ListEventType[]
 /** The types of the callbacks of a transactional message. */
 export const callbackTypes = ['transactional_message_status', 'transactional_message_reply'] as const
 
-export type EventType = ListEventType | (typeof callbackTypes)[number]
+/** The types of events about webhooks, which only the feed has. */
+export const noticeTypes = ['webhook_disabled'] as const
 
-export const eventTypes: readonly EventType[] = [...listEventTypes, ...callbackTypes]
+export type EventType = ListEventType | (typeof callbackTypes)[number] | (typeof noticeTypes)[number]
+
+export const eventTypes: readonly EventType[] = [...listEventTypes, ...callbackTypes, ...noticeTypes]
 
 /** An event as its transaction inserted it; `facts` has the values of that moment. */
 export type RecordedEvent = {

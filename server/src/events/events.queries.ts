@@ -70,6 +70,21 @@ export function insertEvents(tx: Db, events: NumberedEvent[]) {
   )
 }
 
+export type TestEvent = Pick<NumberedEvent, 'accountId' | 'listId' | 'type' | 'occurredAt' | 'payload'>
+
+/** Inserts a test event with the next position, which it returns; no sequencer works until the transaction ends. */
+export async function insertTestEvent(tx: Db, event: TestEvent): Promise<number> {
+  const position = await takePositions(tx, 1)
+  const { accountId, listId, type, occurredAt, payload } = event
+  await tx.exec(
+    'insert_test_event',
+    /* sql */ `
+    insert into events (position, account_id, list_id, type, occurred_at, payload, is_test) values ($1, $2, $3, $4, $5, $6, true)`,
+    [position, accountId, listId, type, occurredAt, payload],
+  )
+  return position
+}
+
 export type FeedQuery = { accountId: number; after: number; types: string[] | null; limit: number }
 
 /**
@@ -82,7 +97,7 @@ export function readFeed(db: Db, { accountId, after, types, limit }: FeedQuery) 
     /* sql */ `
     with page as (
       select position, payload from events
-       where account_id = $1 and position > $2 and ($3::text[] is null or type = any($3))
+       where account_id = $1 and position > $2 and ($3::text[] is null or type = any($3)) and not is_test
        order by position limit $4
     )
     select s.last_position as last, s.deleted_position as deleted,

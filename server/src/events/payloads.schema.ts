@@ -73,6 +73,9 @@ type TransactionalReplyFacts = {
   carrierName: string | null
 }
 
+/** The facts of an endpoint that was disabled. */
+type DisabledFacts = { webhookId: number; reason: string; failingSince: string | null }
+
 type Payload = Record<string, unknown>
 
 /** Values that are not in the facts of an event, because they cost too much in the transaction of the change. */
@@ -88,6 +91,11 @@ export function renderPayload(event: RecordedEvent, context: Context): string {
   const entries = [...Object.entries(fixed), ...Object.entries(custom).filter(([key]) => !Object.hasOwn(fixed, key))]
   // not JSON.stringify of an object, which would move keys such as `2026` to the front
   return `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`
+}
+
+/** Returns the payload of a test of a webhook, which has one key more. */
+export function renderTestPayload(event: RecordedEvent, context: Context): string {
+  return `${renderPayload(event, context).slice(0, -1)},"is_test":true}`
 }
 
 function payloadOf(event: RecordedEvent, context: Context): { fixed: Payload; custom?: Payload } {
@@ -111,6 +119,8 @@ function payloadOf(event: RecordedEvent, context: Context): { fixed: Payload; cu
       return { fixed: resultPayload(event, event.facts as ResultFacts) }
     case 'transactional_message_reply':
       return { fixed: transactionalReplyPayload(event, event.facts as TransactionalReplyFacts) }
+    case 'webhook_disabled':
+      return { fixed: disabledPayload(event, event.facts as DisabledFacts) }
   }
 }
 
@@ -143,6 +153,15 @@ function cleanedPayload(event: RecordedEvent, { subscriber }: ConsentFacts): Pay
     cleaned_at: timeOrNull(subscriber.cleaned_at, event.timeZone),
     clean_reason: subscriber.clean_reason,
     last_message_id: subscriber.last_message_id,
+  }
+}
+
+function disabledPayload(event: RecordedEvent, { webhookId, reason, failingSince }: DisabledFacts): Payload {
+  return {
+    ...start(event),
+    webhook_id: webhookId,
+    reason,
+    failing_since: timeOrNull(failingSince, event.timeZone),
   }
 }
 

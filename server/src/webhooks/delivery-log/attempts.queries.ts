@@ -10,6 +10,7 @@ export type AttemptSummary = {
   webhookId: number | null
   listId: number | null
   phone: number | null
+  isTest: boolean
   attempt: number
   outcome: AttemptOutcome
   startedAt: Date
@@ -49,7 +50,7 @@ export type LogFilter = {
 export const maxScanned = 5_000
 
 const summaryColumns = sql`
-  a.id, a.position, a.type, a.phone, a.attempt, a.outcome, a.started_at as "startedAt", a.duration_ms as "durationMs", a.url,
+  a.id, a.position, a.type, a.phone, a.is_test as "isTest", a.attempt, a.outcome, a.started_at as "startedAt", a.duration_ms as "durationMs", a.url,
   a.status, a.error, w.id as "webhookId", w.list_id as "listId"`
 
 const webhookOfAttempt = sql`left join endpoints p on p.id = a.endpoint_id left join webhooks w on w.id = p.webhook_id`

@@ -108,6 +108,7 @@ const summaryKeys = {
   webhook_id: WholeOrNull(1, maxId, 'Null if the webhook no longer exists.'),
   list_id: WholeOrNull(1, maxId),
   phone_number: TextOrNull({ description: 'The phone of the event, if it has one.' }),
+  is_test: Type.Boolean({ description: 'Whether the event is a test of the webhook.' }),
   attempt: Whole(1, 32_767, 'From 1.'),
   outcome: Type.String({
     enum: [...outcomes],
@@ -165,6 +166,7 @@ const presentSummary = (attempt: AttemptSummary, timeZone: string): Static<typeo
   webhook_id: attempt.webhookId,
   list_id: attempt.listId,
   phone_number: attempt.phone === null ? null : formatPhoneNumber(attempt.phone),
+  is_test: attempt.isTest,
   attempt: attempt.attempt,
   outcome: attempt.outcome,
   started_at: formatTimeWithMs(attempt.startedAt, timeZone),

@@ -62,9 +62,9 @@ describe('the log', () => {
     const rare = await attempt({ startedAt: at(-1), type: 'cleaned' })
     await api.db.exec(
       'copy_attempts',
-      `insert into delivery_attempts (account_id, endpoint_id, position, type, attempt, outcome, started_at, duration_ms,
+      `insert into delivery_attempts (account_id, endpoint_id, position, type, is_test, attempt, outcome, started_at, duration_ms,
                                       request_headers)
-       select account_id, endpoint_id, n, 'subscribe', 1, 'delivered', $1::timestamptz + n * interval '1 ms', 1, '{}'
+       select account_id, endpoint_id, n, 'subscribe', false, 1, 'delivered', $1::timestamptz + n * interval '1 ms', 1, '{}'
          from delivery_attempts, generate_series(1, ${maxScanned}) n`,
       [at(0)],
     )
@@ -104,6 +104,7 @@ test('an attempt has its request and response, and stays when its webhook is del
     webhook_id: webhookId,
     list_id: listId,
     phone_number: '2065550143',
+    is_test: false,
     attempt: 1,
     outcome: 'delivered',
     started_at: '2026-03-02T02:00:00.000-08:00',
@@ -144,9 +145,9 @@ test.each(filters)(
   async (_name, filter, index) => {
     await api.db.exec(
       'fill_log',
-      `insert into delivery_attempts (account_id, endpoint_id, position, type, phone, attempt, outcome, started_at, duration_ms,
+      `insert into delivery_attempts (account_id, endpoint_id, position, type, phone, is_test, attempt, outcome, started_at, duration_ms,
                                     request_headers)
-     select n % 3, n % 9, n / 3, 'subscribe', 2065550100 + n % 1000, 1, case when n % 50 = 0 then 'dead' else 'delivered' end,
+     select n % 3, n % 9, n / 3, 'subscribe', 2065550100 + n % 1000, false, 1, case when n % 50 = 0 then 'dead' else 'delivered' end,
             $1::timestamptz + n * interval '1 second', 1, '{}'
        from generate_series(1, 20000) n`,
       [at(0)],

@@ -67,7 +67,8 @@ export async function attemptDelivery(
   const isDelivered = status !== null && status >= 200 && status <= 299
   // a 410 ends a callback, and the endpoint of a webhook
   const isGone = status === 410 && callbackUrl !== null
-  const delayMs = isDelivered || isGone ? undefined : retryDelayMs(attempt)
+  // the caller of a test wants its result
+  const delayMs = isDelivered || isGone || delivery.isTest ? undefined : retryDelayMs(attempt)
   return {
     delivery: { ...identify(delivery), accountId: endpoint.accountId, endpointId: endpoint.id },
     attempt,
@@ -82,4 +83,4 @@ export async function attemptDelivery(
   }
 }
 
-const identify = ({ id, position, type, phone }: DueDelivery) => ({ id, position, type, phone })
+const identify = ({ id, position, type, phone, isTest }: DueDelivery) => ({ id, position, type, phone, isTest })

@@ -71,6 +71,7 @@ export type DueDelivery = {
   phone: number | null
   attempts: number
   payload: string
+  isTest: boolean
   /** The URL of a callback; null means the one of the endpoint's webhook. */
   callbackUrl: string | null
 }
@@ -84,7 +85,7 @@ export function listDueDeliveries(db: Db, endpointId: number, now: Date, except:
     'list_due_deliveries',
     /* sql */ `
     select d.id, d.position, v.type, d.phone, d.attempts, v.payload::text as payload,
-           v.callback_url as "callbackUrl"
+           v.callback_url as "callbackUrl", v.is_test as "isTest"
       from deliveries d join events v on v.position = d.position
      where d.endpoint_id = $1 and d.due_at <= $2 and d.id <> all($3::bigint[])
        and not exists (select from deliveries b
@@ -96,7 +97,10 @@ export function listDueDeliveries(db: Db, endpointId: number, now: Date, except:
 
 /** The result of an attempt. */
 export type DeliveryAttempt = {
-  delivery: Pick<DueDelivery, 'id' | 'position' | 'type' | 'phone'> & { accountId: number; endpointId: number }
+  delivery: Pick<DueDelivery, 'id' | 'position' | 'type' | 'phone' | 'isTest'> & {
+    accountId: number
+    endpointId: number
+  }
   /** From 1. */
   attempt: number
   outcome: 'delivered' | 'failed' | 'dead'
@@ -124,6 +128,7 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
         ${of(({ delivery }) => delivery.id)}::bigint[], ${of(({ delivery }) => delivery.accountId)}::bigint[],
         ${of(({ delivery }) => delivery.endpointId)}::bigint[], ${of(({ delivery }) => delivery.type)}::text[],
         ${of(({ delivery }) => delivery.position)}::bigint[], ${of(({ delivery }) => delivery.phone)}::bigint[],
+        ${of(({ delivery }) => delivery.isTest)}::boolean[],
         ${of(({ attempt }) => attempt)}::int[], ${of(({ outcome }) => outcome)}::text[],
         ${of(({ retryAt }) => retryAt)}::timestamptz[], ${of(({ startedAt }) => startedAt)}::timestamptz[],
         ${of(({ durationMs }) => durationMs)}::int[], ${of(({ status }) => status)}::int[],
@@ -131,14 +136,22 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
         ${of(({ request }) => JSON.stringify(request.headers))}::json[],
         ${of(({ response }) => response && JSON.stringify(response.headers))}::json[],
         ${of(({ response }) => response?.body ?? null)}::bytea[])
-        as r(id, account_id, endpoint_id, type, position, phone, attempt, outcome, retry_at, started_at, duration_ms, status,
+        as r(id, account_id, endpoint_id, type, position, phone, is_test, attempt, outcome, retry_at, started_at, duration_ms, status,
              error, url, request_headers, response_headers, response)
     ), logged as (
-      insert into delivery_attempts (account_id, endpoint_id, position, type, phone, attempt, outcome, started_at, duration_ms,
-                                     url, request_headers, status, error, response_headers, response)
-      select account_id, endpoint_id, position, type, phone, attempt, outcome, started_at, duration_ms, url, request_headers,
-             status, error, response_headers, response
+      insert into delivery_attempts (account_id, endpoint_id, position, type, phone, is_test, attempt, outcome, started_at,
+                                     duration_ms, url, request_headers, status, error, response_headers, response)
+      select account_id, endpoint_id, position, type, phone, is_test, attempt, outcome, started_at, duration_ms, url,
+             request_headers, status, error, response_headers, response
         from result
+    ), counted as (
+      insert into attempt_counts as c (endpoint_id, since, delivered, failed, last_delivered_at)
+      select endpoint_id, date_bin('5 minutes', started_at, 'epoch') as since, count(*) filter (where outcome = 'delivered'),
+             count(*) filter (where outcome <> 'delivered'), max(started_at) filter (where outcome = 'delivered')
+        from result group by endpoint_id, since order by endpoint_id, since
+          on conflict (endpoint_id, since) do update
+         set delivered = c.delivered + excluded.delivered, failed = c.failed + excluded.failed,
+             last_delivered_at = greatest(c.last_delivered_at, excluded.last_delivered_at)
     ), ended as (
       delete from deliveries d using result r where d.id = r.id and r.outcome <> 'failed'
     ), retried as (
@@ -210,6 +223,17 @@ export function deleteAttempts(db: Db, before: Date, limit: number): Promise<num
     delete from delivery_attempts
      where id = any(array(select id from (select id, started_at from delivery_attempts order by id limit $2) first
                            where started_at < $1))`,
+    [before, limit],
+  )
+}
+
+/** Deletes up to `limit` counts of attempts before a time, and returns how many. */
+export function deleteAttemptCounts(db: Db, before: Date, limit: number): Promise<number> {
+  return db.exec(
+    'delete_attempt_counts',
+    /* sql */ `
+    delete from attempt_counts
+     where (endpoint_id, since) in (select endpoint_id, since from attempt_counts where since < $1 order by since limit $2)`,
     [before, limit],
   )
 }

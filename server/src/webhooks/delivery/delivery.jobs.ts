@@ -1,7 +1,7 @@
 import { becomeSequencer } from '../../events/events.queries.ts'
 import type { Job } from '../../jobs/jobs.ts'
 import { deleteReplays } from '../replays/replays.queries.ts'
-import { deleteAttempts, deleteDeliveries } from './deliveries.queries.ts'
+import { deleteAttemptCounts, deleteAttempts, deleteDeliveries } from './deliveries.queries.ts'
 import { deleteIdleCallbackEndpoints, disableFailing } from './endpoints.queries.ts'
 
 const batchSize = 5_000
@@ -15,6 +15,7 @@ export const deleteDeliveriesJob: Job = {
   async run(rt, _payload, signal) {
     const before = new Date(rt.clock.now().getTime() - rt.config.eventDays * 86_400_000)
     while (!signal.aborted && (await deleteAttempts(rt.db, before, batchSize)) === batchSize);
+    while (!signal.aborted && (await deleteAttemptCounts(rt.db, before, batchSize)) === batchSize);
     while (!signal.aborted && (await deleteDeliveries(rt.db, before, batchSize)) === batchSize);
     while (!signal.aborted && (await deleteReplays(rt.db, before, batchSize)) === batchSize);
     await rt.db.tx(async (tx) => {

@@ -163,14 +163,28 @@ export function lockEndpoint(tx: Db, id: number) {
   return tx.exec('lock_endpoint', /* sql */ `select from endpoints where id = $1 for update`, [id])
 }
 
+/** The notice of the endpoints in `disabled`, which is committed with the change if the account's feed is on. */
+const notice = /* sql */ `
+  insert into event_outbox (account_id, list_id, type, occurred_at, facts)
+  select d.account_id, w.list_id, 'webhook_disabled', d.disabled_at,
+         jsonb_build_object('webhookId', w.id, 'reason', d.disabled_reason, 'failingSince', d.failing_since)
+    from disabled d join webhooks w on w.id = d.webhook_id join accounts a on a.id = d.account_id
+   where a.event_feed`
+
 /** Disables the endpoint of a webhook; its deliveries are kept. Returns whether it was enabled. */
 export async function disableEndpoint(db: Db, id: number, reason: 'gone' | 'failing', at: Date): Promise<boolean> {
-  const changed = await db.exec(
+  const disabled = await db.many(
     'disable_endpoint',
-    /* sql */ `update endpoints set disabled_at = $2, disabled_reason = $3 where id = $1 and webhook_id is not null and disabled_at is null`,
+    /* sql */ `
+    with disabled as (
+      update endpoints set disabled_at = $2, disabled_reason = $3
+       where id = $1 and webhook_id is not null and disabled_at is null
+      returning *
+    ), noticed as (${notice})
+    select from disabled`,
     [id, at, reason],
   )
-  return changed > 0
+  return disabled.length > 0
 }
 
 /** Disables the enabled endpoints of webhooks that have failed since a time or longer, and returns their ids. */
@@ -178,9 +192,12 @@ export async function disableFailing(db: Db, since: Date, now: Date): Promise<nu
   const rows = await db.many<{ id: number }>(
     'disable_failing',
     /* sql */ `
-    update endpoints set disabled_at = $2, disabled_reason = 'failing'
-     where failing_since <= $1 and webhook_id is not null and disabled_at is null
-    returning id`,
+    with disabled as (
+      update endpoints set disabled_at = $2, disabled_reason = 'failing'
+       where failing_since <= $1 and webhook_id is not null and disabled_at is null
+      returning *
+    ), noticed as (${notice})
+    select id from disabled`,
     [since, now],
   )
   return rows.map(({ id }) => id)

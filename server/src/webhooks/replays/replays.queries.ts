@@ -120,11 +120,11 @@ export function scanEvents(tx: Db, replay: OpenReplay, oldest: Date, limit: numb
   return tx.many<Scanned>(
     'scan_events_to_replay',
     sql`
-    select case when v.list_id = w.list_id and (${raw(receivesType)}) and v.occurred_at >= ${oldest}
+    select case when v.list_id = w.list_id and (${raw(receivesType)}) and not v.is_test and v.occurred_at >= ${oldest}
                 then v.position end as position,
            v.position as "afterPosition", ${replay.afterAt}::timestamptz as "afterAt",
            ${replay.afterAttempt}::bigint as "afterAttempt"
-      from (select position, list_id, type, occurred_at from events
+      from (select position, list_id, type, occurred_at, is_test from events
              where account_id = ${replay.accountId} and position > ${replay.afterPosition} and position <= ${replay.toPosition}
              order by position limit ${limit}) v
      cross join endpoints p join webhooks w on w.id = p.webhook_id
@@ -141,7 +141,7 @@ export function scanFailures(tx: Db, replay: OpenReplay, oldest: Date, limit: nu
   return tx.many<Scanned>(
     'scan_failures_to_replay',
     sql`
-    select case when v.occurred_at >= ${oldest}
+    select case when v.occurred_at >= ${oldest} and not v.is_test
                  and not exists (select from delivery_attempts d
                                   where d.position = a.position and d.endpoint_id = a.endpoint_id and d.id > a.id
                                     and (d.outcome = 'delivered' or d.outcome = 'dead' and d.started_at < ${replay.createdAt}))
@@ -215,7 +215,8 @@ export function findReplayable(db: Db, webhookId: number, position: number | nul
     /* sql */ `
     select s.last_position as last, s.deleted_position as deleted, p.id as "endpointId",
            not w.enabled or p.disabled_at is not null as disabled,
-           (select json_build_object('occurredAt', v.occurred_at, 'received', v.list_id = w.list_id and (${receivesType}))
+           (select json_build_object('occurredAt', v.occurred_at, 'received', v.list_id = w.list_id and not v.is_test
+                   and (${receivesType}))
               from events v where v.position = $2 and v.account_id = p.account_id) as event
       from event_sequence s, endpoints p join webhooks w on w.id = p.webhook_id
      where p.webhook_id = $1`,

@@ -1,0 +1,47 @@
+import type { Db } from '../db/db.ts'
+import { errors } from '../errors.ts'
+import type { ListEventType } from '../events/event-types.ts'
+import { findFieldsOfLists, insertTestEvent } from '../events/events.queries.ts'
+import { renderPayload, renderTestPayload } from '../events/payloads.schema.ts'
+import { sampleEvent } from '../events/sample-events.ts'
+import type { Runtime } from '../runtime.ts'
+import { requeueDeliveries } from './delivery/deliveries.queries.ts'
+import { findEndpointId } from './delivery-log/attempts.queries.ts'
+import { getWebhook } from './webhooks.ts'
+
+type Rt = Pick<Runtime, 'db' | 'clock'>
+
+/** A webhook in a path, with the time zone of its account. */
+export type TestedWebhook = { accountId: number; listId: number; webhookId: number; timeZone: string }
+
+/**
+ * Queues a made-up event of a type for one webhook, whether it receives the type or not, and returns its position. It is
+ * delivered once, and not in the feed. Throws a 422 for a disabled webhook, and the errors of `getWebhook`.
+ */
+export function sendTestEvent(rt: Rt, webhook: TestedWebhook, type: ListEventType): Promise<number> {
+  const { accountId, listId, webhookId } = webhook
+  const now = rt.clock.now()
+  return rt.db.tx(async (tx) => {
+    const { enabled } = await getWebhook(tx, accountId, listId, webhookId)
+    const endpointId = await findEndpointId(tx, accountId, webhookId)
+    if (!enabled || endpointId === undefined) throw errors.webhookDisabled()
+    const payload = await render(tx, webhook, type, now, renderTestPayload)
+    const position = await insertTestEvent(tx, { accountId, listId, type, occurredAt: now, payload })
+    await requeueDeliveries(tx, endpointId, [position], now)
+    return position
+  })
+}
+
+/** Returns the payload of a made-up event of a type as JSON, with the custom fields of the list; throws the errors of `getWebhook`. */
+export async function previewPayload(rt: Rt, webhook: TestedWebhook, type: ListEventType): Promise<string> {
+  await getWebhook(rt.db, webhook.accountId, webhook.listId, webhook.webhookId)
+  return render(rt.db, webhook, type, rt.clock.now(), renderPayload)
+}
+
+async function render(db: Db, webhook: TestedWebhook, type: ListEventType, at: Date, renderer: typeof renderPayload) {
+  const fields = await findFieldsOfLists(db, [webhook.listId])
+  return renderer(sampleEvent(type, { ...webhook, at }), {
+    fields: fields.get(webhook.listId) ?? [],
+    messagesReceived: 7,
+  })
+}
