@@ -10,6 +10,7 @@ import {
   statSync,
   symlinkSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -98,6 +99,36 @@ test('a rotation that another one overtakes replaces no file', () => {
   log.write('second\n')
   log.write('third\n')
   expect(linesIn().filter((line) => line !== 'first')).toEqual(['second', 'third'])
+})
+
+test('while another process rotates, lines are appended, and no file is renamed or removed', () => {
+  const lock = `${path}.lock`
+  const log = new LogFile(path, 20)
+  log.write('first\n')
+  writeFileSync(lock, '')
+  writeAll(log, ['second', 'third', 'fourth'])
+  expect(readdirSync(folder)).toEqual(['api.log', 'api.log.lock'])
+  // between link and unlink of the other one
+  linkSync(path, `${path}.1`)
+  writeAll(new LogFile(path, 1_000), ['fifth'])
+  expect(linesOf(path)).toEqual(['first', 'second', 'third', 'fourth', 'fifth'])
+  unlinkSync(path)
+  unlinkSync(lock)
+  writeAll(log, ['sixth'])
+  expect(linesOf(path)).toEqual(['sixth'])
+  expect(linesOf(`${path}.1`)).toHaveLength(5)
+})
+
+test('the lock of a process that was killed ends after a few seconds', () => {
+  const lock = `${path}.lock`
+  const log = new LogFile(path, 10)
+  writeFileSync(lock, '')
+  writeAll(log, ['first', 'second'])
+  expect(linesOf(path)).toHaveLength(2)
+  utimesSync(lock, new Date(), new Date(Date.now() - 6_000))
+  writeAll(log, ['third', 'fourth'])
+  expect(linesOf(`${path}.1`)).toEqual(['first', 'second', 'third'])
+  expect(linesOf(path)).toEqual(['fourth'])
 })
 
 test('a file that is removed, moved or emptied while it is written is replaced', () => {

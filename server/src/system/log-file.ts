@@ -19,6 +19,8 @@ export const logFileCount = 5
 /** Maximum length of a line, in characters. */
 const maxLineLength = 16_384
 const startLength = 4_000
+/** Age from which a lock was left by a process that was killed; a rotation takes a few milliseconds. */
+const staleLockMs = 5_000
 
 const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT'
 
@@ -118,9 +120,11 @@ export class LogFile {
 
   #rotate() {
     try {
-      const current = statSync(this.#path, { throwIfNoEntry: false })
       // otherwise another process has renamed the file, or an operator has removed it
-      if (current?.ino === this.#inode) rotate(this.#path)
+      const isCurrent = () => statSync(this.#path, { throwIfNoEntry: false })?.ino === this.#inode
+      const rotateCurrent = () => void (isCurrent() && rotate(this.#path))
+      // while another process rotates, lines are appended to the file
+      if (isCurrent() && !withLock(this.#path, rotateCurrent)) return
       this.#open()
     } catch {
       this.#rotationFailed = true
@@ -221,10 +225,33 @@ function rotate(path: string) {
 
 /** Removes the first name of a file that has both names, because a kill ended its rotation between link and unlink. */
 function finishRotation(path: string) {
-  const current = statSync(path, { throwIfNoEntry: false })
-  if (current && current.nlink > 1 && statSync(`${path}.1`, { throwIfNoEntry: false })?.ino === current.ino) {
-    unlinkSync(path)
+  const hasBoth = () => {
+    const current = statSync(path, { throwIfNoEntry: false })
+    return current && current.nlink > 1 && statSync(`${path}.1`, { throwIfNoEntry: false })?.ino === current.ino
   }
+  if (hasBoth()) withLock(path, () => void (hasBoth() && unlinkSync(path)))
+}
+
+/**
+ * Does work that renames the files of a log, unless another process does so; returns whether it did. Without the lock, the second
+ * of two rotations could remove the new file of the first one.
+ */
+function withLock(path: string, work: () => void): boolean {
+  const lock = `${path}.lock`
+  try {
+    closeSync(openSync(lock, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    const { mtimeMs } = statSync(lock, { throwIfNoEntry: false }) ?? {}
+    if (mtimeMs !== undefined && Math.abs(Date.now() - mtimeMs) > staleLockMs) unlinkSync(lock)
+    return false
+  }
+  try {
+    work()
+  } finally {
+    unlinkSync(lock)
+  }
+  return true
 }
 
 function renameIfExists(from: string, to: string) {
