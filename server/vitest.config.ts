@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 const scenarios = 'test/scenarios/**/*.test.ts'
+const faults = 'test/scenarios/faults/*.test.ts'
 
 // One file has a process of its own, because it replaces a module, which only Vite's import of the code can do. All others use the
 // modules of their worker one after the other, imported by Node itself with its cache of compiled code: that saves a third of their
@@ -15,6 +16,19 @@ const server = {
   maxWorkers: 3,
   testTimeout: 60_000,
   hookTimeout: 60_000,
+} as const
+
+// Each file starts a whole installation and watches the clock, when all else is done: two at a time, because they wait for most of the
+// time, and one at a time in the long form, which measures.
+const isLong = process.env.CARILLON_TEST_FORM === 'long'
+const scenario = {
+  pool: 'forks',
+  maxWorkers: isLong ? 1 : 2,
+  fileParallelism: !isLong,
+  sequence: { groupOrder: 1 },
+  experimental: { viteModuleRunner: false },
+  testTimeout: 240_000,
+  hookTimeout: 120_000,
 } as const
 
 export default defineConfig({
@@ -43,17 +57,20 @@ export default defineConfig({
         root: '../console',
         test: { name: 'console', include: ['src/**/*.test.ts'], pool: 'forks', maxWorkers: 3 },
       },
+      // projects start in the order of their names, and the faults take as long as all other scenarios together
       {
         test: {
+          ...scenario,
+          name: 'faults',
+          include: [faults],
+        },
+      },
+      {
+        test: {
+          ...scenario,
           name: 'scenarios',
           include: [scenarios],
-          // each starts a whole installation and watches the clock: one at a time, when all else is done
-          pool: 'forks',
-          maxWorkers: 1,
-          fileParallelism: false,
-          sequence: { groupOrder: 1 },
-          testTimeout: 240_000,
-          hookTimeout: 120_000,
+          exclude: [faults],
         },
       },
     ],
