@@ -8,12 +8,14 @@ const faults = 'test/scenarios/faults/*.test.ts'
 // CPU time. State of the process must not outlive the test that changed it (test/process-state.ts).
 const isolated = ['src/gateway/timing.test.ts']
 
+/** Two more than the two cores that there are at least: tests wait for about half of their time. */
+const workers = 4
+
 const server = {
   setupFiles: ['./test/process-state.ts', './test/statement-texts.ts', './test/timer-delays.ts'],
   // each worker owns one database, so files may run beside each other; a file's tests run in order
   pool: 'forks',
-  // one more than the two cores that there are at least: much of the time is spent waiting
-  maxWorkers: 3,
+  maxWorkers: workers,
   testTimeout: 60_000,
   hookTimeout: 60_000,
 } as const
@@ -55,7 +57,7 @@ export default defineConfig({
       },
       {
         root: '../console',
-        test: { name: 'console', include: ['src/**/*.test.ts'], pool: 'forks', maxWorkers: 3 },
+        test: { name: 'console', include: ['src/**/*.test.ts'], pool: 'forks', maxWorkers: workers },
       },
       // projects start in the order of their names, and the faults take as long as all other scenarios together
       {
