@@ -16,9 +16,20 @@ try {
   const cwd = process.env.INIT_CWD ?? process.cwd()
   const args = process.argv.slice(2)
   const log = openAuditLog(process.env)
-  console.log(await runCli({ args, env: process.env, cwd, log, readInput: () => readFileSync(0, 'utf8') }))
+  const readInput = () => readFileSync(0, 'utf8')
+  const output = await runCli({ args, env: process.env, cwd, log, readInput, print: console.log, onStop })
+  if (output !== '') console.log(output)
 } catch (error) {
   const isExpected = [UsageError, OperatorError, ConfigError, AppError].some((kind) => error instanceof kind)
   console.error(isExpected ? printable((error as Error).message) : printable(inspect(loggableError(error))))
   process.exitCode = error instanceof UsageError ? 2 : 1
+}
+
+/** Returns a signal that aborts on Ctrl-C or SIGTERM, or when nobody reads the output any more, as after `| head`. */
+function onStop(): AbortSignal {
+  const stopped = new AbortController()
+  const stop = () => stopped.abort()
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  process.stdout.on('error', stop)
+  return stopped.signal
 }

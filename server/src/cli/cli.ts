@@ -16,6 +16,7 @@ import { findSecretKeyOf, openInstallation, secretKeyOf } from './open-installat
 import { quietHoursCommands } from './quiet-hours.commands.ts'
 import { rateCommands } from './rates.commands.ts'
 import { shortCodeCommands } from './short-codes.commands.ts'
+import { webhookCommands } from './webhooks.commands.ts'
 
 export const commands: readonly CliCommand[] = [
   ...accountCommands,
@@ -25,6 +26,7 @@ export const commands: readonly CliCommand[] = [
   ...rateCommands,
   ...quietHoursCommands,
   ...messageCommands,
+  ...webhookCommands,
   ...installationCommands,
   ...backupCommands,
 ]
@@ -36,12 +38,17 @@ export type Call = {
   cwd: string
   /** Reads standard input. */
   readInput?: () => string
+  /** Prints a line while a command runs. */
+  print?: (line: string) => void
+  /** Returns a signal that aborts when the operator stops a command that runs until then. */
+  onStop?: () => AbortSignal
   /** Records what operators do. */
   log?: Logger
 }
 
 /** Runs the command that the arguments name and returns its output; throws UsageError or OperatorError if it fails. */
-export async function runCli({ args, env, cwd, readInput = () => '', log }: Call): Promise<string> {
+export async function runCli(call: Call): Promise<string> {
+  const { args, env, cwd, readInput = () => '', print = () => {}, onStop, log } = call
   const command = findCommand(args)
   if (!command) {
     const isHelp = args.every((arg) => ['--help', '-h', 'help', '--json'].includes(arg))
@@ -66,8 +73,14 @@ export async function runCli({ args, env, cwd, readInput = () => '', log }: Call
       names,
       resolve: (path) => resolve(cwd, path),
       readInput,
+      print: (line) => print(printableLine(line)),
+      untilStopped(seconds) {
+        const signals = [onStop?.(), seconds === undefined ? undefined : AbortSignal.timeout(seconds * 1_000)]
+        return AbortSignal.any(signals.filter((signal) => signal !== undefined))
+      },
     })
     log?.info({ command: command.name, ...subjectOf(options, names) }, 'command completed')
+    if (result.json === undefined) return ''
     return options.json ? printable(JSON.stringify(result.json, null, 2)) : result.lines.map(printableLine).join('\n')
   } catch (error) {
     log?.info({ command: command.name, ...subjectOf(options, names), err: error }, 'command failed')

@@ -24,12 +24,16 @@ export type CommandContext = {
   connectionConfig(): Pick<Config, 'mode' | 'smpp' | 'secretKey'>
   /** Returns the secret key, from the settings or the data directory; undefined if there is none. */
   findSecretKey(): Secret | undefined
+  /** Prints a line of a command whose output has no end. */
+  print(line: string): void
+  /** Returns a signal that aborts when the operator stops the command, or after this time; Ctrl-C then no longer kills the process. */
+  untilStopped(seconds: number | undefined): AbortSignal
   /** Sets the mode that the data directory records, if there is one. */
   changeMode(mode: Mode): Promise<void>
 }
 
-/** The output of a command: lines for people, and the same content as JSON. */
-export type CommandResult = { lines: string[]; json: object }
+/** The output of a command: lines for people, and the same content as JSON; undefined after a command that has printed all. */
+export type CommandResult = { lines: string[]; json: object | undefined }
 
 export type Option = { help: string; value?: string; required?: boolean }
 

@@ -137,3 +137,39 @@ export async function findEndpointId(db: Db, accountId: number, webhookId: numbe
   )
   return row?.id
 }
+
+/** The attempts that a person follows: with null, of all accounts and webhooks. */
+export type TailFilter = { accountId: number | null; endpointId: number | null; failedOnly: boolean }
+
+/** An attempt as it is followed; without the phone. */
+export type NewAttempt = Omit<AttemptSummary, 'phone' | 'listId'> & { accountId: number }
+
+/** Returns the id of the last attempt that is recorded, 0 without any. */
+export async function findLastAttemptId(db: Db): Promise<number> {
+  const { id } = await db.one<{ id: number }>(
+    'find_last_attempt_id',
+    /* sql */ `select coalesce(max(id), 0) as id from delivery_attempts`,
+  )
+  return id
+}
+
+/** Returns up to `limit` attempts of a filter with ids above `after`, in the order of their ids. */
+export function listNewAttempts(
+  db: Db,
+  { accountId, endpointId, failedOnly }: TailFilter,
+  after: number,
+  limit: number,
+) {
+  return db.many<NewAttempt>(
+    'list_new_attempts',
+    sql`
+    select a.id, a.account_id as "accountId", a.position, a.type, a.is_test as "isTest", a.attempt, a.outcome,
+           a.started_at as "startedAt", a.duration_ms as "durationMs", a.url, a.status, a.error, p.webhook_id as "webhookId"
+      from delivery_attempts a left join endpoints p on p.id = a.endpoint_id
+     where a.id > ${after}
+       and (${accountId}::bigint is null or a.account_id + 0 = ${accountId})
+       and (${endpointId}::bigint is null or a.endpoint_id + 0 = ${endpointId})
+       and (not ${failedOnly}::boolean or a.outcome <> 'delivered')
+     order by a.id limit ${limit}`,
+  )
+}

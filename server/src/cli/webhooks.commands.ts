@@ -1,0 +1,110 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Db } from '../db/db.ts'
+import { OperatorError } from '../errors.ts'
+import {
+  findEndpointId,
+  findLastAttemptId,
+  listNewAttempts,
+  type NewAttempt,
+  type TailFilter,
+} from '../webhooks/delivery-log/attempts.queries.ts'
+import { resolveAccount, textOf } from './arguments.ts'
+import { type CliCommand, type CommandContext, UsageError } from './command.ts'
+
+const pollMs = 500
+
+/**
+ * Attempts are committed in another order than that of their ids, by all workers, so those with ids somewhat below the last one
+ * are read again: a batch of a worker has at most 500.
+ */
+const overlap = 2_000
+const pageSize = 4_000
+
+/** Maximum length of a URL in the output. */
+const maxUrlLength = 120
+
+const tail: CliCommand = {
+  name: 'webhooks tail',
+  summary: 'Follow the attempts to deliver events to webhooks as they are made',
+  options: {
+    account: { value: 'id or email', help: 'Show the attempts of this account only' },
+    webhook: { value: 'id', help: 'Show the attempts of this webhook only; with --account' },
+    failed: { help: 'Show failures only' },
+    seconds: { value: 'n', help: 'End after this time; without it, Ctrl-C ends' },
+  },
+  notes: ['A line has no phone, no payload and no query of a URL; GET /webhook_attempts has them, except the query.'],
+  async run(context) {
+    const filter = await readFilter(context)
+    const stopped = context.untilStopped(readSeconds(textOf(context, 'seconds')))
+    const format = context.options.json ? (attempt: NewAttempt) => JSON.stringify(present(attempt)) : lineOf
+    for await (const attempt of follow(context.db, filter, stopped)) context.print(format(attempt))
+    return { lines: [], json: undefined }
+  },
+}
+
+async function readFilter(context: CommandContext): Promise<TailFilter> {
+  const account = textOf(context, 'account') ? await resolveAccount(context) : undefined
+  const webhook = textOf(context, 'webhook')
+  const failedOnly = context.options.failed === true
+  if (webhook === undefined) return { accountId: account?.id ?? null, endpointId: null, failedOnly }
+  if (!account) throw new UsageError('--webhook requires --account')
+  if (!/^[1-9]\d{0,14}$/.test(webhook)) throw new UsageError(`Not the id of a webhook: ${webhook}`)
+  const endpointId = await findEndpointId(context.db, account.id, Number(webhook))
+  if (endpointId === undefined) throw new OperatorError(`The account has no webhook ${webhook}.`)
+  return { accountId: account.id, endpointId, failedOnly }
+}
+
+function readSeconds(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new UsageError(`--seconds must be a number from 1 to 99999, not ${text}`)
+  return Number(text)
+}
+
+/** Yields each attempt that is recorded from now on, once, until the signal aborts. */
+async function* follow(db: Db, filter: TailFilter, stopped: AbortSignal): AsyncGenerator<NewAttempt> {
+  const first = await findLastAttemptId(db)
+  let last = first
+  let seen = new Set<number>()
+  while (!stopped.aborted) {
+    const rows = await listNewAttempts(db, filter, Math.max(first, last - overlap), pageSize)
+    const fresh = rows.filter(({ id }) => !seen.has(id))
+    for (const attempt of fresh) yield attempt
+    last = rows.at(-1)?.id ?? last
+    seen = new Set(rows.map(({ id }) => id).filter((id) => id > last - overlap))
+    if (rows.length < pageSize) await delay(pollMs, undefined, { signal: stopped }).catch(() => {})
+  }
+}
+
+function lineOf(attempt: NewAttempt): string {
+  const { startedAt, outcome, status, error, durationMs, accountId, webhookId, type, position, isTest, url } = attempt
+  return [
+    startedAt.toISOString(),
+    outcome.padEnd(9),
+    String(status ?? error ?? '').padEnd(11),
+    `${durationMs} ms`.padStart(8),
+    `attempt ${attempt.attempt}`.padEnd(10),
+    isTest ? `${type} (test)` : type,
+    `event ${position}`,
+    `account ${accountId}`,
+    webhookId === null ? 'callback' : `webhook ${webhookId}`,
+    (url ?? '').slice(0, maxUrlLength),
+  ].join('  ')
+}
+
+const present = (attempt: NewAttempt) => ({
+  id: attempt.id,
+  account_id: attempt.accountId,
+  webhook_id: attempt.webhookId,
+  position: attempt.position,
+  type: attempt.type,
+  is_test: attempt.isTest,
+  attempt: attempt.attempt,
+  outcome: attempt.outcome,
+  started_at: attempt.startedAt,
+  duration_ms: attempt.durationMs,
+  url: attempt.url,
+  status: attempt.status,
+  error: attempt.error,
+})
+
+export const webhookCommands: CliCommand[] = [tail]
