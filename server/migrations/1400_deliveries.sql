@@ -21,6 +21,8 @@ create table endpoints (
   next_due_at timestamptz,
   -- the time of the first failed attempt since the last success
   failing_since timestamptz,
+  -- until then there is no attempt, after failures or as the endpoint asked for
+  paused_until timestamptz,
   disabled_at timestamptz,
   -- gone: the endpoint responded 410; failing: no attempt succeeded for days
   disabled_reason text constraint endpoints_disabled_reason check (disabled_reason in ('gone', 'failing')),

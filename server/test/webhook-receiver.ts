@@ -21,7 +21,7 @@ export type WebhookReceiver = {
   close(): void
 }
 
-type Respond = (res: ServerResponse, event: ReceivedEvent, n: number) => void | Promise<void>
+export type Respond = (res: ServerResponse, event: ReceivedEvent, n: number) => void | Promise<void>
 
 /** Starts an HTTP server that receives events and responds with `respond`, by default 204. */
 export async function startReceiver(

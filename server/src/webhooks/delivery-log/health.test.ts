@@ -25,7 +25,15 @@ function attempt(endpointId: number, outcome: DeliveryAttempt['outcome'], starte
       ...{ id: 0, position: 1, type: 'subscribe', phone: null, isTest: false },
       ...{ accountId: api.owner.accountId, endpointId },
     },
-    ...{ attempt: 1, outcome, retryAt: null, startedAt, durationMs: 5, error: outcome === 'failed' ? 'timeout' : null },
+    ...{
+      attempt: 1,
+      outcome,
+      retryAt: null,
+      pauseMs: 0,
+      startedAt,
+      durationMs: 5,
+      error: outcome === 'failed' ? 'timeout' : null,
+    },
     ...{ request: { url: null, headers: {} }, status: outcome === 'delivered' ? 200 : null, response: null },
   }
 }

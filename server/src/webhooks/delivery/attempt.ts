@@ -10,13 +10,20 @@ import { readRetryAfter, retryDelayMs } from './schedule.ts'
 import { signingSecrets } from './secrets.ts'
 import { signDelivery } from './signature.ts'
 
-/** Time limit of an attempt, from the resolution of the name to the end of the response. */
-export const attemptMs = 10_000
+/** Default time limit of an attempt. */
+const attemptMs = 10_000
 
 /** Maximum size of a response; a longer one is a failure. */
 const maxResponseBytes = 65_536
 
-export type Sender = { fetch: GuardedFetch; clock: Clock; userAgent: string; sealer: Sealer }
+export type Sender = {
+  fetch: GuardedFetch
+  clock: Clock
+  userAgent: string
+  sealer: Sealer
+  /** Time limit of an attempt, from the resolution of the name to the end of the response; by default 10 s. */
+  timeoutMs?: number
+}
 
 /** Returns the id of an event for its receivers: the same in each attempt, and for each endpoint. */
 const eventIdOf = ({ position }: DueDelivery) => `evt_${position}`
@@ -26,7 +33,7 @@ const eventIdOf = ({ position }: DueDelivery) => `evt_${position}`
  * to 299 that is complete within 10 s; everything else is a failure, also a redirect.
  */
 export async function attemptDelivery(
-  { fetch, clock, userAgent, sealer }: Sender,
+  { fetch, clock, userAgent, sealer, timeoutMs = attemptMs }: Sender,
   endpoint: LeasedEndpoint,
   delivery: DueDelivery,
   pool: ConnectionPool,
@@ -38,7 +45,7 @@ export async function attemptDelivery(
   let error: string | null = null
   let response: LoggedResponse | null = null
   let headers: Record<string, string> = {}
-  let retryAfterMs: number | undefined
+  let pauseMs = 0
   const { payload, callbackUrl } = delivery
   const url = callbackUrl ?? endpoint.url ?? ''
   try {
@@ -53,13 +60,13 @@ export async function attemptDelivery(
       method: 'POST',
       headers,
       body: payload,
-      timeoutMs: attemptMs,
+      timeoutMs,
       maxBytes: maxResponseBytes,
       pool,
     })
     status = received.status
     response = logResponse(received)
-    if (status === 429 || status === 503) retryAfterMs = readRetryAfter(received.headers['retry-after'], clock.now())
+    if (status === 429 || status === 503) pauseMs = readRetryAfter(received.headers['retry-after'], clock.now()) ?? 0
   } catch (failure) {
     error =
       failure instanceof FetchError ? failure.reason : failure instanceof SealError ? 'sealed_secret' : 'unreachable'
@@ -73,7 +80,8 @@ export async function attemptDelivery(
     delivery: { ...identify(delivery), accountId: endpoint.accountId, endpointId: endpoint.id },
     attempt,
     outcome: isDelivered ? 'delivered' : delayMs === undefined ? 'dead' : 'failed',
-    retryAt: delayMs === undefined ? null : new Date(clock.now().getTime() + Math.max(delayMs, retryAfterMs ?? 0)),
+    retryAt: delayMs === undefined ? null : new Date(clock.now().getTime() + Math.max(delayMs, pauseMs)),
+    pauseMs,
     startedAt,
     durationMs: Math.round(performance.now() - start),
     request: logRequest(url, headers),

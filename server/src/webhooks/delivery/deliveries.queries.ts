@@ -106,6 +106,8 @@ export type DeliveryAttempt = {
   outcome: 'delivered' | 'failed' | 'dead'
   /** When a failed delivery is retried; null for others. */
   retryAt: Date | null
+  /** For how long the endpoint wants no request. */
+  pauseMs: number
   startedAt: Date
   durationMs: number
   request: LoggedRequest

@@ -1,103 +1,17 @@
-import { randomBytes } from 'node:crypto'
-import { pino } from 'pino'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
-import { make } from '../../../test/make.ts'
+import { describe, expect, test } from 'vitest'
 import { makeRuntime } from '../../../test/runtime.ts'
 import { waitFor } from '../../../test/wait-for.ts'
-import { startReceiver, type WebhookReceiver } from '../../../test/webhook-receiver.ts'
-import { numberEvents } from '../../events/sequence.ts'
-import { loopbackRanges } from '../../lib/address-ranges.ts'
-import { makeGuardedFetch } from '../../lib/guarded-fetch.ts'
+import type { startReceiver, WebhookReceiver } from '../../../test/webhook-receiver.ts'
+import { phones, start, useWebhooks } from '../../../test/webhook-world.ts'
 import type { Resolve } from '../../lib/name-resolver.ts'
-import { Sealer } from '../../lib/seal.ts'
-import { insertWebhook, updateListeners } from '../webhooks.queries.ts'
 import { changeWebhook } from '../webhooks.ts'
 import { type CustomHeaders, sealHeaders } from './custom-headers.ts'
-import { deleteAttempts, deleteDeliveries, insertDeliveries } from './deliveries.queries.ts'
+import { deleteAttempts, deleteDeliveries } from './deliveries.queries.ts'
 import { disableFailingJob } from './delivery.jobs.ts'
-import { WebhookDispatcher } from './dispatcher.ts'
-import { defaultEndpointSettings, type EndpointSettings, insertEndpoint } from './endpoints.queries.ts'
-import { makeSealedSecret } from './secrets.ts'
 
-const start = new Date('2026-03-02T10:00:00Z')
-const clock = { time: start, now: () => clock.time }
-const sealer = new Sealer(randomBytes(32))
-const log = pino({ level: 'silent' })
+const world = useWebhooks()
+const { attemptsOf, clock, listWith, newDispatcher, optIn, pending, receiverOf, sealer } = world
 
-let database: TestDatabase
-let accountId: number
-let shortCodeId: number
-const opened: { close(): void }[] = []
-const dispatchers: WebhookDispatcher[] = []
-
-beforeAll(async () => {
-  database = await freshDatabase()
-  accountId = (await make.account(database.db)).id
-  shortCodeId = (await make.shortCode(database.db, { accountId })).id
-})
-afterAll(() => database.close())
-
-beforeEach(() => {
-  clock.time = start
-})
-afterEach(async () => {
-  for (const server of opened.splice(0)) server.close()
-  for (const dispatcher of dispatchers.splice(0)) await dispatcher.stop()
-  await database.db.exec('forget', 'truncate event_outbox, deliveries, delivery_attempts, webhooks cascade')
-})
-
-async function receiverOf(...args: Parameters<typeof startReceiver>): Promise<WebhookReceiver> {
-  const receiver = await startReceiver(...args)
-  opened.push(receiver)
-  return receiver
-}
-
-/** Creates a list with a webhook for all types at this URL. */
-async function listWith(callbackUrl: string, settings: EndpointSettings = defaultEndpointSettings) {
-  const list = await make.list(database.db, { accountId, shortCodeId })
-  await database.db.tx(async (tx) => {
-    const events = { subscribe: true, unsubscribe: true, cleaned: true }
-    const webhook = await insertWebhook(tx, list.id, { callbackUrl, events }, start)
-    await insertEndpoint(tx, { accountId, webhookId: webhook.id, secret: makeSealedSecret(sealer) }, settings)
-    await updateListeners(tx, list.id)
-  })
-  return list
-}
-
-/** Inserts opt-ins of these phones and numbers their events. */
-async function optIn(list: { id: number }, phones: number[]) {
-  await database.db.exec(
-    'opt_in',
-    `with s as (insert into subscribers (list_id, phone, state, created_at)
-                select $1, phone, 'subscribed', $4 from unnest($2::bigint[]) phone on conflict do nothing)
-     insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
-     select $3, $1, phone, 'opt_in', 'api', 'test', $4 from unnest($2::bigint[]) phone`,
-    [list.id, phones, accountId, clock.time],
-  )
-  while ((await numberEvents(database.db, (tx, events) => insertDeliveries(tx, events, clock.time))).isFull) {}
-}
-
-function newDispatcher(resolve?: Resolve): WebhookDispatcher {
-  const fetch = makeGuardedFetch({ allowed: loopbackRanges, ...(resolve && { resolve }) })
-  const dispatcher = new WebhookDispatcher(
-    { db: database.db, clock, log },
-    { fetch, clock, userAgent: 'Carillon/test', sealer },
-  )
-  dispatchers.push(dispatcher)
-  return dispatcher
-}
-
-const attemptsOf = () =>
-  database.db.many<{ attempt: number; outcome: string; status: number | null; error: string | null }>(
-    'read_attempts',
-    'select attempt, outcome, status, error from delivery_attempts order by id',
-  )
-
-const pending = async () =>
-  (await database.db.one<{ n: number }>('count_deliveries', 'select count(*) as n from deliveries')).n
-
-const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_550_100 + n)
 const phoneOf = ({ body }: WebhookReceiver['received'][number]) => body.phone_number
 
 test('each event arrives once, over at most ten connections that are reused', async () => {
@@ -125,7 +39,7 @@ test('deliveries have the headers of the webhook, which do not replace others', 
     ['Content-Type', 'text/plain'],
     ['webhook-id', 'forged'],
   ]
-  const settings = { headers: sealHeaders(sealer, headers), headerNames: [], callsPerSecond: null }
+  const settings = { headers: sealHeaders(sealer, headers) }
   await optIn(await listWith(receiver.url, settings), phones(1))
   await newDispatcher().round()
   await waitFor(async () => (await pending()) === 0)
@@ -134,14 +48,14 @@ test('deliveries have the headers of the webhook, which do not replace others', 
     'content-type': 'application/json',
     'webhook-id': expect.stringMatching(/^evt_/),
   })
-  const log = await database.db.many('read_log', 'select request_headers::text as headers from delivery_attempts')
+  const log = await world.db.many('read_log', 'select request_headers::text as headers from delivery_attempts')
   expect(JSON.stringify(log)).not.toContain('swordfish')
 })
 
 test('an endpoint with a rate gets no more calls than that, and does not delay another', async () => {
   const slow = await receiverOf()
   const fast = await receiverOf()
-  await optIn(await listWith(slow.url, { ...defaultEndpointSettings, callsPerSecond: 20 }), phones(21))
+  await optIn(await listWith(slow.url, { callsPerSecond: 20 }), phones(21))
   await optIn(await listWith(fast.url), phones(100))
   const began = performance.now()
   await newDispatcher().round()
@@ -183,7 +97,7 @@ describe('an event that is not received', () => {
     ['forbidden_address', async () => [{ address: '10.0.0.7', family: 4 }]],
   ])('because its name is %s: is reported and sent again', async (error, resolve) => {
     await optIn(await listWith('https://hooks.example/'), phones(1))
-    await newDispatcher(resolve).round()
+    await newDispatcher({ resolve }).round()
     await waitFor(async () => (await attemptsOf()).length === 1)
     expect(await attemptsOf()).toEqual([{ attempt: 1, outcome: 'failed', status: null, error }])
     expect(await pending()).toBe(1)
@@ -204,7 +118,7 @@ describe('an event that is not received', () => {
     }
     const outcomes = (await attemptsOf()).map(({ outcome }) => outcome)
     expect(outcomes).toEqual([...Array.from({ length: 10 }, () => 'failed'), 'dead'])
-    const rest = await database.db.many('read_rest', 'select attempts, after_dead_letter as marked from deliveries')
+    const rest = await world.db.many('read_rest', 'select attempts, after_dead_letter as marked from deliveries')
     expect(rest).toEqual([{ attempts: 0, marked: true }])
   })
 })
@@ -237,7 +151,7 @@ test('a 410 disables the endpoint at once and keeps its events', async () => {
   const receiver = await receiverOf((res) => void res.writeHead(410).end())
   await optIn(await listWith(receiver.url), phones(40))
   await newDispatcher().round()
-  const reason = () => database.db.one('read_reason', 'select disabled_reason as reason from endpoints')
+  const reason = () => world.db.one('read_reason', 'select disabled_reason as reason from endpoints')
   await waitFor(async () => ((await reason()) as { reason: string | null }).reason === 'gone')
   expect(receiver.received.length).toBeLessThan(40)
   expect(await pending()).toBeGreaterThan(30)
@@ -254,12 +168,63 @@ test('a dead, a slow and a failing endpoint do not delay another', async () => {
   expect(dead.received.length).toBeLessThanOrEqual(20)
 })
 
+describe('endpoints that do not respond', () => {
+  const deaf = () => receiverOf(() => {})
+
+  test('get one request each, and leave places to others of their account that respond', async () => {
+    const [dead, fast] = [await deaf(), await receiverOf()]
+    await optIn(await world.listWithMany(60, dead.url), phones(12))
+    await world.db.exec('fail', 'update endpoints set failing_since = $1', [start])
+    await optIn(await listWith(fast.url), phones(300))
+    const dispatcher = newDispatcher()
+    await waitFor(async () => {
+      await dispatcher.round()
+      return fast.received.length === 300
+    })
+    expect(dead.received.length).toBeLessThanOrEqual(60)
+    expect((await attemptsOf()).filter(({ outcome }) => outcome !== 'delivered')).toEqual([])
+  })
+
+  test('of one account do not delay those of another, not even with their first request', async () => {
+    const [dead, fast] = [await deaf(), await receiverOf()]
+    const hostile = await world.newOwner()
+    await optIn(await world.listWithMany(520, dead.url, { owner: hostile }), phones(2))
+    await optIn(await listWith(fast.url), phones(300))
+    await newDispatcher().round()
+    await waitFor(() => fast.received.length === 300)
+    expect(dead.received.length).toBeLessThanOrEqual(100)
+  })
+
+  test('are released during their pause, which new events and other workers do not end', async () => {
+    const broken = await receiverOf((res) => void res.writeHead(500).end())
+    const list = await listWith(broken.url)
+    await optIn(list, phones(20))
+    const dispatcher = newDispatcher()
+    await dispatcher.round()
+    const leased = () => world.db.one<{ by: string | null }>('read_lease', 'select leased_by as by from endpoints')
+    await waitFor(async () => {
+      await dispatcher.round()
+      return (await leased()).by === null
+    })
+    const before = broken.received.length
+    expect(before).toBeLessThanOrEqual(6)
+    const [first = 0] = phones(30).slice(29)
+    await optIn(list, [first])
+    await newDispatcher().round()
+    expect((await leased()).by).toBeNull()
+    expect(broken.received).toHaveLength(before)
+    clock.time = new Date(start.getTime() + 60_000)
+    await dispatcher.round()
+    await waitFor(() => broken.received.length > before)
+  })
+})
+
 test('two workers share endpoints; if one dies, the other one continues when the lease has expired', async () => {
-  const receiver = await receiverOf((res, _event, n) => (n > 5 ? void res.writeHead(204).end() : undefined))
+  const receiver = await receiverOf((res, _event, n) => (n > 1 ? void res.writeHead(204).end() : undefined))
   await optIn(await listWith(receiver.url), phones(20))
   const [first, second] = [newDispatcher(), newDispatcher()]
   await first.round()
-  await waitFor(() => receiver.received.length >= 5)
+  await waitFor(() => receiver.received.length === 1)
   await second.round()
   clock.time = new Date(start.getTime() + 11_000)
   await second.round()
@@ -275,10 +240,10 @@ test('an endpoint that failed for five days is disabled; a change of the webhook
   await dispatcher.round()
   await waitFor(async () => (await attemptsOf()).length === 1)
   const day = 86_400_000
-  const rt = makeRuntime({ db: database.db, clock })
+  const rt = makeRuntime({ db: world.db, clock })
   const run = () => disableFailingJob.run(rt, {}, new AbortController().signal)
   const reason = async () =>
-    (await database.db.one<{ reason: string | null }>('read_reason', 'select disabled_reason as reason from endpoints'))
+    (await world.db.one<{ reason: string | null }>('read_reason', 'select disabled_reason as reason from endpoints'))
       .reason
   clock.time = new Date(start.getTime() + 5 * day - 1_000)
   await run()
@@ -290,8 +255,8 @@ test('an endpoint that failed for five days is disabled; a change of the webhook
   await newDispatcher().round()
   expect(receiver.received).toHaveLength(1)
   isBroken = false
-  const webhook = await database.db.one<{ id: number }>('find_id', 'select id from webhooks')
-  await changeWebhook(rt, accountId, list.id, webhook.id, {
+  const webhook = await world.db.one<{ id: number }>('find_id', 'select id from webhooks')
+  await changeWebhook(rt, world.accountId, list.id, webhook.id, {
     callbackUrl: undefined,
     events: {},
   })
@@ -309,10 +274,10 @@ test('deliveries and attempts are deleted when the events are old', async () => 
   await newDispatcher().round()
   await waitFor(async () => (await attemptsOf()).length === 3)
   const later = new Date(start.getTime() + 1)
-  expect(await deleteDeliveries(database.db, start, 10)).toBe(0)
-  expect(await deleteAttempts(database.db, start, 10)).toBe(0)
-  expect(await deleteDeliveries(database.db, later, 2)).toBe(2)
-  expect(await deleteDeliveries(database.db, later, 2)).toBe(1)
-  expect(await deleteAttempts(database.db, later, 10)).toBe(3)
+  expect(await deleteDeliveries(world.db, start, 10)).toBe(0)
+  expect(await deleteAttempts(world.db, start, 10)).toBe(0)
+  expect(await deleteDeliveries(world.db, later, 2)).toBe(2)
+  expect(await deleteDeliveries(world.db, later, 2)).toBe(1)
+  expect(await deleteAttempts(world.db, later, 10)).toBe(3)
   expect(await pending()).toBe(0)
 })

@@ -21,9 +21,14 @@ const renewMs = 3_000
 /** Time that a stop waits for attempts in flight. */
 const maxStopMs = 5_000
 
-/** Maximum number of endpoints that one worker has leased, and of its requests in all and of one account. */
+/** Maximum number of endpoints that one worker has leased; an account that has some of them gets no more, but a batch. */
 const maxEndpoints = 500
-const places = { total: 400, perParty: 100, maxWaiting: 10_000, maxWaitMs: 5_000 }
+const maxEndpointsPerAccount = 100
+const leaseBatch = 25
+
+/** Requests to quick endpoints, and to those that fail or need more than a second. */
+const quickPlaces = { total: 400, perParty: 100, maxWaiting: 10_000, maxWaitMs: 5_000, leavesRoom: true }
+const otherPlaces = { ...quickPlaces, total: 200, perParty: 50 }
 
 /** Time without a due delivery after which the lease of an endpoint is released. */
 const idleMs = 2_000
@@ -36,7 +41,8 @@ export class WebhookDispatcher {
   readonly #sender: Sender
   readonly #holder = randomUUID()
   readonly #runners = new Map<number, EndpointRunner>()
-  readonly #places = new FairPlaces(places)
+  readonly #quickPlaces = new FairPlaces(quickPlaces)
+  readonly #otherPlaces = new FairPlaces(otherPlaces)
   readonly #batcher: Batcher<Entry>
   readonly #stopped = new AbortController()
   #renewedAt = Number.NEGATIVE_INFINITY
@@ -64,16 +70,25 @@ export class WebhookDispatcher {
   async round(): Promise<void> {
     await this.#renew()
     await this.#release()
-    const free = maxEndpoints - this.#runners.size
-    if (free > 0) {
-      for (const endpoint of await leaseEndpoints(this.#rt.db, this.#lease(), free)) {
-        // a lease of ours that expired while the process was stopped is ours again
-        const runner = this.#runners.get(endpoint.id)
-        if (runner) runner.update(endpoint)
-        else this.#runners.set(endpoint.id, this.#run(endpoint))
-      }
-    }
+    while (await this.#leaseSome());
     await Promise.all([...this.#runners.values()].map((runner) => runner.fill()))
+  }
+
+  /** Leases a batch of endpoints; returns whether there may be more that this worker can lease. */
+  async #leaseSome(): Promise<boolean> {
+    const limit = Math.min(leaseBatch, maxEndpoints - this.#runners.size)
+    if (limit <= 0) return false
+    const counts = new Map<number, number>()
+    for (const { accountId } of this.#runners.values()) counts.set(accountId, (counts.get(accountId) ?? 0) + 1)
+    const full = [...counts].filter(([, count]) => count >= maxEndpointsPerAccount).map(([id]) => id)
+    const leased = await leaseEndpoints(this.#rt.db, this.#lease(), limit, full)
+    for (const endpoint of leased) {
+      // a lease of ours that expired while the process was stopped is ours again
+      const runner = this.#runners.get(endpoint.id)
+      if (runner) runner.update(endpoint)
+      else this.#runners.set(endpoint.id, this.#run(endpoint))
+    }
+    return leased.length === leaseBatch
   }
 
   /** Waits for the attempts in flight, records them and releases all leases. */
@@ -83,7 +98,9 @@ export class WebhookDispatcher {
     // what is in flight after that is delivered again by another worker
     await Promise.race([ended, delay(maxStopMs, undefined, { ref: false })])
     await this.#batcher.flushed()
-    for (const id of this.#runners.keys()) await releaseEndpoint(this.#rt.db, this.#holder, id, null)
+    for (const [id, { pausedUntil }] of this.#runners) {
+      await releaseEndpoint(this.#rt.db, this.#holder, id, pausedUntil)
+    }
     this.#runners.clear()
   }
 
@@ -93,8 +110,10 @@ export class WebhookDispatcher {
       sender: this.#sender,
       endpoint,
       record: (attempt, recorded) => this.#batcher.add({ attempt, recorded }),
-      takePlace: (accountId) => this.#places.take(accountId, this.#stopped.signal),
-      releasePlace: (accountId) => this.#places.release(accountId),
+      takePlace: async (accountId, isQuick) => {
+        const places = isQuick ? this.#quickPlaces : this.#otherPlaces
+        return (await places.take(accountId, this.#stopped.signal)) ? () => places.release(accountId) : undefined
+      },
     })
   }
 
@@ -118,9 +137,11 @@ export class WebhookDispatcher {
   async #release(): Promise<void> {
     for (const [id, runner] of this.#runners) {
       const isIdle = runner.idleSince !== undefined && performance.now() - runner.idleSince > idleMs
-      if (!isIdle) continue
+      // a paused endpoint uses none of the places for leases
+      const { pausedUntil } = runner
+      if (!isIdle && pausedUntil === null) continue
       this.#drop(id, runner)
-      await releaseEndpoint(this.#rt.db, this.#holder, id, null)
+      await releaseEndpoint(this.#rt.db, this.#holder, id, pausedUntil)
     }
   }
 

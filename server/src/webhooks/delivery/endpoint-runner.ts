@@ -8,11 +8,17 @@ import type { LeasedEndpoint } from './endpoints.queries.ts'
 /** Maximum number of concurrent requests to one endpoint. */
 export const maxInFlight = 10
 
+/** Attempts of an endpoint whose last one took longer, or failed, use other places than those of quick endpoints. */
+const quickMs = 1_000
+
 /** Number of deliveries that one query reads. */
 const pageSize = 100
 
 /** Consecutive failures after which an endpoint gets one request at a time, and pauses between these. */
 const failuresUntilPause = 5
+
+/** A pause is at least this part of the time for which the endpoint has failed. */
+const pausePart = 0.1
 const minPauseMs = 1_000
 const maxPauseMs = 60_000
 
@@ -22,14 +28,17 @@ type Options = {
   endpoint: LeasedEndpoint
   /** Takes the result of an attempt, and calls `recorded` when it is durable. */
   record: (attempt: DeliveryAttempt, recorded: () => void) => void
-  /** Waits for a place among the requests of all endpoints; returns false if the wait exceeds its time limit. */
-  takePlace: (accountId: number) => Promise<boolean>
-  releasePlace: (accountId: number) => void
+  /**
+   * Waits for a place among the requests of all quick endpoints, or of all others; returns a function that releases it, or
+   * undefined if the wait exceeds its time limit.
+   */
+  takePlace: (accountId: number, isQuick: boolean) => Promise<(() => void) | undefined>
 }
 
 /**
- * Delivers to one endpoint whose lease this process has: up to ten requests at a time, in order for each phone. After
- * consecutive failures it makes one attempt at a time, with growing pauses, until one succeeds.
+ * Delivers to one endpoint whose lease this process has: up to ten requests at a time, in order for each phone. It begins
+ * with one request, doubles their number with each success and halves it with each failure, so an endpoint that does not
+ * respond uses one place. After consecutive failures it makes one attempt at a time, with growing pauses, until one succeeds.
  */
 export class EndpointRunner {
   readonly #options: Options
@@ -40,6 +49,9 @@ export class EndpointRunner {
   readonly #open = new Set<number>()
   readonly #ended = Promise.withResolvers<void>()
   #inFlight = 0
+  /** Maximum number of requests at present. */
+  #limit = 1
+  #isQuick: boolean
   #failures = 0
   #pausedUntil: Date | null = null
   #isLoading = false
@@ -53,11 +65,19 @@ export class EndpointRunner {
     this.#options = options
     this.#endpoint = options.endpoint
     this.#limitRate()
+    // an endpoint that failed under its former lease pauses after one more failure
+    this.#isQuick = options.endpoint.failingSince === null
+    if (!this.#isQuick) this.#failures = failuresUntilPause - 1
   }
 
-  /** Time from which the next attempt may be made, after failures; null without a pause. */
+  get accountId(): number {
+    return this.#endpoint.accountId
+  }
+
+  /** Time until which no attempt is made, if none is in progress; null without a pause. */
   get pausedUntil(): Date | null {
-    return this.#pausedUntil
+    if (this.#pausedUntil === null || this.#open.size > 0) return null
+    return this.#pausedUntil > this.#options.sender.clock.now() ? this.#pausedUntil : null
   }
 
   /** Since when nothing is due, in performance.now() milliseconds; undefined while there is work. */
@@ -115,8 +135,7 @@ export class EndpointRunner {
   }
 
   #start(): void {
-    const limit = this.#failures >= failuresUntilPause ? 1 : maxInFlight
-    while (!this.#isStopped && this.#inFlight < limit) {
+    while (!this.#isStopped && this.#inFlight < this.#limit) {
       if (this.#waiting.length === 0) return
       const waitMs = this.#rate?.take(performance.now()) ?? 0
       if (waitMs > 0) {
@@ -135,16 +154,17 @@ export class EndpointRunner {
   }
 
   async #attempt(delivery: DueDelivery): Promise<void> {
-    const { sender, record, takePlace, releasePlace } = this.#options
+    const { sender, record, takePlace } = this.#options
     const { accountId } = this.#endpoint
-    if (!(await takePlace(accountId))) {
+    const release = await takePlace(accountId, this.#isQuick)
+    if (!release) {
       this.#inFlight--
       this.#open.delete(delivery.id)
       this.#endIfStopped()
       return
     }
     const attempt = await attemptDelivery(sender, this.#endpoint, delivery, this.#pool)
-    releasePlace(accountId)
+    release()
     this.#inFlight--
     this.#count(attempt)
     record(attempt, () => {
@@ -155,17 +175,31 @@ export class EndpointRunner {
     if (this.#waiting.length > 0) this.#start()
   }
 
-  #count({ outcome }: DeliveryAttempt): void {
+  #count({ outcome, durationMs, pauseMs }: DeliveryAttempt): void {
+    this.#isQuick = outcome === 'delivered' && durationMs < quickMs
     if (outcome === 'delivered') {
       this.#failures = 0
-      this.#pausedUntil = null
+      this.#limit = Math.min(maxInFlight, this.#limit * 2)
       return
     }
     this.#failures++
-    if (this.#failures < failuresUntilPause) return
+    this.#limit = this.#failures >= failuresUntilPause ? 1 : Math.ceil(this.#limit / 2)
+    this.#pause(Math.max(pauseMs, this.#failures >= failuresUntilPause ? this.#ownPauseMs() : 0))
+  }
+
+  #ownPauseMs(): number {
+    const { failingSince } = this.#endpoint
+    const now = this.#options.sender.clock.now().getTime()
+    const failingMs = failingSince === null ? 0 : now - failingSince.getTime()
+    const doubled = minPauseMs * 2 ** (this.#failures - failuresUntilPause)
+    return Math.min(maxPauseMs, Math.max(doubled, failingMs * pausePart))
+  }
+
+  #pause(ms: number): void {
+    if (ms === 0) return
     // the rest waits in the database
     this.#waiting = []
-    const pauseMs = Math.min(maxPauseMs, minPauseMs * 2 ** (this.#failures - failuresUntilPause))
-    this.#pausedUntil = new Date(this.#options.sender.clock.now().getTime() + pauseMs)
+    const until = new Date(this.#options.sender.clock.now().getTime() + ms)
+    if (this.#pausedUntil === null || this.#pausedUntil < until) this.#pausedUntil = until
   }
 }

@@ -8,6 +8,8 @@ export type LeasedEndpoint = {
   /** Sealed. */
   headers: Buffer | null
   callsPerSecond: number | null
+  /** The time of the first failed attempt since the last success. */
+  failingSince: Date | null
 } & SealedSecrets
 
 /** Sealed secrets of an endpoint; the previous one signs until a time. */
@@ -21,6 +23,7 @@ const secretColumns = /* sql */ `
 /** The columns of endpoint `e`, with its relation `t` of `targets`. */
 const leasedColumns = /* sql */ `
   e.id, e.account_id as "accountId", t.callback_url as url, e.headers, e.calls_per_second as "callsPerSecond",
+  e.failing_since as "failingSince",
   case when t.webhook_id is null then t.secret else e.secret end as secret,
   case when t.webhook_id is null then t.previous_secret else e.previous_secret end as "previousSecret",
   case when t.webhook_id is null then t.previous_secret_until else e.previous_secret_until end as "previousSecretUntil"`
@@ -101,14 +104,18 @@ export function replaceSecret(db: Db, webhookId: number, secret: Buffer, previou
   )
 }
 
-/** Leases up to `limit` endpoints with due deliveries that nobody has leased, those that have waited longest first. */
-export function leaseEndpoints(db: Db, { holder, now, until }: Lease, limit: number) {
+/**
+ * Leases up to `limit` endpoints with due deliveries that nobody has leased, those that have waited longest first, and none
+ * of the `except` accounts.
+ */
+export function leaseEndpoints(db: Db, { holder, now, until }: Lease, limit: number, except: number[]) {
   return db.many<LeasedEndpoint>(
     'lease_endpoints',
     /* sql */ `
     with due as (
       select id from endpoints
        where next_due_at <= $2 and disabled_at is null and (leased_until is null or leased_until <= $2)
+         and (paused_until is null or paused_until <= $2) and account_id <> all($5::bigint[])
          -- a restored backup delivers nothing, because the original may have
          and not exists (select from installation where sending_paused)
          and not exists (select from accounts a where a.id = account_id and a.disabled_at is not null)
@@ -118,7 +125,7 @@ export function leaseEndpoints(db: Db, { holder, now, until }: Lease, limit: num
       from (${targets} where f.id = any(array(select id from due))) t
      where e.id = t.id
     returning ${leasedColumns}`,
-    [holder, now, until, limit],
+    [holder, now, until, limit, except],
   )
 }
 
@@ -140,20 +147,20 @@ export function renewEndpointLeases(db: Db, { holder, now, until }: Lease, ids: 
 }
 
 /**
- * Ends the lease of an endpoint, whose next delivery is due at `notBefore` or later. The endpoint is locked first, because
+ * Ends the lease of an endpoint, which gets no attempt until `pausedUntil`, also if new events are due before. The endpoint is locked first, because
  * the statement after the lock sees the deliveries that the sequencer has committed in the meantime.
  */
-export function releaseEndpoint(db: Db, holder: string, id: number, notBefore: Date | null): Promise<void> {
+export function releaseEndpoint(db: Db, holder: string, id: number, pausedUntil: Date | null): Promise<void> {
   return db.tx(async (tx) => {
     await lockEndpoint(tx, id)
     await tx.exec(
       'release_endpoint',
       /* sql */ `
       update endpoints
-         set leased_by = null, leased_until = null,
+         set leased_by = null, leased_until = null, paused_until = $3,
              next_due_at = (select greatest(min(due_at), $3::timestamptz) from deliveries where endpoint_id = $1)
        where id = $1 and leased_by = $2`,
-      [id, holder, notBefore],
+      [id, holder, pausedUntil],
     )
   })
 }
@@ -203,15 +210,16 @@ export async function disableFailing(db: Db, since: Date, now: Date): Promise<nu
   return rows.map(({ id }) => id)
 }
 
-/** Enables the endpoint of a webhook again; the deliveries that it has not received are due. */
+/** Enables the endpoint of a webhook again and ends its pause; the deliveries that it has not received are due. */
 export function enableEndpoint(tx: Db, webhookId: number) {
   return tx.exec(
     'enable_endpoint',
     /* sql */ `
     update endpoints e
-       set disabled_at = null, disabled_reason = null, failing_since = null,
+       set disabled_at = null, disabled_reason = null, paused_until = null,
+           failing_since = case when disabled_at is null then failing_since end,
            next_due_at = (select min(due_at) from deliveries where endpoint_id = e.id)
-     where webhook_id = $1 and disabled_at is not null`,
+     where webhook_id = $1 and (disabled_at is not null or paused_until is not null)`,
     [webhookId],
   )
 }
