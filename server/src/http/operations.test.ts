@@ -63,6 +63,8 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['DELETE', '/lists/LIST/webhooks/HOOK', undefined, 200],
   ['GET', '/lists/LIST/webhooks/HOOK/secret', undefined, 200],
   ['PUT', '/lists/LIST/webhooks/HOOK/secret', { webhook_secret: { previous_valid_hours: 1 } }, 200],
+  ['GET', '/callback_secret', undefined, 200],
+  ['PUT', '/callback_secret', { callback_secret: { previous_valid_hours: 1 } }, 200],
   ['POST', '/lists/LIST/webhooks/HOOK/replays', { replay: { from_position: 1 } }, 202],
   ['GET', '/lists/LIST/webhooks/HOOK/replays/REPLAY', undefined, 200],
   ['POST', '/lists/LIST/webhooks/HOOK/test_events', { test_event: { type: 'subscribe' } }, 202],

@@ -204,6 +204,7 @@ describe('is no reply', () => {
 
   test('a text after a message of a deleted list', async () => {
     await broadcast()
+    await newList({ on: list })
     await database.db.exec('delete', 'update lists set deleted_at = $2 where id = $1', [list.id, clock.time])
     await reply('Hello')
     expect(await replies()).toEqual([])
@@ -214,9 +215,11 @@ describe('is no reply', () => {
     await reply('\u0001\u0006\u0003¾', { dataCoding: 4 })
     await reply('Hello', { dataCoding: 4 })
     await reply('Tab\tand\nline', { dataCoding: 0xf5 })
+    await reply('Bell\u0007', { dataCoding: 8 })
     expect(await replies()).toEqual([
       [id, 'Hello'],
       [id, 'Tab\tand\nline'],
+      [id, 'Bell\u0007'],
     ])
   })
 })
@@ -300,8 +303,8 @@ describe('a long text', () => {
 
   test('is not reported while a part is missing, and its reference may be used again', async () => {
     const id = await broadcast()
-    await reply('<1>', part(1))
-    await reply('<3>', part(3))
+    await reply('<old>', part(1))
+    await reply('<old>', part(3))
     expect(await replies()).toEqual([])
     wait(2 * 3_600_000)
     for (const number of [1, 2, 3, 1, 2, 3]) await reply(`<${number}>`, part(number))

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { basic, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { makeSealer } from '../connections/secrets.ts'
+import { findCallbackSecrets } from './callback-secrets.queries.ts'
 import { findSecrets } from './delivery/endpoints.queries.ts'
 import { openSecrets } from './delivery/secrets.ts'
 import { formatSecret } from './delivery/signature.ts'
@@ -95,4 +96,46 @@ describe('rejects, without a change', () => {
     expect((await api.stranger.get(path)).status).toBe(404)
     expect((await api.stranger.put(path, { webhook_secret: {} })).status).toBe(404)
   })
+})
+
+describe('the secret of callbacks', () => {
+  const readIt = async () => (await api.owner.get('/callback_secret')).body.callback_secret as Secret
+  const replace = (callback_secret: object) => api.owner.put('/callback_secret', { callback_secret })
+
+  test('is null until it is set, is stored sealed, and is replaced like that of a webhook', async () => {
+    expect(await readIt()).toEqual({ secret: null, previous_valid_until: null })
+    const given = formatSecret(Buffer.alloc(24, 7))
+    expect((await replace({ secret: given })).body.callback_secret).toEqual({
+      secret: given,
+      previous_valid_until: null,
+    })
+    const { accountId } = api.owner
+    const stored = await findCallbackSecrets(api.db, accountId)
+    expect(stored?.secret?.toString('latin1')).not.toContain(given.slice(6))
+    const { secret, previous_valid_until } = (await replace({ previous_valid_hours: 2 })).body.callback_secret as Secret
+    expect(secret).not.toBe(given)
+    expect(previous_valid_until).toBe('2026-03-02T04:00:00-08:00')
+    const sealer = makeSealer(api.rt.config)
+    const both = await findCallbackSecrets(api.db, accountId)
+    expect(sealer && both && openSecrets(sealer, both, clock.time)).toEqual([secret, given])
+    clock.time = new Date(start.getTime() + 2 * 3_600_000)
+    expect(await readIt()).toEqual({ secret, previous_valid_until: null })
+  })
+
+  test('is not that of another account, and only keys of full scope reach it', async () => {
+    await replace({})
+    expect((await api.stranger.get('/callback_secret')).body.callback_secret).toMatchObject({ secret: null })
+    const { key } = await make.apiKey(api.db, { accountId: api.owner.accountId, scope: 'read' })
+    expect((await api.owner.get('/callback_secret', { headers: { authorization: basic(key) } })).status).toBe(403)
+  })
+
+  test.each([[{ secret: 'whsec_short' }], [{ secret: 7 }], [{ previous_valid_hours: 169 }]])(
+    'rejects %j',
+    async (given) => {
+      await replace({})
+      const before = await readIt()
+      expect((await replace(given)).status).toBe(422)
+      expect(await readIt()).toEqual(before)
+    },
+  )
 })

@@ -3,17 +3,20 @@ import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import type { Sealer } from '../lib/seal.ts'
 import type { Runtime } from '../runtime.ts'
+import { findCallbackSecrets, replaceCallbackSecret } from './callback-secrets.queries.ts'
 import { findSecrets, replaceSecret, type SealedSecrets } from './delivery/endpoints.queries.ts'
 import { makeSealedSecret, openSecrets, sealWebhookSecret } from './delivery/secrets.ts'
 import { readSecret } from './delivery/signature.ts'
 import { getWebhook } from './webhooks.ts'
+
+type SecretRuntime = Pick<Runtime, 'db' | 'config' | 'clock'>
 
 /** A webhook's secret in text form; null if its deliveries are not signed. The previous one is valid until then. */
 export type WebhookSecret = { secret: string | null; previousValidUntil: Date | null }
 
 /** Returns the secret of the account's webhook; throws the errors of `getWebhook`. */
 export async function getWebhookSecret(
-  rt: Pick<Runtime, 'db' | 'config' | 'clock'>,
+  rt: SecretRuntime,
   accountId: number,
   listId: number,
   id: number,
@@ -22,28 +25,50 @@ export async function getWebhookSecret(
   return shown(makeSealer(rt.config), await findSecrets(rt.db, id), rt.clock.now())
 }
 
+/** A new secret in text form, or undefined for a random one, and how long the former one also signs. */
+export type SecretChange = { secret: string | undefined; previousValidHours: number }
+
 /**
  * Replaces the secret of the account's webhook with the given one or a new one. The former one also signs for the given time.
  * Throws a 422 for a malformed secret, and the errors of `getWebhook`.
  */
 export async function rotateWebhookSecret(
-  rt: Pick<Runtime, 'db' | 'config' | 'clock'>,
+  rt: SecretRuntime,
   accountId: number,
   { listId, id }: { listId: number; id: number },
-  given: { secret: string | undefined; previousValidHours: number },
+  change: SecretChange,
 ): Promise<WebhookSecret> {
-  const sealer = makeSealer(rt.config)
-  if (!sealer) throw errors.noSecretKey(secretKeyHint)
-  if (given.secret !== undefined && !readSecret(given.secret)) {
-    throw errors.invalid({ 'webhook_secret.secret': ['must be whsec_ and 24 to 64 bytes in base64'] })
-  }
-  const sealed = given.secret === undefined ? makeSealedSecret(sealer) : sealWebhookSecret(sealer, given.secret)
-  const now = rt.clock.now()
-  const until = new Date(now.getTime() + given.previousValidHours * 3_600_000)
+  const { sealer, sealed, until } = readChange(rt, change, 'webhook_secret.secret')
   return rt.db.tx(async (tx: Db) => {
     await getWebhook(tx, accountId, listId, id)
-    return shown(sealer, await replaceSecret(tx, id, sealed, until), now)
+    return shown(sealer, await replaceSecret(tx, id, sealed, until), rt.clock.now())
   })
+}
+
+/** Returns the secret of the callbacks of the account's transactional messages; null if there is none. */
+export async function getCallbackSecret(rt: SecretRuntime, accountId: number): Promise<WebhookSecret> {
+  const sealed = await findCallbackSecrets(rt.db, accountId)
+  return sealed ? shown(makeSealer(rt.config), sealed, rt.clock.now()) : { secret: null, previousValidUntil: null }
+}
+
+/** Sets or replaces the secret of the account's callbacks as `rotateWebhookSecret` does; throws a 422 for a malformed secret. */
+export async function rotateCallbackSecret(
+  rt: SecretRuntime,
+  accountId: number,
+  change: SecretChange,
+): Promise<WebhookSecret> {
+  const { sealer, sealed, until } = readChange(rt, change, 'callback_secret.secret')
+  return shown(sealer, await replaceCallbackSecret(rt.db, accountId, sealed, until), rt.clock.now())
+}
+
+function readChange(rt: SecretRuntime, { secret, previousValidHours }: SecretChange, field: string) {
+  const sealer = makeSealer(rt.config)
+  if (!sealer) throw errors.noSecretKey(secretKeyHint)
+  if (secret !== undefined && !readSecret(secret)) {
+    throw errors.invalid({ [field]: ['must be whsec_ and 24 to 64 bytes in base64'] })
+  }
+  const sealed = secret === undefined ? makeSealedSecret(sealer) : sealWebhookSecret(sealer, secret)
+  return { sealer, sealed, until: new Date(rt.clock.now().getTime() + previousValidHours * 3_600_000) }
 }
 
 function shown(sealer: Sealer | undefined, sealed: SealedSecrets, now: Date): WebhookSecret {

@@ -105,27 +105,27 @@ export function readWebhookChange(
   }
 }
 
-export const WebhookSecretBody = Type.Object({
-  webhook_secret: Type.Object(
-    {
-      secret: Type.Optional(
-        Type.String({
-          maxLength: 100,
-          description: '`whsec_` and 24 to 64 bytes in base64; without it, a new secret.',
-        }),
-      ),
-      previous_valid_hours: Type.Optional(
-        Whole(0, 168, 'Hours for which the former secret also signs; 24 by default.'),
-      ),
-    },
-    { title: 'WebhookSecretChange' },
-  ),
-})
+const WebhookSecretChangeSchema = Type.Object(
+  {
+    secret: Type.Optional(
+      Type.String({
+        maxLength: 100,
+        description: '`whsec_` and 24 to 64 bytes in base64; without it, a new secret.',
+      }),
+    ),
+    previous_valid_hours: Type.Optional(Whole(0, 168, 'Hours for which the former secret also signs; 24 by default.')),
+  },
+  { title: 'WebhookSecretChange' },
+)
+
+export const WebhookSecretBody = Type.Object({ webhook_secret: WebhookSecretChangeSchema })
+export const CallbackSecretBody = Type.Object({ callback_secret: WebhookSecretChangeSchema })
 
 const WebhookSecretSchema = Type.Object(
   {
     secret: TextOrNull({
-      description: 'Null if deliveries are not signed, because the installation has no secret key.',
+      description:
+        'Null if deliveries are not signed: the installation has no secret key, or no secret of callbacks was set.',
     }),
     previous_valid_until: TimeOrNull,
   },
@@ -133,6 +133,7 @@ const WebhookSecretSchema = Type.Object(
 )
 
 export const WebhookSecretResponse = Type.Object({ status: Type.Literal('OK'), webhook_secret: WebhookSecretSchema })
+export const CallbackSecretResponse = Type.Object({ status: Type.Literal('OK'), callback_secret: WebhookSecretSchema })
 
 export function presentWebhookSecret(
   { secret, previousValidUntil }: WebhookSecret,

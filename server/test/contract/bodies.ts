@@ -126,6 +126,8 @@ const written: Bodies = {
   'DELETE /lists/{list_id}/webhooks/{webhook_id}': null,
   'GET /lists/{list_id}/webhooks/{webhook_id}/secret': null,
   'PUT /lists/{list_id}/webhooks/{webhook_id}/secret': { webhook_secret: { previous_valid_hours: 48 } },
+  'GET /callback_secret': null,
+  'PUT /callback_secret': { callback_secret: { previous_valid_hours: 48 } },
   'POST /lists/{list_id}/webhooks/{webhook_id}/replays': { replay: { from_position: 1 } },
   'GET /lists/{list_id}/webhooks/{webhook_id}/replays/{replay_id}': null,
   'POST /lists/{list_id}/webhooks/{webhook_id}/test_events': { test_event: { type: 'subscribe' } },
