@@ -112,10 +112,11 @@ export type LogLine = { level: string; line: string }
 
 /**
  * Returns the messages that a file logs as warn, error or fatal. An expression in a template becomes `…`; a message that
- * is no literal is `…` alone.
+ * is no literal is `…` alone. Lines with a limit (`connections/carrier-lines.ts`) count, too.
  */
 export function logLinesOf(source: string): LogLine[] {
-  return [...source.matchAll(/\blog\??\.(warn|error|fatal)\(/g)].map((match) => ({
+  const calls = /\b(?:log\??|lines|carrierLines\([^)]*\))\.(warn|error|fatal)\(/g
+  return [...source.matchAll(calls)].map((match) => ({
     level: match[1] ?? '',
     line: messageIn(source, match.index + match[0].length),
   }))

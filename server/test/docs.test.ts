@@ -88,7 +88,16 @@ test('logLinesOf and repeatedWorkOf find calls in all forms', () => {
     this.#log.error({ err: error, id: f('no') }, 'two')
     log.fatal({ a: 'no' }, \`three \${x} of it\`)
     rt.log.warn(line)
+    this.#lines.warn(source.id, fields, 'four')
+    carrierLines(rt.log).warn(id, {}, 'five')
     log.info('not this')`)
-  expect(found.map(asText)).toEqual(['warn: one', 'error: two', 'fatal: three … of it', 'warn: …'])
+  expect(found.map(asText)).toEqual([
+    'warn: one',
+    'error: two',
+    'fatal: three … of it',
+    'warn: …',
+    'warn: four',
+    'warn: five',
+  ])
   expect(repeatedWorkOf("new Repeater(a)\nconst b = repeat(async () => { f('no') }, 5, 'do it')")).toEqual(['do it'])
 })

@@ -1,3 +1,4 @@
+import { carrierLines } from '../connections/carrier-lines.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { optOutOfShortCode } from '../opt-ins/opt-out.ts'
@@ -217,7 +218,11 @@ async function optOutSenders(
   const [{ shortCode, connectionId }] = mos as [Inbound]
   const fields = { connection_id: connectionId, mos: mos.map(({ id }) => id), destination: shortCode.slice(0, 6) }
   if (codes.length === 0) {
-    rt.log.warn(fields, 'opt-out to an unknown destination without a sender, listed for operators')
+    carrierLines(rt.log).warn(
+      connectionId,
+      fields,
+      'opt-out to an unknown destination without a sender, listed for operators',
+    )
     await markUnapplied(
       tx,
       mos.map(({ id }) => id),
@@ -225,7 +230,12 @@ async function optOutSenders(
     )
     return
   }
-  if (!isKnown) rt.log.warn(fields, 'opt-out to an unknown destination, applied to every sender of its connection')
+  if (!isKnown)
+    carrierLines(rt.log).warn(
+      connectionId,
+      fields,
+      'opt-out to an unknown destination, applied to every sender of its connection',
+    )
   // one opt-out per phone, even if it sent several: no opt-in between them lifts the block
   const ofPhones = [...Map.groupBy(mos, (mo) => mo.phone).values()]
   const senders = ofPhones.map((ofPhone) => {

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { bindOptions, bindsOf } from '../../connections/bind-options.ts'
+import { carrierLines } from '../../connections/carrier-lines.ts'
 import type { Connection } from '../../connections/connection.ts'
 import { Connector } from '../../smpp/connector.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
@@ -43,6 +44,7 @@ export class SlotBind {
   ) {
     this.slot = slot.slot
     this.leaseUntil = slot.leaseUntil
+    const lines = carrierLines(log)
     this.#connectors = bindsOf[connection.bindType].map((bind) => {
       const connector = new Connector({
         ...bindOptions(connection),
@@ -54,7 +56,7 @@ export class SlotBind {
       })
       const logFields = { connection: connection.name, slot: this.slot, bind }
       connector.on('bound', (session) => {
-        log.info(logFields, 'bound')
+        lines.info(connection.id, logFields, 'bound')
         session.on('drain', events.onFree)
         session.on('request', (pdu: RequestPdu) => {
           if (pdu.command === 'deliver_sm' || pdu.command === 'data_sm') events.onDeliver(session, pdu)
@@ -67,7 +69,7 @@ export class SlotBind {
         this.#update(null, events)
       })
       connector.on('lost', (reason) => {
-        log.warn({ ...logFields, reason }, 'bind lost')
+        lines.warn(connection.id, { ...logFields, reason }, 'bind lost')
         this.#update(reason, events)
       })
       connector.on('failed', (error, retryMs) => {

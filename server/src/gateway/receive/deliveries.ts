@@ -1,3 +1,4 @@
+import { type CarrierLines, carrierLines } from '../../connections/carrier-lines.ts'
 import type { Connection } from '../../connections/connection.ts'
 import { listHandled, noteRedelivery, type StoredInbound } from '../../inbound/inbound.queries.ts'
 import { storeInbound, wordOfText } from '../../inbound/inbound.ts'
@@ -35,6 +36,7 @@ export class Deliveries {
   readonly #receipts: ReceiptBatcher
   readonly #meter: Meter
   readonly #onInbound: () => void
+  readonly #lines: CarrierLines
   readonly #alarms: Alarms
   readonly #acknowledgements: Acknowledgements
   // by sender: the latest MO that is being stored
@@ -54,6 +56,7 @@ export class Deliveries {
     this.#receipts = receipts
     this.#meter = meter
     this.#onInbound = onInbound
+    this.#lines = carrierLines(rt.log)
     this.#alarms = new Alarms(rt)
     this.#acknowledgements = new Acknowledgements(rt)
   }
@@ -65,7 +68,7 @@ export class Deliveries {
     const respond: Respond = (fields) => session.respond(request, fields)
     if (request.flaw !== undefined) {
       const fields = { connection: source.name, sequence: request.sequence_number, flaw: request.flaw }
-      this.#rt.log.warn(fields, 'malformed deliver_sm, using its readable fields')
+      this.#lines.warn(source.id, fields, 'malformed deliver_sm, using its readable fields')
     }
     const now = this.#rt.clock.now()
     const receipt = isReceipt(pdu) ? readReceipt(source, pdu, now) : undefined
@@ -96,7 +99,7 @@ export class Deliveries {
     if (kind === 'unread') {
       const fields = { connection: source.name, sequence, state: receipt.row.carrierStatus || null }
       if (this.#alarms.isDue(`${source.id} ${fields.state}`))
-        this.#rt.log.warn(fields, 'receipt without a known state, listed for operators')
+        this.#lines.warn(source.id, fields, 'receipt without a known state, listed for operators')
       this.#receipts.addUnread(receipt.row, respond)
       return
     }
@@ -114,7 +117,7 @@ export class Deliveries {
     const mo = readInbound(source, pdu, this.#rt.clock.now())
     if (mo.phone === null) {
       const fields = { connection: source.name, sequence }
-      this.#rt.log.warn(fields, 'MO from an address that is no phone number, listed for operators')
+      this.#lines.warn(source.id, fields, 'MO from an address that is no phone number, listed for operators')
     }
     const sender = mo.phone ?? pdu.source_addr
     const previous = this.#storing.get(sender)
@@ -146,24 +149,24 @@ export class Deliveries {
         ;({ id, problem } = await storeInbound(this.#rt.db, mo))
       }
     } catch (error) {
-      this.#rt.log.warn({ err: error }, 'failed to store an MO, the carrier sends it again')
+      this.#lines.warn(source.id, { err: error }, 'failed to store an MO, the carrier sends it again')
       respond({ command_status: commandStatus.ESME_RX_T_APPN })
       return
     }
     this.#meter.inbound(source.name)
     const fields = { connection: source.name, sequence, destination: mo.shortCode.slice(0, 6) }
     if (problem === 'destination' && this.#alarms.isDue(`${source.id} to ${mo.shortCode.slice(0, 21)}`))
-      this.#rt.log.warn(fields, 'MO to an unknown destination, listed for operators')
+      this.#lines.warn(source.id, fields, 'MO to an unknown destination, listed for operators')
     const acknowledge = () => {
       respond()
       this.#acknowledgements.add(mo.deliveryKey, id, session, sequence)
     }
-    if (mo.phone !== null && wordOfText(mo) === 'opt_out') this.#respondWhenOptedOut(id, acknowledge, respond)
+    if (mo.phone !== null && wordOfText(mo) === 'opt_out') this.#respondWhenOptedOut(source, id, acknowledge, respond)
     else acknowledge()
     this.#onInbound()
   }
 
-  #respondWhenOptedOut(id: number, acknowledge: () => void, respond: Respond): void {
+  #respondWhenOptedOut(source: Source, id: number, acknowledge: () => void, respond: Respond): void {
     // the carrier may send the MO again, on another bind, while the first copy still waits
     const waiting = this.#optOuts.get(id) ?? new Set()
     this.#optOuts.set(id, waiting)
@@ -175,7 +178,7 @@ export class Deliveries {
     }
     const finish = () => end(acknowledge)
     const timer = setTimeout(() => {
-      this.#rt.log.warn({ mo: id }, 'opt-out not committed in time, the carrier sends the MO again')
+      this.#lines.warn(source.id, { mo: id }, 'opt-out not committed in time, the carrier sends the MO again')
       end(() => respond({ command_status: commandStatus.ESME_RX_T_APPN }))
     }, optOutMaxMs)
     timer.unref()

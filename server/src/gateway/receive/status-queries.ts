@@ -1,3 +1,4 @@
+import { carrierLines } from '../../connections/carrier-lines.ts'
 import type { Connection } from '../../connections/connection.ts'
 import { statusMapOf } from '../../connections/status-map.ts'
 import { listLogDays } from '../../log/receipts.queries.ts'
@@ -111,7 +112,11 @@ export class StatusQueries {
     } catch (error) {
       const unanswered = this.#unanswered.get(connection.id)
       this.#unanswered.set(connection.id, { logId, queries: unanswered?.logId === logId ? unanswered.queries + 1 : 1 })
-      this.#rt.log.info({ err: error, connection: connection.name }, 'query_sm had no response')
+      carrierLines(this.#rt.log).info(
+        connection.id,
+        { err: error, connection: connection.name },
+        'query_sm had no response',
+      )
     }
   }
 
