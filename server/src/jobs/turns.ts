@@ -86,8 +86,11 @@ export async function takeTurn<W extends AccountWork>(
   }
 }
 
+/** A turn goes on with slices of the same work until it has lasted this long: the first ones are small. */
+const shortTurnMs = 50
+
 /**
- * Does one slice of the account's oldest due work, of as many rows as take about a quarter of a second, so that the turn of
+ * Does a slice of the account's oldest due work, of as many rows as take about a quarter of a second, so that the turn of
  * an account with expensive rows is not longer than that of another. Returns false if there is no work, or if another worker
  * has the account's turn.
  */
@@ -100,6 +103,8 @@ async function takeTurnOf<W extends AccountWork>(
   rotation.sizes ??= new SliceSizes(queue.maxRows)
   const { sizes, stopwatch = () => performance.now() } = rotation
   const isRace = queue.options?.isRace ?? (() => false)
+  const turnStartedAt = stopwatch()
+  let hasWorked = false
   for (let attempt = 1; ; attempt++) {
     let work: W | undefined
     const startedAt = stopwatch()
@@ -109,10 +114,13 @@ async function takeTurnOf<W extends AccountWork>(
         work = await queue.claim(tx, accountId, rt.clock.now())
         return work && (await queue.apply(tx, rt, work, sizes.of(work.id).rows))
       })
-      if (!work || !slice) return false
+      if (!work || !slice) return hasWorked
+      const endedAt = stopwatch()
       if (slice.ended) sizes.delete(work.id)
-      else sizes.of(work.id).took(slice.rows, stopwatch() - startedAt)
-      return true
+      else sizes.of(work.id).took(slice.rows, endedAt - startedAt)
+      if (slice.ended || endedAt - turnStartedAt >= shortTurnMs) return true
+      hasWorked = true
+      attempt = 0
     } catch (error) {
       if (work === undefined) throw error
       if (attempt < maxAttempts && (isRaceLost(error) || isRace(error))) continue

@@ -6,21 +6,18 @@ import { startNumberService } from './number-service.ts'
 import { type Kind, kinds, median, OrdinaryAccount, type Times } from './ordinary-account.ts'
 
 // One account does its worst in every way that the API offers; another one sends a broadcast and single texts, imports
-// 1,000 people, tags, adds and opts out some. The goal is that none of its work takes three times as long as alone. A table shows
-// both times.
+// 1,000 people, tags, adds and opts out some. None of its work takes three times as long as alone. A table shows both times.
 
-// It is part of `npm run test:faults` only, because it needs all cores for minutes, and measures times.
+// `npm run test:faults` measures that, on a machine without other work. The short form notices an account that stops another
+// one, whatever else the machine does.
 const isLong = process.env.CARILLON_TEST_FORM === 'long'
-const rounds = 3
-const recipients = 1_000
 /**
- * On two cores that other programs use, too, the steps of requests take 4 to 7 times as long (November 2026), because all
- * processes wait for a core; an account that waits for the work of another one takes 17 times as long, or fails.
+ * The times may be `limit` times as long as alone. Work that takes less than `shortestMs` alone counts as that long, because
+ * below it the scheduler decides, which lets all processes wait for a core.
  */
-const limit = 10
-/** A kind of work that takes less alone counts as this long, in milliseconds: below, the scheduler of a busy machine decides. */
-const shortest = 100
-const queuedChanges = 400
+const { rounds, recipients, queuedChanges, limit, shortestMs } = isLong
+  ? { rounds: 3, recipients: 1_000, queuedChanges: 400, limit: 3, shortestMs: 100 }
+  : { rounds: 1, recipients: 200, queuedChanges: 100, limit: 10, shortestMs: 500 }
 const accountLimit = 200
 
 /** The responses to an upload for which the account has no place; they have a `Retry-After`. */
@@ -28,7 +25,7 @@ const busyUpload = /^(?:dripping uploads|imports|wide imports|skipped rows) 503$
 
 const allKinds = Object.keys(kinds) as Kind[]
 
-describe.skipIf(process.platform !== 'linux' || !isLong)('an account that does its worst', () => {
+describe.skipIf(process.platform !== 'linux')('an account that does its worst', () => {
   let installation: Installation | undefined
   let service: { url: string; close(): void } | undefined
   let hostile: HostileThread | undefined
@@ -55,7 +52,7 @@ describe.skipIf(process.platform !== 'linux' || !isLong)('an account that does i
     const ordinary = new OrdinaryAccount(installation, await installation.makeAccount('ordinary'), recipients)
     await hostile.prepare()
     await ordinary.prepare()
-    await ordinary.work()
+    if (isLong) await ordinary.work()
     const alone = await measure(() => ordinary.work())
 
     const client = await installation.connect()
@@ -74,10 +71,10 @@ describe.skipIf(process.platform !== 'linux' || !isLong)('an account that does i
     const answers = await hostile.stop()
     await client.end()
 
-    console.log(tableOf(alone, beside), statusesOf(answers))
-    expect(Math.min(...open), 'queued changes of the hostile account').toBeGreaterThan(300)
+    if (isLong) console.log(tableOf(alone, beside), statusesOf(answers))
+    expect(Math.min(...open), 'queued changes of the hostile account').toBeGreaterThan(0.75 * queuedChanges)
     expectRejections(answers)
-    for (const kind of allKinds) expect(beside[kind] / Math.max(alone[kind], shortest), kind).toBeLessThan(limit)
+    for (const kind of allKinds) expect(beside[kind] / Math.max(alone[kind], shortestMs), kind).toBeLessThan(limit)
     expect(await installation.stop()).toBe(0)
   })
 })
