@@ -33,6 +33,7 @@ export function runRole(
     if (!databaseUrl) throw new ConfigError(['DATABASE_URL is not set, but a role without a supervisor requires it'])
     const pool = makePool(databaseUrl, log, {
       name: `carillon ${name}`,
+      isBackground: name === 'worker',
       ...(poolSize && { max: poolSize(config) }),
       settings: idleTransactionTimeout(config.send.leaseMs),
     })

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { endLostConnections } from './lost-servers.ts'
+import { lowerPriority } from './low-priority.ts'
 
 // Ids and phone numbers are below 2^53, so a bigint is parsed to a number; a date is returned as a string.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number)
@@ -52,6 +53,8 @@ export type PoolOptions = {
   lifetimeSeconds?: number
   /** Session settings, such as `{ enable_seqscan: 'off' }`. */
   settings?: Record<string, string>
+  /** Whether statements of other pools come first, where that is possible. */
+  isBackground?: boolean
   /** The application name in pg_stat_activity. */
   name?: string
 }
@@ -70,5 +73,6 @@ export function makePool(databaseUrl: string, log: Logger, options: PoolOptions 
   })
   pool.on('error', (error) => log.warn({ err: error }, 'lost an idle database connection'))
   endLostConnections(pool, databaseUrl, log)
+  if (options.isBackground) lowerPriority(pool)
   return pool
 }
