@@ -98,7 +98,7 @@ export async function receiveImport(rt: Runtime, upload: Upload, limits: UploadL
   const customFields = await listCustomFields(rt.db, listId)
   const dateCounts = new DateCounts(now)
   const rows = new StagedRows({ fields: customFields, dateCounts }, rejectsUnreadable)
-  const pieceBytes = await preparePieces(customFields)
+  const pieceBytes = await preparePieces(customFields, accountId)
   const spool = new UploadSpool(space, accountId)
   try {
     const { sample, bytes } = await openFile(observed(upload, pace), { ...upload, pieceBytes })
@@ -167,8 +167,8 @@ export function makeUploadSpace({ config, log }: Pick<Runtime, 'config' | 'log'>
  * Compiles the patterns of the list, and returns how many bytes are validated in one turn: fewer if there are large
  * patterns, for which each byte takes time.
  */
-async function preparePieces(fields: readonly FieldColumn[]): Promise<number> {
-  const largest = await preparePatterns(fields, new EventLoopTurns())
+async function preparePieces(fields: readonly FieldColumn[], accountId: number): Promise<number> {
+  const largest = await preparePatterns(fields, new EventLoopTurns(accountId))
   return Math.min(largestPiece, Math.ceil(stepsPerTurn / Math.max(1, largest)))
 }
 

@@ -18,6 +18,8 @@ export type OpenFile = {
 }
 
 export type OpenOptions = {
+  /** The account whose file this is; its files take turns together. */
+  accountId?: number
   charset?: 'windows-1252' | undefined
   limit?: number
   /** Maximum number of bytes that are parsed and validated before other requests may get a turn. */
@@ -27,7 +29,7 @@ export type OpenOptions = {
 /** Unpacks a file and converts it to UTF-8; throws a 422 that names the format of a file that is not a text. */
 export async function openFile(
   body: AsyncGenerator<Buffer>,
-  { charset, limit = maxUnpackedBytes, pieceBytes = 16_384 }: OpenOptions = {},
+  { accountId, charset, limit = maxUnpackedBytes, pieceBytes = 16_384 }: OpenOptions = {},
 ): Promise<OpenFile> {
   let bytes = body
   try {
@@ -38,7 +40,7 @@ export async function openFile(
       bytes = file.bytes
     }
     rejectOtherFormats(file.start)
-    const text = await peek(toUtf8(inTurns(bytes, pieceBytes), file.start, charset))
+    const text = await peek(toUtf8(inTurns(bytes, pieceBytes, accountId), file.start, charset))
     return { sample: text.start.toString('utf8').replace(/^\ufeff/, ''), bytes: text.bytes }
   } catch (error) {
     // the body must be free for the code that reads the rest of a rejected upload
@@ -49,8 +51,12 @@ export async function openFile(
 }
 
 /** Yields the bytes in pieces; between two of them, other requests get a turn. */
-async function* inTurns(source: AsyncGenerator<Buffer>, pieceBytes: number): AsyncGenerator<Buffer> {
-  const turns = new EventLoopTurns()
+async function* inTurns(
+  source: AsyncGenerator<Buffer>,
+  pieceBytes: number,
+  accountId?: number,
+): AsyncGenerator<Buffer> {
+  const turns = new EventLoopTurns(accountId)
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; at += pieceBytes) {
       yield chunk.subarray(at, at + pieceBytes)

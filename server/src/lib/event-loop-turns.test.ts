@@ -41,6 +41,23 @@ test('of several callers with long work, one has a turn per iteration of the eve
   expect(iterations).toBeGreaterThanOrEqual(12)
 })
 
+test('a caller with several loops delays the loop of another by one turn', async () => {
+  let others = 0
+  const loop = async (caller: number, turnCount: number) => {
+    const turns = new EventLoopTurns(caller)
+    for (let n = 0; n < turnCount; n++) {
+      workFor(6)
+      if (caller === 1) others++
+      await turns.yieldIfDue()
+    }
+  }
+  const many = Array.from({ length: 6 }, () => loop(1, 4))
+  others = 0
+  await loop(2, 4)
+  expect(others).toBeLessThanOrEqual(4)
+  await Promise.all(many)
+})
+
 test('long work pauses after each turn while short requests are in progress', async () => {
   const from = performance.now()
   const turns = new EventLoopTurns()

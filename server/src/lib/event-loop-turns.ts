@@ -65,12 +65,18 @@ function takeNext(): Waiter | undefined {
 
 /** Interrupts long work of one caller, so that the process can handle other requests meanwhile. */
 export class EventLoopTurns {
+  readonly #caller: number | undefined
   #since = performance.now()
+
+  /** `caller` is an account: those that have several such loops get no more turns than others. */
+  constructor(caller?: number) {
+    this.#caller = caller
+  }
 
   /** Resolves at once while the current turn lasts; otherwise when it is this caller's turn again. */
   async yieldIfDue(): Promise<void> {
     if (performance.now() - this.#since < turnMs) return
-    await waitForTurn(undefined, false)
+    await waitForTurn(this.#caller, false)
     this.#since = performance.now()
   }
 }
