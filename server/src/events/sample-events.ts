@@ -11,7 +11,8 @@ export function sampleEvent(
   { accountId, listId, timeZone, at }: { accountId: number; listId: number; timeZone: string; at: Date },
 ): RecordedEvent {
   const facts = factsOf(type, at.toISOString())
-  return { id: 0, accountId, listId, type, phone: null, occurredAt: at, callbackUrl: null, facts, timeZone }
+  const phoneOfEvent = type === 'message_sent' ? null : phone
+  return { id: 0, accountId, listId, type, phone: phoneOfEvent, occurredAt: at, callbackUrl: null, facts, timeZone }
 }
 
 function factsOf(type: ListEventType, at: string): Record<string, unknown> {

@@ -47,6 +47,7 @@ import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
 import type { Metrics } from '../system/metrics.ts'
 import { attemptRoutes } from '../webhooks/delivery-log/attempts.routes.ts'
 import { webhookHealthRoutes } from '../webhooks/delivery-log/health.routes.ts'
+import { waitingRoutes } from '../webhooks/delivery-log/waiting.routes.ts'
 import { replayRoutes } from '../webhooks/replays/replays.routes.ts'
 import { testEventRoutes } from '../webhooks/test-events.routes.ts'
 import { webhookSecretRoutes } from '../webhooks/webhook-secrets.routes.ts'
@@ -194,6 +195,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope; sockets: Socke
   await app.register(webhookSecretRoutes)
   await app.register(attemptRoutes)
   await app.register(replayRoutes)
+  await app.register(waitingRoutes)
   await app.register(testEventRoutes)
   await app.register(webhookHealthRoutes)
   await app.register(eventRoutes)

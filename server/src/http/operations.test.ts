@@ -70,6 +70,7 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['POST', '/lists/LIST/webhooks/HOOK/test_events', { test_event: { type: 'subscribe' } }, 202],
   ['GET', '/lists/LIST/webhooks/HOOK/preview', undefined, 200],
   ['GET', '/lists/LIST/webhooks/HOOK/health', undefined, 200],
+  ['GET', '/lists/LIST/webhooks/HOOK/deliveries', undefined, 200],
   ['GET', '/webhook_attempts', undefined, 200],
   ['GET', '/webhook_attempts/ATTEMPT', undefined, 200],
   ['GET', '/events', undefined, 200],

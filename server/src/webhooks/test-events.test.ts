@@ -32,6 +32,7 @@ test.each(listEventTypes)(
     expect(due).toMatchObject({ position, type, isTest: true })
     const payload = JSON.parse(due?.payload ?? '') as Record<string, unknown>
     expect(payload).toMatchObject({ type, campaign_id: list.id, is_test: true })
+    if (type !== 'message_sent') expect(payload).toMatchObject({ phone_number: '2065550100' })
     expect(await api.db.one('count_deliveries', 'select count(*) as n from deliveries')).toEqual({ n: 1 })
     expect((await api.owner.get('/events')).body).toMatchObject({ events: [] })
     const replay = await api.owner.post(`${path}/replays`, { replay: { position } })

@@ -133,6 +133,7 @@ const written: Bodies = {
   'POST /lists/{list_id}/webhooks/{webhook_id}/test_events': { test_event: { type: 'subscribe' } },
   'GET /lists/{list_id}/webhooks/{webhook_id}/preview': null,
   'GET /lists/{list_id}/webhooks/{webhook_id}/health': null,
+  'GET /lists/{list_id}/webhooks/{webhook_id}/deliveries': null,
   'GET /webhook_attempts': null,
   'GET /webhook_attempts/{attempt_id}': null,
   'GET /events': null,
