@@ -1,39 +1,18 @@
-import { readFileSync } from 'node:fs'
-import {
-  type Account,
-  listAccounts,
-  listUsers,
-  type Role,
-  updateAccountLimit,
-  updateOperator,
-} from '../accounts/accounts.queries.ts'
-import {
-  addUser,
-  changePassword,
-  createAccount,
-  disableAccount,
-  enableAccount,
-  removeUser,
-} from '../accounts/accounts.ts'
+import { type Account, listAccounts, updateAccountLimit, updateOperator } from '../accounts/accounts.queries.ts'
+import { createAccount, disableAccount, enableAccount } from '../accounts/accounts.ts'
 import { createApiKey } from '../accounts/api-keys.ts'
-import { makePassword } from '../accounts/passwords.ts'
 import type { Db } from '../db/db.ts'
 import { wake } from '../db/wake.ts'
 import { OperatorError } from '../errors.ts'
 import { parseRateLimit, rateLimitFormat } from '../lib/rate-limit.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
 import { addShortCode } from '../short-codes/short-codes.ts'
-import { readCode, resolveAccount, textOf } from './arguments.ts'
-import { type CliCommand, type CommandContext, table, UsageError } from './command.ts'
+import { readCode, readEmail, resolveAccount, textOf } from './arguments.ts'
+import { type CliCommand, table, UsageError } from './command.ts'
 import { countPendingWork, type PendingWork } from './installation.queries.ts'
+import { passwordOption, readPassword } from './password-file.ts'
 
-const password = {
-  value: 'file',
-  help: 'File with the password, or - for standard input; by default one is generated and printed',
-}
 const accountOption = { value: 'id or email', help: 'The account', required: true }
-const emailPattern = /^[^\s@:]+@[^\s@:]+$/
-
 const create: CliCommand = {
   name: 'account create',
   summary: 'Create an account with its owner, a short code and an API key',
@@ -43,7 +22,7 @@ const create: CliCommand = {
     name: { value: 'text', help: "The account's name; by default the address before the @" },
     'time-zone': { value: 'zone', help: 'Such as America/New_York; by default America/Los_Angeles' },
     'short-code': { value: 'code', help: 'The number it sends from; by default a free one in sandbox mode' },
-    'password-file': password,
+    'password-file': passwordOption,
   },
   async run(context) {
     const email = readEmail(context)
@@ -208,90 +187,7 @@ function describeWork({ texts, messages, scheduled }: PendingWork): string {
   return `Queued texts: ${texts} of ${messages} messages; scheduled messages: ${scheduled}.`
 }
 
-const userAdd: CliCommand = {
-  name: 'user add',
-  summary: 'Add a user to an account',
-  options: {
-    account: { value: 'id or email', help: 'Account of the user', required: true },
-    email: { value: 'address', help: 'Login of the user', required: true },
-    role: { value: 'role', help: 'owner, editor (the default) or viewer' },
-    'password-file': password,
-  },
-  async run(context) {
-    const role = (textOf(context, 'role') ?? 'editor') as Role
-    if (!['owner', 'editor', 'viewer'].includes(role)) throw new UsageError('--role must be owner, editor or viewer')
-    const account = await resolveAccount(context)
-    const { text, isGenerated } = readPassword(context)
-    const user = await addUser(
-      context.db,
-      { accountId: account.id, email: readEmail(context), role, password: text },
-      context.clock.now(),
-    )
-    return {
-      lines: [
-        `Added user ${user.email} (${user.role}) to account ${account.id}.`,
-        ...(isGenerated ? [`Password: ${text} (printed only once)`] : []),
-      ],
-      json: { user: presentUser(user), ...(isGenerated && { password: text }) },
-    }
-  },
-}
-
-const userList: CliCommand = {
-  name: 'user list',
-  summary: 'List the users, of one account or of all',
-  options: { account: { value: 'id or email', help: 'Only its users' } },
-  async run(context) {
-    const users = await listUsers(context.db, textOf(context, 'account') ? (await resolveAccount(context)).id : null)
-    return {
-      lines: table(
-        ['ID', 'ACCOUNT', 'EMAIL', 'ROLE'],
-        users.map(({ id, accountId, email, role }) => [String(id), String(accountId), email, role]),
-      ),
-      json: { users: users.map(presentUser) },
-    }
-  },
-}
-
-const userEmail = { value: 'address', help: 'Login of the user', required: true }
-
-const userRemove: CliCommand = {
-  name: 'user remove',
-  summary: 'Remove a user; the last owner of an account cannot be removed',
-  options: { email: userEmail },
-  async run(context) {
-    const user = await removeUser(context.db, readEmail(context))
-    return {
-      lines: [`Removed user ${user.email} (${user.role}) from account ${user.accountId}.`],
-      json: { user: presentUser(user) },
-    }
-  },
-}
-
-const userPassword: CliCommand = {
-  name: 'user password',
-  summary: 'Set the password of a user, by default a generated one',
-  options: { email: userEmail, 'password-file': password },
-  notes: [
-    'The password is never an argument, because other accounts of the machine can read the arguments of a process.',
-  ],
-  async run(context) {
-    const { text, isGenerated } = readPassword(context)
-    const user = await changePassword(context.db, readEmail(context), text)
-    return {
-      lines: [
-        `Changed the password of ${user.email}.`,
-        ...(isGenerated ? [`Password: ${text} (printed only once)`] : []),
-      ],
-      json: { user: presentUser(user), ...(isGenerated && { password: text }) },
-    }
-  },
-}
-
-export const accountCommands: CliCommand[] = [
-  ...[create, list, operator, limit, disable, enable],
-  ...[userAdd, userList, userPassword, userRemove],
-]
+export const accountCommands: CliCommand[] = [create, list, operator, limit, disable, enable]
 
 function presentAccount({ id, email, username, timeZone, isOperator, rateLimit, disabledAt, createdAt }: Account) {
   return {
@@ -306,37 +202,12 @@ function presentAccount({ id, email, username, timeZone, isOperator, rateLimit, 
   }
 }
 
-function presentUser({ id, accountId, email, role }: Awaited<ReturnType<typeof addUser>>) {
-  return { id, account_id: accountId, email, role }
-}
-
-function readEmail(context: CommandContext): string {
-  const email = textOf(context, 'email') ?? ''
-  if (!emailPattern.test(email)) throw new UsageError(`--email must be an e-mail address, not ${email}`)
-  return email
-}
-
 function readTimeZone(zone: string): string {
   try {
     return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone
   } catch {
     throw new UsageError(`--time-zone must be a zone such as America/New_York, not ${zone}`)
   }
-}
-
-function readPassword(context: CommandContext): { text: string; isGenerated: boolean } {
-  const file = textOf(context, 'password-file')
-  if (file === undefined) return { text: makePassword(), isGenerated: true }
-  try {
-    const text = (file === '-' ? context.readInput() : readFileSync(context.resolve(file), 'utf8')).replace(
-      /\r?\n$/,
-      '',
-    )
-    if (text.length >= 12) return { text, isGenerated: false }
-  } catch (error) {
-    throw new OperatorError(`--password-file cannot be read: ${(error as Error).message}`)
-  }
-  throw new UsageError('--password-file must contain a password of at least 12 characters')
 }
 
 /** Returns an unused short code for the sandbox, where no carrier has to assign it. */

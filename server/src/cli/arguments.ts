@@ -25,3 +25,12 @@ export function readCode(text: string): string {
     throw new UsageError(`A short code must have three to six digits, a phone number ten, not ${text}`)
   return code
 }
+
+const emailPattern = /^[^\s@:]+@[^\s@:]+$/
+
+/** Returns the option `--email`; throws if it is not an e-mail address. */
+export function readEmail(context: CommandContext): string {
+  const email = textOf(context, 'email') ?? ''
+  if (!emailPattern.test(email)) throw new UsageError(`--email must be an e-mail address, not ${email}`)
+  return email
+}

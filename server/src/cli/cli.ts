@@ -16,10 +16,12 @@ import { findSecretKeyOf, openInstallation, secretKeyOf } from './open-installat
 import { quietHoursCommands } from './quiet-hours.commands.ts'
 import { rateCommands } from './rates.commands.ts'
 import { shortCodeCommands } from './short-codes.commands.ts'
+import { userCommands } from './users.commands.ts'
 import { webhookCommands } from './webhooks.commands.ts'
 
 export const commands: readonly CliCommand[] = [
   ...accountCommands,
+  ...userCommands,
   ...keyCommands,
   ...shortCodeCommands,
   ...connectionCommands,
