@@ -668,7 +668,7 @@ create table inbound_messages (
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
   lists_left integer,
-  -- opt_out, help, opt_in (it lifted a block), reply (a part of a reply that is reported), other; opt_out from its arrival, so that it is found first. An opt-out that is interpreted without opted_out_at is not applied yet:
+  -- opt_out, help, opt_in (it lifted a block), part and reply (a part of a longer text that waits for the others, and one that is reported), other; opt_out from its arrival, so that it is found first. An opt-out that is interpreted without opted_out_at is not applied yet:
   -- no sender is known that it could concern, or its own sender cannot be read
   kind text,
   reply_message_id bigint,
@@ -681,6 +681,7 @@ create table inbound_messages (
 create unique index inbound_messages_delivery on inbound_messages (delivery_key) where (acknowledged_at is null);
 create index inbound_messages_ended on inbound_messages (interpreted_at) where ((interpreted_at is not null) and ((kind <> 'opt_out') or (opted_out_at is not null)));
 create index inbound_messages_opt_outs on inbound_messages (id) where ((interpreted_at is null) and (opted_out_at is null) and (kind = 'opt_out'));
+create index inbound_messages_parts on inbound_messages (phone) where (kind = 'part');
 create index inbound_messages_phone on inbound_messages (phone, id);
 create index inbound_messages_problem on inbound_messages (connection_id, id) where (problem is not null);
 create index inbound_messages_replies on inbound_messages (phone, short_code, interpreted_at) where (reply_message_id is not null);

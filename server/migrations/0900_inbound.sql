@@ -29,7 +29,7 @@ create table inbound_messages (
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
   lists_left integer,
-  -- opt_out, help, opt_in (it lifted a block), reply (a part of a reply that is reported), other; opt_out from its arrival, so that it is found first. An opt-out that is interpreted without opted_out_at is not applied yet:
+  -- opt_out, help, opt_in (it lifted a block), part and reply (a part of a longer text that waits for the others, and one that is reported), other; opt_out from its arrival, so that it is found first. An opt-out that is interpreted without opted_out_at is not applied yet:
   -- no sender is known that it could concern, or its own sender cannot be read
   kind text,
   reply_message_id bigint references messages,
@@ -51,6 +51,7 @@ create index inbound_messages_phone on inbound_messages (phone, id);
 -- the replies that a phone got, which are limited
 create index inbound_messages_replies on inbound_messages (phone, short_code, interpreted_at) where reply_message_id is not null;
 create unique index inbound_messages_delivery on inbound_messages (delivery_key) where acknowledged_at is null;
+create index inbound_messages_parts on inbound_messages (phone) where kind = 'part';
 create index inbound_messages_problem on inbound_messages (connection_id, id) where problem is not null;
 create index inbound_messages_unapplied on inbound_messages (connection_id, received_at)
  where kind = 'opt_out' and opted_out_at is null and interpreted_at is not null;

@@ -12,7 +12,7 @@ import { numberEvents } from '../events/sequence.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from '../flight-plans/flight-plans.jobs.ts'
 import { forgetIdempotencyKeysJob } from '../http/idempotency.jobs.ts'
 import { applyImport } from '../imports/imports.jobs.ts'
-import { deleteInboundJob, reopenOptOuts } from '../inbound/inbound.jobs.ts'
+import { deleteInboundJob, reopenOptOuts, reportIncompleteJob } from '../inbound/inbound.jobs.ts'
 import { startJobs } from '../jobs/boss.ts'
 import type { Job, Schedule } from '../jobs/jobs.ts'
 import { makeGuardedFetch } from '../lib/guarded-fetch.ts'
@@ -40,6 +40,7 @@ const jobs: Job[] = [
   foldListDeltasJob,
   forgetHeartbeatsJob,
   deleteInboundJob,
+  reportIncompleteJob,
   deleteReceiptsJob,
   deleteAttemptsJob,
   forgetIdempotencyKeysJob,
@@ -57,6 +58,7 @@ const schedules: Schedule[] = [
   { name: cleanSoftBouncedJob.name, everySeconds: 10 },
   { name: createLogDaysJob.name, everySeconds: 3_600 },
   { name: deleteInboundJob.name, everySeconds: 3_600 },
+  { name: reportIncompleteJob.name, everySeconds: 600 },
   { name: deleteReceiptsJob.name, everySeconds: 3_600 },
   { name: deleteAttemptsJob.name, everySeconds: 3_600 },
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },

@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import type { Job } from '../jobs/jobs.ts'
+import { reportIncomplete } from './reply-events.ts'
 import { deleteOldInbound, reopenKnownOptOuts } from './unmatched.queries.ts'
 
 const retentionMs = 90 * 86_400_000
@@ -12,6 +13,14 @@ export const deleteInboundJob: Job = {
   async run(rt, _payload, signal) {
     const before = new Date(rt.clock.now().getTime() - retentionMs)
     while (!signal.aborted && (await deleteOldInbound(rt.db, before, deleteBatch)) === deleteBatch);
+  },
+}
+
+/** Reports replies of which a part did not arrive within an hour. */
+export const reportIncompleteJob: Job = {
+  name: 'inbound.report-incomplete',
+  async run(rt, _payload, signal) {
+    while (!signal.aborted && (await reportIncomplete(rt)));
   },
 }
 

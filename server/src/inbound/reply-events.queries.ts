@@ -114,25 +114,74 @@ export type InboundPart = { id: number; phone: number; shortCode: string; refere
 const maxMos = 1_000
 
 /**
- * Returns the text of the interpreted parts with this part's reference that arrived at `since` or later, and marks them as
- * `reply`, so that they make one text only. Returns undefined if one is missing. The caller must have locked the phone's texts.
+ * Returns the text of the interpreted parts with this part's reference that arrived at `since` or later, and marks them and their
+ * copies as `reply`, so that they make one text only. If one is missing, it returns undefined and marks this part as `part`, unless it
+ * is a copy. The caller must have locked the phone's texts.
  */
-export function takeWholeText(tx: Db, { phone, shortCode, reference, total }: InboundPart, since: Date) {
+export function takeWholeText(tx: Db, { id, phone, shortCode, reference, total }: InboundPart, since: Date) {
   return tx.maybeOne<{ content: string; receivedAt: Date }>(
     'take_whole_text',
     /* sql */ `
-    with part as (
-      select distinct on (part_number) id, part_number, content, received_at
+    with received as materialized (
+      select id, part_number, content, received_at, kind
         from (select * from inbound_messages where phone = $1 order by id desc limit ${maxMos}) i
-       where short_code = $2 and part_reference is not distinct from $3 and part_total = $4 and kind = 'other'
+       where short_code = $2 and part_reference is not distinct from $3 and part_total = $4
          and part_number between 1 and $4 and interpreted_at is not null and received_at >= $5
-       order by part_number, id
+    ), part as materialized (
+      select distinct on (part_number) * from received where kind in ('other', 'part') order by part_number, id
     ), taken as (
       update inbound_messages i set kind = 'reply'
-       where i.id = any(array(select id from part)) and (select count(*) from part) = $4
+       where i.id = any(array(select r.id from received r join part p using (part_number, content)))
+         and (select count(*) from part) = $4
+    ), waiting as (
+      update inbound_messages i set kind = 'part'
+        from received r
+       where i.id = $6 and r.id = i.id and r.kind = 'other' and (select count(*) from part) < $4
+         and not exists (select from received c
+                          where c.kind = 'reply' and c.part_number = r.part_number and c.content = r.content)
     )
     select string_agg(content, '' order by part_number) as content, min(received_at) as "receivedAt"
       from part having count(*) = $4`,
-    [phone, shortCode, reference, total, since],
+    [phone, shortCode, reference, total, since, id],
+  )
+}
+
+/** The parts of a text of which one did not arrive. */
+export type IncompleteText = Omit<InboundPart, 'id'> & { dataCoding: number }
+
+/** Returns up to `limit` texts with a missing part whose other parts arrived before a time. */
+export function listIncompleteTexts(db: Db, before: Date, limit: number) {
+  return db.many<IncompleteText>(
+    'list_incomplete_texts',
+    /* sql */ `
+    select phone, short_code as "shortCode", part_reference as reference, part_total as total,
+           min(data_coding) as "dataCoding"
+      from inbound_messages where kind = 'part'
+     group by phone, short_code, part_reference, part_total having max(received_at) < $1
+     order by max(received_at) limit $2`,
+    [before, limit],
+  )
+}
+
+/**
+ * Returns the parts of such a text with `[…]` for each missing one, and marks them as `reply`; undefined if another worker has
+ * done so. The caller must have locked the phone's texts.
+ */
+export function takeIncompleteText(tx: Db, { phone, shortCode, reference, total }: IncompleteText, before: Date) {
+  return tx.maybeOne<{ content: string; receivedAt: Date }>(
+    'take_incomplete_text',
+    /* sql */ `
+    with taken as (
+      update inbound_messages set kind = 'reply'
+       where kind = 'part' and phone = $1 and short_code = $2 and part_reference is not distinct from $3 and part_total = $4
+         and received_at < $5
+      returning id, part_number, content, received_at
+    ), part as (
+      select distinct on (part_number) * from taken order by part_number, id
+    )
+    select string_agg(coalesce(p.content, '[…]'), '' order by n) as content, min(p.received_at) as "receivedAt"
+      from generate_series(1, $4::int) n left join part p on p.part_number = n
+    having count(p.id) > 0`,
+    [phone, shortCode, reference, total, before],
   )
 }

@@ -11,6 +11,7 @@ import { ensureLogDay } from '../log/log-days.queries.ts'
 import { markSubmitting } from '../log/marks.queries.ts'
 import { acceptBroadcast, sendSystemText, sendToNumbers } from '../messages/messages.ts'
 import { interpretInbound, storeInbound } from './inbound.ts'
+import { reportIncomplete } from './reply-events.ts'
 
 const phone = 2_065_560_001
 const start = new Date('2026-03-02T10:00:00Z')
@@ -299,14 +300,23 @@ describe('a long text', () => {
     for (const number of numbers) await reply(`<${number}>`, part(number, 8))
     const expected = [[id, '<1><2><3>']]
     expect([apart, await replies()]).toEqual([expected, expected])
+    // no copy of a part is left
+    wait(2 * 3_600_000)
+    await reportIncomplete(rt())
+    expect(await replies()).toEqual([])
   })
 
-  test('is not reported while a part is missing, and its reference may be used again', async () => {
+  test('of which a part is missing is reported after an hour, and its reference may be used again', async () => {
     const id = await broadcast()
     await reply('<old>', part(1))
     await reply('<old>', part(3))
+    wait(3_600_000)
+    await reportIncomplete(rt())
     expect(await replies()).toEqual([])
-    wait(2 * 3_600_000)
+    wait(1)
+    await Promise.all([reportIncomplete(rt()), reportIncomplete(rt())])
+    expect(await replies()).toEqual([[id, '<old>[…]<old>']])
+    await reportIncomplete(rt())
     for (const number of [1, 2, 3, 1, 2, 3]) await reply(`<${number}>`, part(number))
     expect(await replies()).toEqual(Array.from({ length: 2 }, () => [id, '<1><2><3>']))
   })
