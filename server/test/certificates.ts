@@ -20,7 +20,8 @@ export function makeAuthority(name = 'Test authority') {
   const constraints = extension(OID.basicConstraints, sequence(der(0x01, Buffer.from([0xff]))), true)
   return {
     cert: certificate(name, keys.publicKey, constraints, name, keys.privateKey),
-    issue(host: string): Certificate {
+    /** The certificate is valid until a day from now, or until another time. */
+    issue(host: string, validUntilMs = Date.now() + DAY_MS / 2): Certificate {
       const own = generateKeyPairSync('ec', { namedCurve: 'P-256' })
       const alternative = isIP(host)
         ? der(0x87, Buffer.from(host.split('.').map(Number)))
@@ -32,6 +33,7 @@ export function makeAuthority(name = 'Test authority') {
           extension(OID.subjectAltName, sequence(alternative)),
           name,
           keys.privateKey,
+          validUntilMs,
         ),
         key: own.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
       }
@@ -39,14 +41,21 @@ export function makeAuthority(name = 'Test authority') {
   }
 }
 
-function certificate(subject: string, key: KeyObject, extensions: Buffer, issuer: string, signer: KeyObject): string {
+function certificate(
+  subject: string,
+  key: KeyObject,
+  extensions: Buffer,
+  issuer: string,
+  signer: KeyObject,
+  validUntilMs = Date.now() + DAY_MS / 2,
+): string {
   const algorithm = sequence(oid(OID.ecdsaWithSha256))
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
     der(0x02, Buffer.concat([Buffer.from([1]), randomBytes(15)])),
     algorithm,
     distinguishedName(issuer),
-    sequence(time(Date.now() - DAY_MS / 2), time(Date.now() + DAY_MS / 2)),
+    sequence(time(Date.now() - DAY_MS / 2), time(validUntilMs)),
     distinguishedName(subject),
     key.export({ type: 'spki', format: 'der' }),
     der(0xa3, sequence(extensions)),

@@ -1,6 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { createServer as createHttpsServer } from 'node:https'
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { createServer as createTlsServer } from 'node:tls'
+import type { Certificate } from './certificates.ts'
 
 export type ReceivedEvent = {
   headers: IncomingMessage['headers']
@@ -13,6 +16,8 @@ export type ReceivedEvent = {
 
 export type WebhookReceiver = {
   url: string
+  /** Address and port. */
+  address: string
   received: ReceivedEvent[]
   /** Number of connections that were opened. */
   connections: number
@@ -23,35 +28,61 @@ export type WebhookReceiver = {
 
 export type Respond = (res: ServerResponse, event: ReceivedEvent, n: number) => void | Promise<void>
 
-/** Starts an HTTP server that receives events and responds with `respond`, by default 204. */
+/** Starts an HTTP server, or with `tls` an HTTPS server, that receives events and responds with `respond`, by default 204. */
 export async function startReceiver(
   respond: Respond = (res) => void res.writeHead(204).end(),
+  { tls }: { tls?: Certificate } = {},
 ): Promise<WebhookReceiver> {
-  const sockets = new Set<Socket>()
   let concurrent = 0
-  const server = createServer(async (req, res) => {
+  const handle = async (req: IncomingMessage, res: ServerResponse) => {
     receiver.maxConcurrent = Math.max(receiver.maxConcurrent, ++concurrent)
     res.on('close', () => concurrent--)
     const raw = await text(req)
     const event = { headers: req.headers, path: req.url ?? '', body: JSON.parse(raw) as Record<string, unknown>, raw }
     receiver.received.push(event)
     await respond(res, event, receiver.received.length)
-  })
-  const receiver: WebhookReceiver = {
-    url: '',
-    received: [],
+  }
+  const server = tls ? createHttpsServer(tls, handle) : createServer(handle)
+  const listening = await listen(server)
+  const url = `${tls ? 'https' : 'http'}://${listening.address}/in?key=7f2a`
+  const receiver: WebhookReceiver = Object.assign(listening, { url, received: [], maxConcurrent: 0 })
+  return receiver
+}
+
+/**
+ * Starts a server that calls `onRequest` with the socket of a client after its first bytes, and with a function that resets
+ * the TCP connection.
+ */
+export async function startRawReceiver(
+  onRequest: (socket: Socket, reset: () => void) => void,
+  { tls }: { tls?: Certificate } = {},
+) {
+  const connections = new Map<number | undefined, Socket>()
+  const onSocket = (socket: Socket) => {
+    const reset = () => void connections.get(socket.remotePort)?.resetAndDestroy()
+    socket.on('error', () => {})
+    socket.once('data', () => onRequest(socket, reset))
+  }
+  const server = tls ? createTlsServer(tls, onSocket) : createTcpServer(onSocket)
+  server.on('connection', (socket: Socket) => connections.set(socket.remotePort, socket))
+  return await listen(server)
+}
+
+async function listen(server: Server) {
+  const sockets = new Set<Socket>()
+  const listening = {
     connections: 0,
-    maxConcurrent: 0,
+    address: '',
     close() {
       for (const socket of sockets) socket.destroy()
       server.close()
     },
   }
   server.on('connection', (socket: Socket) => {
-    receiver.connections++
+    listening.connections++
     sockets.add(socket)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/in?key=7f2a`
-  return receiver
+  listening.address = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  return listening
 }

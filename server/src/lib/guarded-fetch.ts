@@ -74,6 +74,7 @@ export type FetchErrorReason =
   | 'forbidden_address'
   | 'forbidden_port'
   | 'unreachable'
+  | 'invalid_certificate'
   | 'timeout'
   | 'too_large'
 
@@ -124,9 +125,17 @@ export function makeGuardedFetch(options: Options): GuardedFetch {
       if (signal.aborted) throw timeoutOf(host)
       if ((error as NodeJS.ErrnoException).code === 'HPE_HEADER_OVERFLOW')
         throw tooLarge(host, 'header', maxHeaderBytes)
+      if (isCertificateError(error)) {
+        throw new FetchError('invalid_certificate', `the certificate of ${host} is not valid`, error)
+      }
       throw new FetchError('unreachable', `${host} did not respond`, error)
     }
   }
+}
+
+/** Returns whether the TLS library or Node rejected the certificate of a server. */
+function isCertificateError(error: unknown): boolean {
+  return /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER/.test((error as NodeJS.ErrnoException).code ?? '')
 }
 
 function parseUrl(text: string): URL {

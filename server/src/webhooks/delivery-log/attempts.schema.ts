@@ -119,7 +119,8 @@ const summaryKeys = {
   url: TextOrNull({ description: 'Without its query.' }),
   status: WholeOrNull(100, 999, 'Status of the response, if there was one.'),
   error: TextOrNull({
-    description: 'Why there was no response, such as `timeout`, `unreachable`, `unresolved` or `forbidden_address`.',
+    description:
+      'Why there was no response, such as `timeout`, `unreachable`, `invalid_certificate`, `unresolved` or `forbidden_address`.',
   }),
 }
 
