@@ -131,6 +131,19 @@ async function webhook(db: Db, given: { listId: number; callbackUrl?: string }) 
   )
 }
 
+/** Inserts a numbered event of a list and returns its position. */
+async function numberedEvent(db: Db, given: { listId: number }) {
+  return db.one<{ position: number }>(
+    'make_numbered_event',
+    `with s as (update event_sequence set last_position = last_position + 1 returning last_position)
+     insert into events (position, account_id, list_id, type, phone, occurred_at, payload)
+     select s.last_position, l.account_id, l.id, 'subscribe', 2065550143, now(), '{"type":"subscribe"}'
+       from s, lists l where l.id = $1
+     returning position`,
+    [given.listId],
+  )
+}
+
 async function deliveryAttempt(
   db: Db,
   given: { webhookId: number; outcome?: string; type?: string; phone?: number; position?: number; startedAt?: Date },
@@ -205,6 +218,7 @@ export const make = {
   subscriber,
   subscribers,
   webhook,
+  numberedEvent,
   deliveryAttempt,
   replay,
   momtReport,

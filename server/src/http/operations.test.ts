@@ -23,7 +23,8 @@ beforeEach(async () => {
   })
   await make.subscriber(api.db, { listId: list.id, phone: Number(phone) })
   webhook = await make.webhook(api.db, { listId: list.id })
-  attempt = await make.deliveryAttempt(api.db, { webhookId: webhook.id })
+  const { position } = await make.numberedEvent(api.db, { listId: list.id })
+  attempt = await make.deliveryAttempt(api.db, { webhookId: webhook.id, position })
   replay = await make.replay(api.db, { webhookId: webhook.id })
   report = await make.momtReport(api.db, { accountId: api.owner.accountId })
   await api.owner.post(`/lists/${list.id}/custom_fields`, { custom_field: field })
@@ -73,6 +74,7 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['GET', '/lists/LIST/webhooks/HOOK/deliveries', undefined, 200],
   ['GET', '/webhook_attempts', undefined, 200],
   ['GET', '/webhook_attempts/ATTEMPT', undefined, 200],
+  ['POST', '/webhook_attempts/ATTEMPT/replay', undefined, 202],
   ['GET', '/events', undefined, 200],
   ['GET', '/event_feed', undefined, 200],
   ['PUT', '/event_feed', { event_feed: { enabled: true } }, 200],

@@ -136,6 +136,7 @@ const written: Bodies = {
   'GET /lists/{list_id}/webhooks/{webhook_id}/deliveries': null,
   'GET /webhook_attempts': null,
   'GET /webhook_attempts/{attempt_id}': null,
+  'POST /webhook_attempts/{attempt_id}/replay': null,
   'GET /events': null,
   'GET /event_feed': null,
   'PUT /event_feed': { event_feed: { enabled: true } },

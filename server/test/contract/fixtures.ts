@@ -31,7 +31,8 @@ export async function createFixtures(
     headers: { 'content-type': 'text/csv' },
   })
   const webhook = await make.webhook(db, { listId: list.id })
-  const attempt = await make.deliveryAttempt(db, { webhookId: webhook.id })
+  const { position } = await make.numberedEvent(db, { listId: list.id })
+  const attempt = await make.deliveryAttempt(db, { webhookId: webhook.id, position })
   const replay = await make.replay(db, { webhookId: webhook.id })
   const report = await make.momtReport(db, { accountId })
   // no server listens on this port

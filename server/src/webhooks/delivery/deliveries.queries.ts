@@ -178,7 +178,8 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
 
 /**
  * Makes these events due at an endpoint, of which each waits once at most: waiting deliveries of them and of their phones become due, and
- * the others are inserted after what waits. Returns how many events were inserted or became due earlier.
+ * the others are inserted after what waits. Returns how many events were inserted or became due earlier: none for an endpoint that
+ * no longer exists.
  */
 export async function requeueDeliveries(tx: Db, endpointId: number, positions: number[], now: Date): Promise<number> {
   // deliveries before the endpoint, as in `recordAttempts`; those whose result is being recorded are skipped
@@ -197,7 +198,7 @@ export async function requeueDeliveries(tx: Db, endpointId: number, positions: n
     update deliveries d set due_at = $3 from waiting w where d.id = w.id returning d.position`,
     [endpointId, positions, now],
   )
-  await lockEndpoint(tx, endpointId)
+  if ((await lockEndpoint(tx, endpointId)) === 0) return 0
   const inserted = await tx.exec(
     'insert_replayed_deliveries',
     /* sql */ `

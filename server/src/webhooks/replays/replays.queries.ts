@@ -223,3 +223,29 @@ export function findReplayable(db: Db, webhookId: number, position: number | nul
     [webhookId, position],
   )
 }
+
+/** What is needed to replay the event of an attempt: null if the endpoint or the event no longer exists. */
+export type AttemptedEvent = {
+  endpointId: number | null
+  position: number
+  disabled: boolean
+  isTest: boolean
+  occurredAt: Date | null
+  deleted: number
+}
+
+/** Returns the endpoint and event of an attempt of the account, or undefined. */
+export function findAttemptedEvent(db: Db, accountId: number, attemptId: number) {
+  return db.maybeOne<AttemptedEvent>(
+    'find_attempted_event',
+    /* sql */ `
+    select p.id as "endpointId", a.position, coalesce(not w.enabled, false) or p.disabled_at is not null as disabled,
+           a.is_test as "isTest", v.occurred_at as "occurredAt", s.deleted_position as deleted
+      from event_sequence s, delivery_attempts a
+      left join endpoints p on p.id = a.endpoint_id
+      left join webhooks w on w.id = p.webhook_id
+      left join events v on v.position = a.position
+     where a.id = $2 and a.account_id = $1`,
+    [accountId, attemptId],
+  )
+}

@@ -2,9 +2,17 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { commonErrors, errorResponse } from '../../http/schema.ts'
 import { ListIdParam } from '../../lists/lists.schema.ts'
+import { AttemptIdParam } from '../delivery-log/attempts.schema.ts'
 import { WebhookIdParam } from '../webhooks.schema.ts'
-import { presentReplay, ReplayBody, ReplayIdParam, ReplayResponse, readReplay } from './replays.schema.ts'
-import { getReplay, requestReplay } from './replays.ts'
+import {
+  AttemptReplayResponse,
+  presentReplay,
+  ReplayBody,
+  ReplayIdParam,
+  ReplayResponse,
+  readReplay,
+} from './replays.schema.ts'
+import { getReplay, replayAttempt, requestReplay } from './replays.ts'
 
 const common = { tags: ['Webhooks'], 'x-extension': true }
 const path = { list_id: ListIdParam, webhook_id: WebhookIdParam }
@@ -65,6 +73,32 @@ export const replayRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { list_id: listId, webhook_id: webhookId, replay_id } = req.params
       const replay = await getReplay(rt.db, { accountId: req.account.id, listId, webhookId }, replay_id)
       return { status: 'OK' as const, replay: presentReplay(replay, req.account.timeZone) }
+    },
+  )
+
+  app.post(
+    '/webhook_attempts/:attempt_id/replay',
+    {
+      schema: {
+        ...common,
+        operationId: 'replayWebhookAttempt',
+        summary: 'Deliver the event of an attempt again',
+        description:
+          'To the webhook or callback URL of the attempt, whatever its outcome was. An event that waits already is due at once.',
+        params: Type.Object({ attempt_id: AttemptIdParam }),
+        response: {
+          202: AttemptReplayResponse,
+          404: errorResponse('No such attempt on this account, or its webhook no longer exists.'),
+          410: errorResponse('The event is deleted.'),
+          422: errorResponse('The webhook is disabled, or the event is a test.'),
+          ...commonErrors,
+        },
+      },
+    },
+    async (req, reply) => {
+      const position = await replayAttempt(rt, req.account.id, req.params.attempt_id)
+      reply.status(202)
+      return { status: 'OK' as const, attempt_replay: { attempt_id: req.params.attempt_id, position } }
     },
   )
 }

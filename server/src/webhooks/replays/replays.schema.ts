@@ -86,3 +86,11 @@ export function presentReplay(replay: Replay, timeZone: string): Static<typeof R
     ended_at: formatTime(replay.endedAt, timeZone),
   }
 }
+
+export const AttemptReplayResponse = Type.Object({
+  status: Type.Literal('OK'),
+  attempt_replay: Type.Object(
+    { attempt_id: Id('Id of the attempt.'), position: Id('Position of the event, which is queued.') },
+    { title: 'WebhookAttemptReplay' },
+  ),
+})

@@ -273,3 +273,50 @@ describe('rejects', () => {
     expect((await owner.get(`${path()}/999999`)).body.error).toBe('Replay not found')
   })
 })
+
+describe('the event of an attempt', () => {
+  test('is queued for its webhook, and due at once if it waits', async () => {
+    await newEvents(2)
+    const { id } = await failed(2, 'delivered', minutes(0))
+    const response = await owner.post(`/webhook_attempts/${id}/replay`)
+    expect(response).toMatchObject({ status: 202, body: { attempt_replay: { attempt_id: id, position: 2 } } })
+    await database.db.exec('postpone', 'update deliveries set due_at = $1', [minutes(9)])
+    expect((await owner.post(`/webhook_attempts/${id}/replay`)).status).toBe(202)
+    expect(await queue()).toEqual([2])
+    expect(await database.db.one('read_due_at', 'select due_at as at from deliveries')).toEqual({ at: start })
+  })
+
+  test('is queued for a callback', async () => {
+    const position = await newEvents(1, { type: 'transactional_message_status' })
+    const { id: endpointId } = await database.db.one<{ id: number }>(
+      'callback',
+      `insert into endpoints (account_id, origin) values ($1, 'https://hooks.cedar.example') returning id`,
+      [owner.accountId],
+    )
+    const { id } = await failed(position, 'dead', minutes(0))
+    await database.db.exec('to_callback', 'update delivery_attempts set endpoint_id = $1', [endpointId])
+    expect((await owner.post(`/webhook_attempts/${id}/replay`)).status).toBe(202)
+    const rows = await database.db.many('read_callbacks', 'select endpoint_id as id, position from deliveries')
+    expect(rows).toEqual([{ id: endpointId, position }])
+  })
+
+  test('is rejected if it is deleted, a test, foreign, or its webhook is disabled or deleted', async () => {
+    await newEvents(1)
+    const { id } = await failed(1, 'dead', minutes(0))
+    const replay = (caller = owner) => caller.post(`/webhook_attempts/${id}/replay`)
+    expect((await replay(stranger)).body.code).toBe('attempt_not_found')
+    await database.db.exec('make_test', 'update delivery_attempts set is_test = true')
+    expect((await replay()).status).toBe(422)
+    await database.db.exec('make_real', 'update delivery_attempts set is_test = false')
+    await database.db.exec('disable_it', `update endpoints set disabled_at = $1, disabled_reason = 'gone'`, [start])
+    expect((await replay()).body.code).toBe('webhook_disabled')
+    await database.db.exec('enable_it', 'update endpoints set disabled_at = null, disabled_reason = null')
+    await database.db.exec('age', 'update events set occurred_at = $1', [minutes(-30 * 24 * 60 + 5)])
+    expect(await replay()).toMatchObject({ status: 410, body: { code: 'events_deleted' } })
+    await database.db.exec('delete_events', 'delete from events')
+    expect((await replay()).status).toBe(410)
+    expect(await queue()).toEqual([])
+    await owner.delete(`/lists/${listId}/webhooks/${webhookId}`)
+    expect((await replay()).body.code).toBe('webhook_not_found')
+  })
+})

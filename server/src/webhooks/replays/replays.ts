@@ -8,6 +8,7 @@ import { getWebhook } from '../webhooks.ts'
 import {
   countOpenReplays,
   type Ended,
+  findAttemptedEvent,
   findReplay,
   findReplayable,
   insertReplay,
@@ -63,6 +64,26 @@ export async function getReplay(db: Db, { accountId, listId, webhookId }: Path, 
   const replay = await findReplay(db, webhookId, id)
   if (!replay) throw errors.replayNotFound()
   return replay
+}
+
+/**
+ * Queues the event of an attempt for its endpoint again, also that of a callback, and returns its position. Throws a 404 if the attempt
+ * or its endpoint does not exist, a 410 if the event is deleted, and a 422 for a test or a disabled webhook.
+ */
+export function replayAttempt(rt: Rt, accountId: number, attemptId: number): Promise<number> {
+  return rt.db.tx(async (tx) => {
+    const found = await findAttemptedEvent(tx, accountId, attemptId)
+    if (!found) throw errors.attemptNotFound()
+    const { endpointId, position, occurredAt } = found
+    if (endpointId === null) throw errors.webhookNotFound()
+    if (found.isTest) throw errors.invalid({ attempt: ['is a test; send another test event'] })
+    if (found.disabled) throw errors.webhookDisabled()
+    if (occurredAt === null || occurredAt < oldestReplayable(rt)) {
+      throw errors.eventsDeleted(Math.max(found.deleted, position) + 1)
+    }
+    await requeueDeliveries(tx, endpointId, [position], rt.clock.now())
+    return position
+  })
 }
 
 async function validateRequest(
