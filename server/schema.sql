@@ -957,7 +957,7 @@ create table messages (
   constraint messages_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
 );
 create index messages_answerable on messages (short_code_id, phone, id) where is_reported;
-create index messages_cancelled on messages (cancelled_at) where ((status = 'cancelled') and (closed_at is null));
+create index messages_cancelled on messages (account_id, id) where ((status = 'cancelled') and (closed_at is null) and ((billed_at is null) or (requeued_at is not null)));
 create index messages_deadline on messages (deliver_by) where ((status = 'sending') and (deliver_by is not null));
 create index messages_due on messages (starts_at, id) where (status = 'scheduled');
 create index messages_ended on messages (account_id, short_code_id, GREATEST(sent_at, requeued_at, cancelled_at)) where ((status = any (array['sent', 'cancelled'])) and (closed_at is null));

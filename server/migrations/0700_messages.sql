@@ -80,8 +80,9 @@ create index messages_planned on messages (account_id, status) where status in (
 create index messages_paused on messages (id) where status = 'sending' and paused_at is not null;
 create index messages_deadline on messages (deliver_by) where status = 'sending' and deliver_by is not null;
 create index messages_unclosed on messages (sent_at) where status = 'sent' and closed_at is null;
--- Cancelled while it was being sent: receipts of the texts that were sent still arrive.
-create index messages_cancelled on messages (cancelled_at) where status = 'cancelled' and closed_at is null;
+-- Cancelled while it was being sent, with rows that may be queued or submitting (log/cancelled.sql.ts).
+create index messages_cancelled on messages (account_id, id)
+  where status = 'cancelled' and closed_at is null and (billed_at is null or requeued_at is not null);
 -- The messages that are closed at their receipt deadline, in turns by account; each short code has its own deadline.
 create index messages_ended on messages (account_id, short_code_id, greatest(sent_at, requeued_at, cancelled_at))
   where status in ('sent', 'cancelled') and closed_at is null;

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { explain } from '../../test/explain.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { readCounters } from '../../test/sending.ts'
@@ -114,6 +115,30 @@ test('a turn of a large cancelled message is bounded, and the next one continues
   expect(await cancelQueued(rt())).toBe(1)
   while ((await cancelQueued(rt())) > 0);
   expect(await readCounters(database.db, id)).toMatchObject({ queued: 0, cancelled: 403 })
+})
+
+test('messages that were cancelled before do not slow down the next rounds', async () => {
+  const ids = await send(hostile, 2)
+  const many = `
+    with added as (
+      insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on,
+                            created_at, accepted_at, cancelled_at, billed_at)
+      select account_id, list_id, short_code_id, kind, content, consent, part_count, 'cancelled', logged_on, created_at,
+             accepted_at, now(), now()
+        from messages, generate_series(1, 3000) where id = ${ids[0]}
+      returning id
+    )
+    insert into message_counters (message_id, counter_row) select id, n from added, generate_series(0, 1) n`
+  await set(many)
+  while (await expandOnce(rt()));
+  // one was requeued after its bill and before it was cancelled
+  await set(`
+    update messages set status = 'cancelled', cancelled_at = now(), billed_at = case when id = ${ids[0]} then now() end,
+           requeued_at = case when id = ${ids[0]} then now() end
+     where status = 'sending'`)
+  await set('analyze messages, message_counters')
+  expect((await listCancelledQueued(database.db, null)).map(({ messageId }) => messageId)).toEqual(ids)
+  expect((await explain(database, (db) => listCancelledQueued(db, null), {})).buffers).toBeLessThan(100)
 })
 
 test('closed chunks of one short code leave room to those of others', async () => {

@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
+import { mayHaveOpenRows } from './cancelled.sql.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves, totalsOf } from './counters.sql.ts'
 import { ofRound } from './failures.sql.ts'
@@ -19,7 +20,7 @@ export function listCancelledQueued(db: Db, only: number | null) {
     select id as "messageId", logged_on as "loggedOn" from (
       select m.id, m.logged_on, m.account_id, row_number() over (partition by m.account_id order by m.id) as turn
         from messages m cross join ${totalsOf('m.id')} c
-       where m.status = 'cancelled' and m.closed_at is null and c.queued > 0 and ${ofRound('cancel', 'm.id', 1)}
+       where ${mayHaveOpenRows('m')} and c.queued > 0 and ${ofRound('cancel', 'm.id', 1)}
     ) cancelled
      where turn <= 3
      order by turn, account_id limit 100`,

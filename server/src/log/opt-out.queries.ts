@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { raw, type Sql, sql } from '../db/sql.ts'
+import { mayHaveOpenRows } from './cancelled.sql.ts'
 import { addToCounter, countMoves } from './counters.sql.ts'
 import { from, to } from './transitions.ts'
 
@@ -11,7 +12,7 @@ export type OptOutScope = { listIds: number[]; shortCodeId: number | null }
 
 // only these partitions can contain rows that are still queued or submitting
 const openDays = `array(select logged_on from messages where status = 'sending'
-                  union select logged_on from messages where status = 'cancelled' and closed_at is null)`
+                  union select m.logged_on from messages m where ${mayHaveOpenRows('m')})`
 
 const isInScope = ({ listIds, shortCodeId }: OptOutScope): Sql =>
   sql`(m.list_id = any(${listIds}::bigint[]) or m.short_code_id = ${shortCodeId})`
