@@ -15,7 +15,7 @@ const valuePattern = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/
 
 /** Names that a delivery sets itself, and those that control the connection, its body or the way to the server. */
 const reservedNames =
-  /^(host|user-agent|content-(length|type|encoding|range|transfer-encoding)|transfer-encoding|accept-encoding|connection|keep-alive|proxy-.*|te|trailer|upgrade|expect|http2-settings|date|webhook-.*)$/
+  /^(host|user-agent|content-(length|type|encoding|range|transfer-encoding)|transfer-encoding|accept-encoding|connection|keep-alive|proxy-.*|te|trailer|upgrade|expect|http2-settings|date|webhook-.*|carillon-.*)$/
 
 /** Returns the headers of a body; throws a 422 for a name or a value that must not be sent. */
 export function readHeaders(given: Record<string, string>): CustomHeaders {

@@ -53,6 +53,7 @@ export async function attemptDelivery(
       ...Object.fromEntries(openHeaders(sealer, endpoint.headers)),
       'content-type': 'application/json',
       'user-agent': userAgent,
+      ...(delivery.isAfterDeadLetter && { 'carillon-after-dead-letter': 'true' }),
       ...signDelivery(eventIdOf(delivery), startedAt, payload, signingSecrets(sealer, endpoint, startedAt)),
     }
     const received = await fetch({

@@ -72,6 +72,8 @@ export type DueDelivery = {
   attempts: number
   payload: string
   isTest: boolean
+  /** Whether an earlier delivery of the phone was given up. */
+  isAfterDeadLetter: boolean
   /** The URL of a callback; null means the one of the endpoint's webhook. */
   callbackUrl: string | null
 }
@@ -85,7 +87,7 @@ export function listDueDeliveries(db: Db, endpointId: number, now: Date, except:
     'list_due_deliveries',
     /* sql */ `
     select d.id, d.position, v.type, d.phone, d.attempts, v.payload::text as payload,
-           v.callback_url as "callbackUrl", v.is_test as "isTest"
+           v.callback_url as "callbackUrl", v.is_test as "isTest", d.after_dead_letter as "isAfterDeadLetter"
       from deliveries d join events v on v.position = d.position
      where d.endpoint_id = $1 and d.due_at <= $2 and d.id <> all($3::bigint[])
        and not exists (select from deliveries b

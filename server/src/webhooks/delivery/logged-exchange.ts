@@ -10,7 +10,13 @@ export type LoggedResponse = { headers: Record<string, string>; body: Buffer }
 export const hiddenValue = '[hidden]'
 
 /** The headers of every delivery whose values are shown; all others may be secret. */
-const shownHeaders = new Set(['content-type', 'user-agent', 'webhook-id', 'webhook-timestamp'])
+const shownHeaders = new Set([
+  'content-type',
+  'user-agent',
+  'webhook-id',
+  'webhook-timestamp',
+  'carillon-after-dead-letter',
+])
 
 /** Headers of responses that may be secret. */
 const hiddenResponseHeaders = /cookie|auth|secret|token|key/i
