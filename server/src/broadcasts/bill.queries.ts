@@ -48,12 +48,13 @@ export type BillingStart = { accountId: number; after: number }
 /** The next messages of an account. `last` is the id of the last one that was read; null if all of them were read. */
 export type UnbilledPage = { accountId: number; last: number | null; messages: Billable[] }
 
-const pageOf = (limit: string) => /* sql */ `
+/** The unbilled messages of `given` in order. */
+const unbilledOfGiven = /* sql */ `
   select m.id, m.account_id from messages m
    where ${isUnbilled}
      -- not =, with which the primary key, and a scan of all billed messages, would have the order as well
      and (m.account_id, m.id) > (given.account_id, given.after) and m.account_id <= given.account_id
-   order by m.account_id, m.id ${limit}`
+   order by m.account_id, m.id`
 
 /**
  * Locks up to `share` messages without a bill of each of these accounts that are sent or cancelled and have no row queued or
@@ -69,12 +70,12 @@ export async function claimUnbilled(
   const rows = await tx.many<{ accountId: number; last: number | null } & Nullable<Omit<Billable, 'accountId'>>>(
     'claim_unbilled',
     /* sql */ `
-    select given.account_id as "accountId", (select id from (${pageOf('offset $3::int * 10 - 1 limit 1')}) page) as last,
+    select given.account_id as "accountId", (select id from (${unbilledOfGiven} offset $3::int * 10 - 1 limit 1) page) as last,
            u.id as "messageId", u.logged_on::text as "loggedOn", u.audience
       from unnest($1::bigint[], $2::bigint[]) with ordinality as given(account_id, after, n)
       left join lateral (
         select m.id, m.logged_on, c.audience
-          from (${pageOf('limit $3::int * 10')}) page
+          from (${unbilledOfGiven} limit $3::int * 10) page
           join messages m on m.id = page.id
          cross join ${totalsOf('m.id')} c
          where ${isUnbilled} and c.queued = 0 and c.submitting = 0 and ${ofRound('bill', 'm.id', 4)}

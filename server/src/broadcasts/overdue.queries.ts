@@ -6,15 +6,15 @@ import { ofRound } from '../log/failures.sql.ts'
 export type EndedGroup = { accountId: number; shortCodeId: number; endedBefore: Date }
 
 /**
- * The deadline of each short code: the latest one of its connections. A connection may have its own; the number of
- * milliseconds in $1 applies to the others.
+ * The deadline of each short code: the latest one of its connections. A connection may have its own; that of `given` applies to
+ * the others.
  */
 const deadlines = /* sql */ `
   deadlines as materialized (
     select s.id as short_code_id,
            coalesce(max(coalesce(c.receipt_deadline_s * interval '1 second', given.deadline)), given.deadline) as deadline
       from short_codes s
-      cross join (select $1 * interval '1 millisecond' as deadline) given
+      cross join given
       left join connections c
              on exists (select from short_code_routes r where r.short_code_id = s.id and r.connection_id = c.id)
              or (c.serves_all and not exists (select from short_code_routes r where r.short_code_id = s.id))
@@ -42,9 +42,11 @@ export function listEndedGroups(
   return db.many<EndedGroup & { isDue: boolean }>(
     'list_ended_groups',
     /* sql */ `
-    with recursive ${deadlines}, found as (
+    with recursive given as (select $1 * interval '1 millisecond' as deadline), ${deadlines}, found as (
       -- one look-up per group
-      select oldest.*, 1 as n from (${oldestOfGroup('$3::bigint, $4::bigint')}) oldest
+      select oldest.*, 1 as n
+        from (select $3::bigint as account_id, $4::bigint as short_code_id) start
+       cross join lateral (${oldestOfGroup('start.account_id, start.short_code_id')}) oldest
       union all
       select next.*, n + 1
         from found cross join lateral (${oldestOfGroup('found.account_id, found.short_code_id')}) next
@@ -63,7 +65,7 @@ export function findEndedGroup(db: Db, now: Date, defaultDeadlineMs: number, mes
   return db.maybeOne<EndedGroup>(
     'find_ended_group',
     /* sql */ `
-    with ${deadlines}
+    with given as (select $1 * interval '1 millisecond' as deadline), ${deadlines}
     select m.account_id as "accountId", m.short_code_id as "shortCodeId", $2::timestamptz - d.deadline as "endedBefore"
       from messages m join deadlines d on d.short_code_id = m.short_code_id
      where m.id = $3`,
@@ -97,11 +99,12 @@ export function listOverdue(db: Db, now: Date, groups: EndedGroup[], share: numb
              as "mayRequeue",
            kind = 'broadcast' as "isBroadcast"
       from unnest($2::bigint[], $3::bigint[], $4::timestamptz[]) as given(account_id, short_code_id, ended_before)
+     cross join (select $6::bigint as only_id) only_one
      cross join lateral (
        select m.*, ${endedAt} as ended_at
          from messages m
         where ${isUnclosed} and m.account_id = given.account_id and m.short_code_id = given.short_code_id
-          and ${endedAt} < given.ended_before ${only === null ? '' : 'and m.id = $6'}
+          and ${endedAt} < given.ended_before ${only === null ? '' : 'and m.id = only_id'}
           and ${ofRound('close', 'm.id', 6)}
           -- rows that a gateway left submitting must become unknown first
           and (m.status = 'sent' or exists (select from ${totalsOf('m.id')} c where c.queued = 0 and c.submitting = 0))
