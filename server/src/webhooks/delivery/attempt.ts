@@ -66,7 +66,7 @@ export async function attemptDelivery(
       pool,
     })
     status = received.status
-    response = logResponse(received)
+    response = logResponse(received, { url, headers })
     if (status === 429 || status === 503) pauseMs = readRetryAfter(received.headers['retry-after'], clock.now()) ?? 0
   } catch (failure) {
     error =

@@ -24,8 +24,14 @@ const hiddenResponseHeaders = /cookie|auth|secret|token|key/i
 const maxResponseHeaders = 40
 const maxHeaderLength = 256
 
-/** Maximum bytes of the body of a success that are stored; of a failure, all of it is, because failures are few. */
+/** Maximum bytes of the body that are stored: few of a success, because failures are rare. */
+const maxBytes = 65_536
 const maxSuccessBytes = 4_096
+
+const minSecretLength = 8
+
+/** Maximum number of values and words that are looked for: 50 in 64 KB take about a millisecond. */
+const maxSecrets = 50
 
 /** Returns a URL without its query, fragment, user name and password; null if it is malformed. */
 export function shownUrl(text: string): string | null {
@@ -43,15 +49,48 @@ export function logRequest(url: string, headers: Record<string, string>): Logged
   return { url: shownUrl(url), headers: Object.fromEntries(shown) }
 }
 
-/** Returns what the log stores of a response: its first headers and its body, of which a success has at most 4 KB. */
-export function logResponse(received: { status: number; headers: IncomingHttpHeaders; body: Buffer }): LoggedResponse {
+/** The request of a response, whose secrets a receiver may repeat in it. */
+type SentRequest = { url: string; headers: Record<string, string> }
+
+/**
+ * Returns what the log stores of a response: its first headers and its body, of which a success has at most 4 KB. Hidden values of the
+ * request that the receiver repeats are replaced.
+ */
+export function logResponse(
+  received: { status: number; headers: IncomingHttpHeaders; body: Buffer },
+  request: SentRequest,
+): LoggedResponse {
+  const secrets = secretsOf(request)
   const headers = Object.entries(received.headers)
     .slice(0, maxResponseHeaders)
     .map(([name, value]) => {
-      const text = hiddenResponseHeaders.test(name) ? hiddenValue : String(value)
+      const text = hiddenResponseHeaders.test(name) ? hiddenValue : without(secrets, String(value))
       return [name.slice(0, maxHeaderLength), text.slice(0, maxHeaderLength)]
     })
   const isSuccess = received.status >= 200 && received.status <= 299
-  const body = isSuccess ? received.body.subarray(0, maxSuccessBytes) : received.body
+  // cut last, because a part of a secret would not be found
+  const body = withoutInBody(secrets, received.body).subarray(0, isSuccess ? maxSuccessBytes : maxBytes)
   return { headers: Object.fromEntries(headers), body }
+}
+
+/** Returns the hidden values of a request and their words, the longest first; short ones could be part of any text. */
+function secretsOf({ url, headers }: SentRequest): string[] {
+  const hidden = Object.entries(headers).flatMap(([name, value]) => (shownHeaders.has(name.toLowerCase()) ? [] : value))
+  const query = URL.parse(url)?.search.slice(1) ?? ''
+  const values = [...hidden, query].flatMap((value) => [value, ...value.split(/[\s,&=]+/)])
+  return [...new Set(values)]
+    .filter(({ length }) => length >= minSecretLength)
+    .sort((a, b) => b.length - a.length)
+    .slice(0, maxSecrets)
+}
+
+const without = (secrets: string[], text: string) =>
+  secrets.reduce((rest, secret) => rest.replaceAll(secret, hiddenValue), text)
+
+function withoutInBody(secrets: string[], body: Buffer): Buffer {
+  const found = secrets.filter((secret) => body.includes(secret))
+  if (found.length === 0) return body
+  // latin1 has a character for each byte, so other bytes remain as they are
+  const bytes = found.map((secret) => Buffer.from(secret).toString('latin1'))
+  return Buffer.from(without(bytes, body.toString('latin1')), 'latin1')
 }
