@@ -5,15 +5,18 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import type { Db } from '../db/db.ts'
 import { computeFlightPlanJob } from '../flight-plans/flight-plans.jobs.ts'
 import { requestFlightPlan } from '../flight-plans/flight-plans.ts'
 import { listCancelledQueued } from '../log/cancel.queries.ts'
+import { listFinished } from '../log/finish.queries.ts'
 import { claimClosedChunks, listLate } from '../log/reopen.queries.ts'
 import { createDraft, startDue } from '../messages/drafts/drafts.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { cancelQueued } from './cancelled.ts'
 import { expandOnce, expandSlice } from './expand.ts'
 import { listOpenExpansions } from './expansion.queries.ts'
+import { finishSent } from './sweeps.ts'
 
 // Accounts take turns in the work of each step of a broadcast, however many broadcasts one of them has.
 
@@ -139,6 +142,35 @@ test('messages that were cancelled before do not slow down the next rounds', asy
   await set('analyze messages, message_counters')
   expect((await listCancelledQueued(database.db, null)).map(({ messageId }) => messageId)).toEqual(ids)
   expect((await explain(database, (db) => listCancelledQueued(db, null), {})).buffers).toBeLessThan(100)
+})
+
+test('thousands of messages that are still being sent do not delay the end of another', async () => {
+  const [first, last] = (await send(hostile, 2)) as [number, number]
+  while (await expandOnce(rt()));
+  await set(`
+    with added as (
+      insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on,
+                            created_at, accepted_at, expanded_at)
+      select account_id, list_id, short_code_id, kind, content, consent, part_count, 'sending', logged_on, created_at,
+             accepted_at, now()
+        from messages, generate_series(1, 12000) where id = ${first}
+      returning id
+    )
+    insert into message_counters (message_id, counter_row, queued) select id, 0, 1 from added`)
+  const [id] = (await send(other)) as [number]
+  while (await expandOnce(rt()));
+  await set('analyze messages, message_counters')
+  await set(`update message_counters set queued = 0 where message_id in (${id}, ${last})`)
+  const isSent = (message: number) =>
+    database.db.exec('is_sent', `select from messages where id = $1 and status = 'sent'`, [message])
+  expect(await finishSent(rt())).toBe(true)
+  expect([await isSent(last), await isSent(id)]).toEqual([1, 0])
+  // five pages of 2,000 each, and then the last two
+  expect(await finishSent(rt())).toBe(false)
+  expect(await finishSent(rt())).toBe(true)
+  expect(await isSent(id)).toBe(1)
+  const page = (db: Db) => listFinished({ ...db, one: db.many } as unknown as Db, 0, 2_000, null)
+  expect((await explain(database, page, { plan_cache_mode: 'force_generic_plan' })).buffers).toBeLessThan(2_000 * 10)
 })
 
 test('closed chunks of one short code leave room to those of others', async () => {

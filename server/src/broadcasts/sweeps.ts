@@ -1,3 +1,4 @@
+import type { Db } from '../db/db.ts'
 import { claimFailures, endFailure, type SweepName } from '../log/failures.queries.ts'
 import { finishMessages, listFinished } from '../log/finish.queries.ts'
 import { manyMessages, type Sweep, type SweepRt } from '../log/sweeps.ts'
@@ -13,11 +14,27 @@ import { reopenClosed, suppressLate } from './reopen.ts'
 export const finishSent = manyMessages<SweepRt>({
   sweep: 'finish',
   async work(rt, only, claimed) {
-    const ids = await listFinished(rt.db, only)
+    const ids = only === null ? await nextFinished(rt.db) : (await listFinished(rt.db, only - 1, 1, only)).ids
     claimed(ids)
     return ids.length > 0 && (await finishMessages(rt.db, rt.clock.now(), ids)) > 0
   },
 })
+
+/** Messages that are read at a time, and times per round. */
+const [messagesAtOnce, readsPerRound] = [2_000, 5]
+
+/** The message behind which the next round reads. In memory: after a restart, the first one is read first again. */
+const readUpTo = new WeakMap<Db, number>()
+
+/** Returns the next finished messages; tens of thousands that cannot be finished yet are passed in several rounds. */
+async function nextFinished(db: Db): Promise<number[]> {
+  for (let n = 0; n < readsPerRound; n++) {
+    const { ids, last } = await listFinished(db, readUpTo.get(db) ?? 0, messagesAtOnce, null)
+    readUpTo.set(db, last ?? 0)
+    if (ids.length > 0 || last === null) return ids
+  }
+  return []
+}
 
 /** The workers' sweeps over messages, from their start to the receipt deadline. */
 export const sweeps: Record<SweepName, Sweep<Runtime>> = {

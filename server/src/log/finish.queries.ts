@@ -6,19 +6,22 @@ const isFinished = /* sql */ `
   and (select queued + submitting from message_totals where message_id = m.id) = 0`
 
 /**
- * Returns up to 1,000 messages in status `sending` whose audience is written and that have no row queued or submitting:
- * those whose finishing has not failed, or only this one.
+ * Reads up to `limit` messages in status `sending` with ids above `after`, and returns those whose audience is written and that
+ * have no row queued or submitting: those whose finishing has not failed, or only this one. `last` is the last id that was read,
+ * null if there are no more.
  */
-export async function listFinished(db: Db, only: number | null): Promise<number[]> {
-  const rows = await db.many<{ id: number }>(
+export function listFinished(db: Db, after: number, limit: number, only: number | null) {
+  return db.one<{ ids: number[]; last: number | null }>(
     'list_finished',
     /* sql */ `
-    select m.id from messages m
-     where ${isFinished} and ${ofRound('finish', 'm.id', 1)}
-     order by m.id limit 1000`,
-    [only],
+    with page as materialized (
+      select id from messages where status = 'sending' and id > $1 order by id limit $2::int
+    )
+    select array(select m.id from page join messages m on m.id = page.id
+                  where ${isFinished} and ${ofRound('finish', 'm.id', 3)} order by m.id) as ids,
+           (select case count(*) when $2 then max(id) end from page) as last`,
+    [after, limit, only],
   )
-  return rows.map(({ id }) => id)
 }
 
 /**
