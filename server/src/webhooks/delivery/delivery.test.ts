@@ -219,6 +219,32 @@ describe('endpoints that do not respond', () => {
   })
 })
 
+test('a change of the webhook ends a pause of its endpoint', async () => {
+  const receiver = await receiverOf((res, _event, n) =>
+    n === 1 ? void res.writeHead(503, { 'retry-after': '3600' }).end() : void res.writeHead(204).end(),
+  )
+  const list = await listWith(receiver.url)
+  await optIn(list, phones(3))
+  const dispatcher = newDispatcher()
+  await dispatcher.round()
+  await waitFor(async () => {
+    await dispatcher.round()
+    const { until } = await world.db.one<{ until: Date | null }>(
+      'read_pause',
+      'select paused_until as until from endpoints where leased_by is null',
+    )
+    return until !== null
+  })
+  expect(receiver.received).toHaveLength(1)
+  const rt = makeRuntime({ db: world.db, clock })
+  await changeWebhook(rt, world.accountId, list.id, list.webhookId, { callbackUrl: undefined, events: {} })
+  await waitFor(async () => {
+    await dispatcher.round()
+    return (await pending()) === 1
+  })
+  expect(receiver.received).toHaveLength(3)
+})
+
 test('two workers share endpoints; if one dies, the other one continues when the lease has expired', async () => {
   const receiver = await receiverOf((res, _event, n) => (n > 1 ? void res.writeHead(204).end() : undefined))
   await optIn(await listWith(receiver.url), phones(20))
