@@ -66,3 +66,12 @@ test('a secret at the limit of the stored body is not stored in part', () => {
   const body = Buffer.from(`${'x'.repeat(4_090)}swordfish`)
   expect(logResponse({ status: 200, headers: {}, body }, request).body.toString()).toBe(`${'x'.repeat(4_090)}[hidde`)
 })
+
+test('a secret that the searched part of a body cuts is not stored in part, also after others were replaced', () => {
+  const secret = 's'.repeat(40)
+  const hidden = { url: 'https://hooks.cedar.example/', headers: { 'x-key': secret } }
+  const body = Buffer.from(`${secret}.`.repeat(500))
+  const stored = logResponse({ status: 200, headers: {}, body }, hidden).body.toString()
+  expect(stored).toMatch(/^(\[hidden\]\.)+/)
+  expect(stored).not.toContain('sss')
+})
