@@ -70,7 +70,7 @@ test('works on a new directory, on a stopped and on a running instance, and leav
     err: expect.stringContaining('already has data'),
   })
   expect(processesOf(scratch.path)).toEqual([])
-}, 90_000)
+}, 180_000)
 
 test('mode switch records the new mode in the data directory', async () => {
   await carillon('account create --email ana@cedar.example')
