@@ -6,6 +6,7 @@ import Fastify, {
   type FastifyInstance,
   type FastifyPluginAsync,
   type FastifyReply,
+  type FastifyRequest,
   LogController,
 } from 'fastify'
 import { accountRoutes, recordingCallerFinder } from '../accounts/accounts.routes.ts'
@@ -276,18 +277,22 @@ function useRequestMeter(app: FastifyInstance, metrics: Metrics) {
 /** Makes uploads, and other work in turns, pause while requests other than uploads are in progress. */
 function useShortRequests(app: FastifyInstance) {
   app.decorateRequest('isShort', false)
-  app.addHook('onRequest', (req, _reply, done) => {
+  const end = (req: FastifyRequest) => {
+    if (!req.isShort) return
+    req.isShort = false
+    endShortRequest()
+  }
+  app.addHook('onRequest', (req, reply, done) => {
     if (!req.routeOptions.config?.upload) {
       req.isShort = true
       beginShortRequest()
+      // onResponse is not called if the client disconnects before its response
+      reply.raw.once('close', () => end(req))
     }
     done()
   })
   app.addHook('onResponse', (req, _reply, done) => {
-    if (req.isShort) {
-      req.isShort = false
-      endShortRequest()
-    }
+    end(req)
     done()
   })
 }
