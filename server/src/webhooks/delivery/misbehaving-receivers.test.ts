@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { type Certificate, makeAuthority } from '../../../test/certificates.ts'
+import { startNameServer } from '../../../test/name-server.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { startRawReceiver, startReceiver } from '../../../test/webhook-receiver.ts'
 import { type LoggedAttempt, phones, start, useWebhooks } from '../../../test/webhook-world.ts'
+import { makeResolver } from '../../lib/name-resolver.ts'
 
 // Each receiver misbehaves in one way. Every attempt ends within its time limit, with the expected outcome, and a fast
 // receiver gets all its events while each of the others has at most one request.
@@ -17,7 +19,7 @@ const world = useWebhooks()
 const authority = makeAuthority('Ours')
 const extraCaFile = join(mkdtempSync(join(tmpdir(), 'ca-')), 'ca.pem')
 writeFileSync(extraCaFile, authority.cert)
-const timeoutMs = 1_500
+const timeoutMs = 1_000
 
 type Expected = { status: number | null; error: string | null }
 
@@ -168,6 +170,21 @@ test('a server behind https that speaks no TLS, or says nothing, is a failure', 
   const plain = (await world.receiverOf()).url.replace('http:', 'https:')
   const silent = `https://${world.use(await startRawReceiver(() => {})).address}/`
   expect(await attemptsAt({ plain, silent })).toEqual({ plain: attempt(unreachable), silent: attempt(timeout) })
+})
+
+test('names whose server does not respond fail as unresolved, and delay no other name', async () => {
+  const names = world.use(await startNameServer((name) => (/^slow/.test(name) ? null : { 4: ['127.0.0.1'] })))
+  const resolve = makeResolver({ servers: [names.address], hostsFile: '/nowhere/hosts', maxMs: 800 })
+  const fast = await world.receiverOf()
+  for (let n = 0; n < 30; n++) await world.optIn(await world.listWith(`http://slow${n}.example/`), phones(2))
+  await world.optIn(await world.listWith(fast.url.replace('127.0.0.1', 'fast.example')), phones(60))
+  await world.newDispatcher({ resolve }).round()
+  await waitFor(() => fast.received.length === 60)
+  // each of the others has begun one look-up for its first attempt
+  expect(new Set(names.queries.map(({ name }) => name)).size).toBe(31)
+  const failed = () => world.attemptsOf().then((all) => all.filter(({ outcome }) => outcome === 'failed'))
+  await waitFor(async () => (await failed()).length >= 30)
+  expect(new Set((await failed()).map(({ error }) => error))).toEqual(new Set(['unresolved']))
 })
 
 describe('Retry-After', () => {
