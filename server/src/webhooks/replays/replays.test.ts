@@ -214,7 +214,9 @@ describe('a replay', () => {
     await ask({ from_position: 1 })
     await ask({ from_position: 1 })
     await stranger.post(`/lists/${list.id}/webhooks/${webhook}/replays`, { replay: { position } })
-    const rotation: Rotation = { lastAccount: 0 }
+    let ms = 0
+    // each slice lasts as long as a turn
+    const rotation: Rotation = { lastAccount: 0, stopwatch: () => (ms += 100) }
     await takeTurn(rt, replaysQueue, rotation)
     await takeTurn(rt, replaysQueue, rotation)
     expect(await queue(webhook)).toEqual([position])
