@@ -40,6 +40,11 @@ const benches: Record<string, { description: string; load: () => Promise<{ run()
       'a caller beside thousands of sockets without a key, and the memory of the api (--sockets 700,5000 --kinds --seconds --rounds)',
     load: () => import('./strangers.ts'),
   },
+  webhooks: {
+    description:
+      'deliveries over TLS to a fast receiver, alone and beside slow, failing and silent ones (--events --adds --seconds --rounds --profile)',
+    load: () => import('./webhooks.ts'),
+  },
   smpp: { description: 'our SMPP codec and session, compared with npm smpp', load: () => import('./smpp.ts') },
   simulator: { description: 'limit of the simulator', load: () => import('./simulator.ts') },
 }

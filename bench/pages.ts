@@ -116,7 +116,7 @@ export async function importRows(
 }
 
 /** Adds `perSecond` numbers per second, in a batch every 20 ms, until `signal` aborts. */
-async function addUntilAborted(
+export async function addUntilAborted(
   installation: Installation,
   path: string,
   perSecond: number,
