@@ -5,7 +5,7 @@ import type { FeedWaiters } from './feed-waiters.ts'
 
 export type FeedPage = {
   events: { position: number; payload: string }[]
-  /** Where the next read continues: after the last event of the page, or after all events if the page is not full. */
+  /** Where the next read continues: after the last event of the page, or after all compared events if the page is not full. */
   nextAfter: number
 }
 
@@ -29,10 +29,10 @@ export async function getFeedPage(db: Db, waiters: FeedWaiters, request: FeedReq
 }
 
 async function readPage(db: Db, { after, ...query }: Omit<FeedQuery, 'after'> & { after: number | null }) {
-  const { last, deleted, positions, payloads } = await readFeed(db, { ...query, after: after ?? 0 })
+  const { last, deleted, through, positions, payloads } = await readFeed(db, { ...query, after: after ?? 0 })
   if (after !== null && after < deleted) throw errors.eventsDeleted(deleted + 1)
   const events = positions.map((position, i) => ({ position, payload: payloads[i] ?? '' }))
-  return { events, nextAfter: events.length === query.limit ? (events.at(-1)?.position ?? last) : last }
+  return { events, nextAfter: events.length === query.limit ? (events.at(-1)?.position ?? last) : (through ?? last) }
 }
 
 /** Whether the feed is on, the position after the last deleted event, and the last position. */

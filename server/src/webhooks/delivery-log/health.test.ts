@@ -99,6 +99,8 @@ test('a disabled endpoint is reported once by its health and in the feed, with t
   const { id, listId, webhookId, path } = await newEndpoint()
   await api.owner.put('/event_feed', { event_feed: { enabled: true } })
   await recordAttempts(api.db, [attempt(id, 'failed', ago(7_200))])
+  expect(await disableFailing(api.db, ago(7_200), now)).toEqual([])
+  await recordAttempts(api.db, [attempt(id, 'failed', now)])
   expect(await disableFailing(api.db, ago(7_200), now)).toEqual([id])
   expect(await disableEndpoint(api.db, id, 'gone', now)).toBe(false)
   await numberEvents(api.db, (tx, events) => insertDeliveries(tx, events, now))

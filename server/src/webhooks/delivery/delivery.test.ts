@@ -276,21 +276,27 @@ test('an endpoint that failed for five days is disabled; a change of the webhook
   expect(await reason()).toBeNull()
   clock.time = new Date(start.getTime() + 5 * day)
   await run()
+  // its only attempt was five days ago
+  expect(await reason()).toBeNull()
+  await dispatcher.round()
+  await waitFor(async () => (await attemptsOf()).length === 2)
+  await run()
   expect(await reason()).toBe('failing')
   await optIn(list, phones(1))
   await newDispatcher().round()
-  expect(receiver.received).toHaveLength(1)
+  expect(receiver.received).toHaveLength(2)
   isBroken = false
   const webhook = await world.db.one<{ id: number }>('find_id', 'select id from webhooks')
   await changeWebhook(rt, world.accountId, list.id, webhook.id, {
     callbackUrl: undefined,
     events: {},
   })
+  clock.time = new Date(clock.time.getTime() + 60_000)
   await waitFor(async () => {
     await dispatcher.round()
     return (await pending()) === 0
   })
-  expect(receiver.received).toHaveLength(3)
+  expect(receiver.received).toHaveLength(4)
 })
 
 test('deliveries and attempts are deleted when the events are old', async () => {

@@ -157,7 +157,9 @@ export class EndpointRunner {
     const { sender, record, takePlace } = this.#options
     const { accountId } = this.#endpoint
     const release = await takePlace(accountId, this.#isQuick)
-    if (!release) {
+    // meanwhile, the endpoint was disabled, or another process has its lease
+    if (release && this.#isStopped) release()
+    if (!release || this.#isStopped) {
       this.#inFlight--
       this.#open.delete(delivery.id)
       this.#endIfStopped()

@@ -194,14 +194,19 @@ export async function disableEndpoint(db: Db, id: number, reason: 'gone' | 'fail
   return disabled.length > 0
 }
 
-/** Disables the enabled endpoints of webhooks that have failed since a time or longer, and returns their ids. */
+/**
+ * Disables the enabled endpoints of webhooks that have failed since a time or longer, and returns their ids. The last failed
+ * attempt must be that much later than the first one: an endpoint with few events is not disabled while it gets none.
+ */
 export async function disableFailing(db: Db, since: Date, now: Date): Promise<number[]> {
   const rows = await db.many<{ id: number }>(
     'disable_failing',
     /* sql */ `
     with disabled as (
-      update endpoints set disabled_at = $2, disabled_reason = 'failing'
+      update endpoints e set disabled_at = $2, disabled_reason = 'failing'
        where failing_since <= $1 and webhook_id is not null and disabled_at is null
+         and (select max(started_at) from delivery_attempts where endpoint_id = e.id)
+             >= failing_since + ($2::timestamptz - $1::timestamptz)
       returning *
     ), noticed as (${notice})
     select id from disabled`,
@@ -211,8 +216,12 @@ export async function disableFailing(db: Db, since: Date, now: Date): Promise<nu
 }
 
 /** Enables the endpoint of a webhook again and ends its pause; the deliveries that it has not received are due. */
-export function enableEndpoint(tx: Db, webhookId: number) {
-  return tx.exec(
+export async function enableEndpoint(tx: Db, webhookId: number): Promise<void> {
+  // a fan-out that has the row inserts deliveries, which the second statement must see
+  await tx.exec('lock_endpoint_of_webhook', /* sql */ `select from endpoints where webhook_id = $1 for update`, [
+    webhookId,
+  ])
+  await tx.exec(
     'enable_endpoint',
     /* sql */ `
     update endpoints e

