@@ -153,6 +153,18 @@ export async function findBindingLimit(db: Db, accountId: number, id: number): P
   return row?.limit ?? null
 }
 
+/** Returns whether a key is valid: neither revoked nor disabled, and its account not disabled. */
+export async function isKeyValid(db: Db, id: number): Promise<boolean> {
+  const valid = await db.exec(
+    'find_valid_key',
+    /* sql */ `
+    select from api_keys k join accounts a on a.id = k.account_id
+     where k.id = $1 and k.revoked_at is null and k.disabled_at is null and a.disabled_at is null`,
+    [id],
+  )
+  return valid > 0
+}
+
 /** Returns a key of any account; for operators only. */
 export function findApiKey(db: Db, id: number) {
   return db.maybeOne<ApiKey>(

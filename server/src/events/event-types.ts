@@ -1,5 +1,5 @@
 /**
- * The types of events of a list. `bit` is the type's bit in `lists.listeners` and in the function `report_opts`; `flag` is the
+ * The types of events of a list. `bit` is the type's bit in `lists.listeners` and in the function `record_consent_events`; `flag` is the
  * key of a webhook that receives the type.
  */
 export const listEvents = {

@@ -70,6 +70,22 @@ test('only events of the types are returned, and the next position passes the ot
   expect(page.next_after).toBe((await read()).next_after)
 })
 
+test('a read compares a limited number of events with its types, and the next one continues behind them', async () => {
+  const { next_after: before } = await read()
+  await api.db.exec(
+    'insert_many_events',
+    `with next as (update event_sequence set last_position = last_position + 10001 returning last_position - 10000 as first)
+     insert into events (position, account_id, type, occurred_at, payload)
+     select first + n, $1, case n when 10000 then 'cleaned' else 'subscribe' end, $2,
+            json_build_object('type', case n when 10000 then 'cleaned' else 'subscribe' end)
+       from next, generate_series(0, 10000) n`,
+    [api.owner.accountId, start],
+  )
+  const first = await read(`?after=${before}&types=cleaned`)
+  expect(first).toMatchObject({ types: [], next_after: before + 10_000 })
+  expect((await read(`?after=${first.next_after}&types=cleaned`)).types).toEqual(['cleaned'])
+})
+
 test('the keys of the payload are in the order of the contract, then those of custom fields', async () => {
   for (const key of ['2026', 'shelf']) {
     await api.owner.post(`/lists/${list.id}/custom_fields`, {
@@ -121,6 +137,20 @@ describe('waiting', () => {
     await add('2065550210')
     await number()
     expect((await waiting).phones).toEqual(['2065550210'])
+  })
+
+  test('ends with a 401 if the key has been disabled meanwhile', async () => {
+    const { next_after } = await read()
+    await add('2065550210')
+    const waiting = api.owner.get(`/events?after=${next_after}&wait=30`)
+    // the request has been authenticated when it waits
+    await waitFor(async () => (await read(`?after=${next_after}`)).phones.length === 0)
+    await new Promise((resolve) => setImmediate(resolve))
+    await api.db.exec('disable_keys', 'update api_keys set disabled_at = $1', [start])
+    await number()
+    const { status, text } = await waiting
+    expect([status, text.includes('2065550210')]).toEqual([401, false])
+    await api.db.exec('enable_keys', 'update api_keys set disabled_at = null')
   })
 
   test('ends with an empty page when the time is over', async () => {

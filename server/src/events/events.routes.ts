@@ -44,7 +44,11 @@ export const eventRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const closed = new AbortController()
       reply.raw.once('close', () => closed.abort())
       const query = readEventsQuery(req.query)
-      const page = await getFeedPage(rt.db, waiters, { accountId: req.account.id, ...query, signal: closed.signal })
+      const page = await getFeedPage(rt.db, waiters, {
+        ...{ accountId: req.account.id, apiKeyId: req.apiKey.id },
+        ...query,
+        signal: closed.signal,
+      })
       // the types describe the object, of which this is the text
       return reply.type('application/json; charset=utf-8').send(presentEventPage(page) as never)
     },

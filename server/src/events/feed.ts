@@ -1,3 +1,4 @@
+import { isKeyValid } from '../accounts/api-keys.queries.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { type FeedQuery, findFeed, readFeed, updateFeed } from './events.queries.ts'
@@ -10,19 +11,27 @@ export type FeedPage = {
 }
 
 /** A read of the feed that waits up to `waitMs` for an event; `signal` aborts the wait. */
-export type FeedRequest = Omit<FeedQuery, 'after'> & { after: number | null; waitMs: number; signal: AbortSignal }
+export type FeedRequest = Omit<FeedQuery, 'after'> & {
+  apiKeyId: number
+  after: number | null
+  waitMs: number
+  signal: AbortSignal
+}
 
 /**
  * Returns the account's events after a position, or from the oldest one. Without such events it waits, and returns an empty
- * page at the end. Throws a 410 if events after the position are deleted.
+ * page at the end. Throws a 410 if events after the position are deleted, and a 401 if the key has become invalid while it waited.
  */
 export async function getFeedPage(db: Db, waiters: FeedWaiters, request: FeedRequest): Promise<FeedPage> {
-  const { accountId, types, limit, waitMs, signal } = request
+  const { accountId, apiKeyId, types, limit, waitMs, signal } = request
   const endAt = performance.now() + waitMs
+  let hasWaited = false
   for (let after = request.after; ; ) {
     const page = await readPage(db, { accountId, types, limit, after })
     const restMs = endAt - performance.now()
+    if (page.events.length > 0 && hasWaited && !(await isKeyValid(db, apiKeyId))) throw errors.unauthorized()
     if (page.events.length > 0 || restMs <= 0) return page
+    hasWaited = true
     after = page.nextAfter
     if (!(await waiters.wait(accountId, after, restMs, signal))) return page
   }

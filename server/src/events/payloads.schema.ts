@@ -28,7 +28,7 @@ type SubscriberRow = {
 
 type LastOptIn = { method: string; keyword: string | null }
 
-/** The facts of a change of consent, which the function `report_opts` writes. */
+/** The facts of a change of consent, which the function `record_consent_events` writes. */
 type ConsentFacts = {
   optId: number
   subscriber: SubscriberRow

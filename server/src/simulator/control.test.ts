@@ -285,6 +285,7 @@ describe('the control API', () => {
     { origin: 'null' },
     { 'sec-fetch-site': 'cross-site' },
     { 'sec-fetch-site': 'same-site' },
+    { 'user-agent': 'Carillon/1.0.0' },
   ])('responds with 403 to %o', async (headers) => {
     const request = http.request({ port: simulator.controlPort(), host: '127.0.0.1', path: '/state', headers })
     const statusCode = await new Promise((resolve, reject) => {

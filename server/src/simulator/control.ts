@@ -92,11 +92,13 @@ async function serve(controlled: Controlled, request: IncomingMessage, response:
 
 /**
  * Rejects web pages, because any page in a browser on this machine can reach loopback: Host must be local, Origin absent, and
- * a browser's request one that its user typed.
+ * a browser's request one that its user typed. Rejects Carillon itself, too, whose sandbox delivers events to this machine:
+ * the URL of a webhook of any account could be this API.
  */
 function requireLocalClient(request: IncomingMessage): void {
-  const { host = '', origin, 'sec-fetch-site': site = 'none' } = request.headers
-  if (!/^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host) || origin !== undefined || site !== 'none') {
+  const { host = '', origin, 'sec-fetch-site': site = 'none', 'user-agent': agent = '' } = request.headers
+  const isLocal = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host)
+  if (!isLocal || origin !== undefined || site !== 'none' || agent.startsWith('Carillon/')) {
     throw new ControlError(403, 'forbidden', 'The control API serves clients on this machine only, not web pages')
   }
 }

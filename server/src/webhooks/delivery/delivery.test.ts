@@ -52,6 +52,34 @@ test('deliveries have the headers of the webhook, which do not replace others', 
   expect(JSON.stringify(log)).not.toContain('swordfish')
 })
 
+test('an event that is queued during a change of the webhook is due', async () => {
+  const receiver = await receiverOf()
+  const list = await listWith(receiver.url)
+  const webhook = await world.db.one<{ id: number }>('find_id', 'select id from webhooks')
+  await world.db.exec('pause', 'update endpoints set paused_until = $1', [new Date(clock.time.getTime() + 60_000)])
+  const rt = makeRuntime({ db: world.db, clock })
+  const change = await world.db.tx(async (tx) => {
+    // as a fan-out does
+    await tx.exec('lock', 'select from endpoints for update')
+    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    const change = changeWebhook(rt, world.accountId, list.id, webhook.id, { callbackUrl: undefined, events: {} })
+    await waitFor(async () => (await world.db.exec('waiting', waiting)) === 1)
+    await tx.exec(
+      'queue',
+      `with next as (update event_sequence set last_position = last_position + 1 returning last_position as position),
+            e as (insert into events (position, account_id, type, occurred_at, payload)
+                  select position, $1, 'subscribe', $2, '{}' from next),
+            d as (insert into deliveries (endpoint_id, position, due_at) select e.id, position, $2 from endpoints e, next)
+       update endpoints set next_due_at = $2`,
+      [world.accountId, clock.time],
+    )
+    return { ended: change }
+  })
+  await change.ended
+  const { due } = await world.db.one<{ due: Date | null }>('read_due', 'select next_due_at as due from endpoints')
+  expect(due).toEqual(clock.time)
+})
+
 test('an endpoint with a rate gets no more calls than that, and does not delay another', async () => {
   const slow = await receiverOf()
   const fast = await receiverOf()
