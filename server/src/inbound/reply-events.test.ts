@@ -356,7 +356,7 @@ describe('a reply to a transactional message', () => {
     )
   })
 
-  test.each(['STOP', 'HELP', 'START'])('%j is none', async (content) => {
+  test.each(['STOP', 'HELP', 'START'])('%j is no reply to a message', async (content) => {
     await send()
     await reply(content)
     expect(await replies()).toEqual([])

@@ -18,7 +18,7 @@ import { WatchdogLink } from './watchdog-link.ts'
 
 let home: string
 let postgres: Postgres
-/** The URL of the owner, who gets another password in one of the tests. */
+/** The URL of the owner; one of the tests changes its password. */
 let url: string
 const watchdog = new WatchdogLink(() => {})
 

@@ -111,7 +111,14 @@ describe('rejects, without a change', () => {
   const reserved = [
     ...['Host', 'content-LENGTH', 'Content-Type', 'Content-Encoding', 'Transfer-Encoding', 'Connection', 'Keep-Alive'],
     ...['User-Agent', 'Accept-Encoding', 'TE', 'Trailer', 'Upgrade', 'Expect', 'Proxy-Authorization', 'Date'],
-    ...['webhook-id', 'Webhook-Signature', 'WEBHOOK-ANYTHING', 'HTTP2-Settings', 'Carillon-After-Dead-Letter'],
+    ...[
+      'webhook-id',
+      'Webhook-Signature',
+      'WEBHOOK-ANYTHING',
+      'HTTP2-Settings',
+      'Carillon-After-Dead-Letter',
+      '__proto__',
+    ],
   ]
   test.each<[unknown, string]>([
     ...reserved.map((name): [unknown, string] => [

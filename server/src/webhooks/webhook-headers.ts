@@ -15,7 +15,7 @@ const valuePattern = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/
 
 /** Names that a delivery sets itself, and those that control the connection, its body or the way to the server. */
 const reservedNames =
-  /^(host|user-agent|content-(length|type|encoding|range|transfer-encoding)|transfer-encoding|accept-encoding|connection|keep-alive|proxy-.*|te|trailer|upgrade|expect|http2-settings|date|webhook-.*|carillon-.*)$/
+  /^(host|user-agent|content-(length|type|encoding|range|transfer-encoding)|transfer-encoding|accept-encoding|connection|keep-alive|proxy-.*|te|trailer|upgrade|expect|http2-settings|date|webhook-.*|carillon-.*|__proto__)$/
 
 /** Returns the headers of a body; throws a 422 for a name or a value that must not be sent. */
 export function readHeaders(given: Record<string, string>): CustomHeaders {
@@ -44,8 +44,8 @@ function faultOf(headers: CustomHeaders): string | undefined {
 }
 
 /**
- * Returns the given headers with the stored value for each one that has the text of a hidden value, as a caller sends who
- * changes a webhook that it has read; throws a 422 if there is no stored value.
+ * Returns the given headers with the stored value for each one that has the text of a hidden value: a caller may send back
+ * what it has read. Throws a 422 if a header has no stored value.
  */
 export function keepHidden(given: CustomHeaders, sealer: Sealer | undefined, sealed: Buffer | null): CustomHeaders {
   if (!given.some(([, value]) => value === hiddenValue)) return given

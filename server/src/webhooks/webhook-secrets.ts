@@ -45,7 +45,7 @@ export async function rotateWebhookSecret(
   })
 }
 
-/** Returns the secret of the callbacks of the account's transactional messages; null if there is none. */
+/** Returns the secret of the callbacks of the account's transactional messages; null if it has no secret. */
 export async function getCallbackSecret(rt: SecretRuntime, accountId: number): Promise<WebhookSecret> {
   const sealed = await findCallbackSecrets(rt.db, accountId)
   return sealed ? shown(makeSealer(rt.config), sealed, rt.clock.now()) : { secret: null, previousValidUntil: null }

@@ -6,7 +6,8 @@ import { startNumberService } from './number-service.ts'
 import { type Kind, kinds, median, OrdinaryAccount, type Times } from './ordinary-account.ts'
 
 // One account does its worst in every way that the API offers; another one sends a broadcast and single texts, imports
-// 1,000 people, tags, adds and opts out some. None of its work may take five times as long as alone; the goal is three. A table shows both times.
+// 1,000 people, tags, adds and opts out some. None of its work may take five times as long as alone; the goal is three. A
+// table shows both times.
 
 // `npm run test:faults` measures that, on a machine without other work. The short form notices an account that stops another
 // one, whatever else the machine does.
