@@ -60,22 +60,27 @@ export class WindowSlots {
 
   /** Number of slots that can be reserved now for texts that are written immediately. */
   free(): number {
-    const now = performance.now()
-    return Math.max(0, Math.min(this.#unreserved(now), this.#pace.free(now)))
+    return this.#freeBut(0, performance.now())
   }
 
   /**
-   * Number of slots that can be reserved now for texts that are not marked yet. It includes slots that become free during the
-   * mark and, for urgent texts, some that other texts then have to wait for. It does not consider the number of free tokens.
+   * Number of slots that can be reserved now for texts that are not marked yet, without `urgentReserve` slots. It includes slots
+   * that become free during the mark and, for urgent texts, some that other texts then have to wait for. It does not consider
+   * the number of free tokens.
    */
-  freeToMark(caps: CapSet, isUrgent: boolean): number {
+  freeToMark(caps: CapSet, isUrgent: boolean, urgentReserve: number): number {
     const now = performance.now()
     const isResponding = now - this.#respondedAt < this.#latencyMs
-    if (!caps.isUnlimited || this.isThrottled || !isResponding) return this.free()
+    if (!caps.isUnlimited || this.isThrottled || !isResponding) return this.#freeBut(urgentReserve, now)
     const { window } = this.#binds
     let ahead = this.#ahead.count(window, this.#latencyMs, Math.ceil(this.capacity / 4))
     if (ahead > 0 && isUrgent) ahead += urgentSlotsOf(window)
-    return Math.max(0, this.#unreserved(now) + ahead)
+    return Math.max(0, this.#unreserved(now) + ahead - urgentReserve)
+  }
+
+  /** The reserve is kept of the window, not of the pace: a slow pace alone does not keep broadcasts from it. */
+  #freeBut(urgentReserve: number, now: number): number {
+    return Math.max(0, Math.min(this.#unreserved(now) - urgentReserve, this.#pace.free(now)))
   }
 
   /** Free slots minus reserved ones; negative while marked texts wait for a slot. */

@@ -146,8 +146,8 @@ export class BatchMarker {
     // a text with more parts than the capacity gets all slots now, and its other parts wait for slots later
     const slots = Math.min(leased.encoderFor(group).pduCount, capacity)
     const maxTexts = Math.min(ready, this.#size.rows)
-    const freeSlots = windowSlots.freeToMark(caps, isUrgent) - urgentReserve
-    const textsBySlots = slots === 0 ? 0 : Math.max(0, Math.floor(freeSlots / slots))
+    const freeSlots = windowSlots.freeToMark(caps, isUrgent, urgentReserve)
+    const textsBySlots = slots === 0 ? 0 : Math.floor(freeSlots / slots)
     // a mark costs nearly the same for few rows as for many, so it waits a moment until a quarter of the window is free
     const minTextsBySlots = Math.min(maxTexts, Math.ceil(capacity / 4 / slots))
     if (textsBySlots === 0 || (textsBySlots < minTextsBySlots && !isUrgent && !windowSlots.allowsSmallMark)) {

@@ -7,12 +7,42 @@ import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { acceptBroadcast, sendSystemText } from '../../messages/messages.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
+import { timing } from '../timing.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>> | undefined
 
 const silent: Responder = () => undefined
 const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_560_001 + n)
+
+const systemText = (phone: number) =>
+  sending.db.tx((tx) =>
+    sendSystemText(tx, sending.rt, {
+      accountId: sending.list.accountId,
+      listId: sending.list.id,
+      shortCodeId: sending.shortCode.id,
+      phone,
+      content: 'Welcome to the pantry.',
+      consent: 'not_opted_out',
+    }),
+  )
+
+/** Accepts this many texts per second and throttles the others. */
+function throttleTo(perSecond: number) {
+  const acceptedAt: number[] = []
+  const counts = { throttled: 0 }
+  const respond: Responder = (_, ordinal) => {
+    const now = performance.now()
+    while ((acceptedAt[0] ?? now) < now - 1_000) acceptedAt.shift()
+    if (acceptedAt.length >= perSecond) {
+      counts.throttled++
+      return { command_status: commandStatus.ESME_RTHROTTLED }
+    }
+    acceptedAt.push(now)
+    return { message_id: `id${ordinal}` }
+  }
+  return { counts, respond }
+}
 
 beforeEach(async () => {
   sending = await startSending({ window: 5, binds: 1, leaseMs: 1_500 })
@@ -59,18 +89,7 @@ test('failed claims are retried no sooner than at the next poll', async () => {
 
 test('many urgent texts are leased in batches, and all are sent', async () => {
   const texts = 250
-  for (const phone of phones(texts)) {
-    await sending.db.tx((tx) =>
-      sendSystemText(tx, sending.rt, {
-        accountId: sending.list.accountId,
-        listId: sending.list.id,
-        shortCodeId: sending.shortCode.id,
-        phone,
-        content: 'Welcome to the pantry.',
-        consent: 'not_opted_out',
-      }),
-    )
-  }
+  for (const phone of phones(texts)) await systemText(phone)
   carrier = await startOddCarrier(sending.rt, silent)
   const { submits } = carrier
   await waitFor(() => submits.length === 5)
@@ -130,21 +149,26 @@ describe('during a big broadcast', () => {
 })
 
 test('a throttling carrier receives texts at the pace that it accepts, and each recipient gets one text', async () => {
-  const acceptedAt: number[] = []
-  let throttled = 0
-  carrier = await startOddCarrier(sending.rt, (_, ordinal) => {
-    const now = performance.now()
-    while ((acceptedAt[0] ?? now) < now - 1_000) acceptedAt.shift()
-    if (acceptedAt.length >= 50) {
-      throttled++
-      return { command_status: commandStatus.ESME_RTHROTTLED }
-    }
-    acceptedAt.push(now)
-    return { message_id: `id${ordinal}` }
-  })
+  const { counts, respond } = throttleTo(50)
+  carrier = await startOddCarrier(sending.rt, respond)
   await sending.subscribe(...phones(150))
   const id = await sending.broadcast()
   await sending.waitForCounters(id, { sent: 150 })
-  expect(throttled).toBeGreaterThan(0)
-  expect(throttled).toBeLessThan(60)
+  expect(counts.throttled).toBeGreaterThan(0)
+  expect(counts.throttled).toBeLessThan(60)
+})
+
+test('an urgent text does not stop the broadcasts of a carrier that throttles', async () => {
+  const { counts, respond } = throttleTo(5)
+  carrier = await startOddCarrier(sending.rt, respond)
+  await sending.subscribe(...phones(60))
+  const id = await sending.broadcast()
+  await waitFor(() => counts.throttled > 0)
+  await systemText(2_065_560_099)
+  const { submits } = carrier
+  await waitFor(() => submits.some(({ destination_addr }) => destination_addr === '12065560099'))
+  const urgentAt = performance.now()
+  const sent = (await sending.counters(id)).sent ?? 0
+  await waitFor(async () => ((await sending.counters(id)).sent ?? 0) >= sent + 6)
+  expect(performance.now() - urgentAt).toBeLessThan(timing.urgentRecentMs)
 })
