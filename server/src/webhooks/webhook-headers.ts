@@ -1,7 +1,7 @@
 import { errors } from '../errors.ts'
 import { SealError, type Sealer } from '../lib/seal.ts'
 import { type CustomHeaders, openHeaders } from './delivery/custom-headers.ts'
-import { hiddenValue } from './delivery/logged-exchange.ts'
+import { hiddenValue } from './delivery/hidden-values.ts'
 
 const maxHeaders = 20
 const maxNameLength = 100
