@@ -489,7 +489,6 @@ create table events (
   constraint events_pkey primary key ("position")
 );
 create index events_account on events (account_id, "position");
-create index events_occurred on events (occurred_at);
 
 -- The progress of writing a broadcast's audience. The cursor commits with each slice, so that a slice is written once.
 create table expansions (

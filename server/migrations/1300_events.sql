@@ -29,7 +29,6 @@ create table events (
   is_test boolean not null default false
 );
 create index events_account on events (account_id, position);
-create index events_occurred on events (occurred_at);
 
 -- The last position; the sequencer locks it. Positions of deleted events are not used again.
 create table event_sequence (

@@ -126,6 +126,20 @@ export const errors = {
     new AppError(410, 'events_deleted', `Events after this position are deleted; the oldest event is at ${oldest}`, {
       oldest_position: [String(oldest)],
     }),
+  feedOff: () =>
+    new AppError(
+      422,
+      'event_feed_off',
+      'The event feed is off and has no further events; PUT /event_feed switches it on',
+    ),
+  tooManyWaiting: (limit: number) =>
+    new AppError(
+      429,
+      'too_many_waiting_requests',
+      `At most ${limit} requests of an account wait for events at a time`,
+      undefined,
+      5,
+    ),
   noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),
   invalidKeywords: (names: string[]) =>
     new AppError(422, 'invalid_keywords', `invalid keyword names: ${names.join(', ')}`, { keyword_names: names }),

@@ -90,13 +90,22 @@ export type FeedQuery = { accountId: number; after: number; types: string[] | nu
 /** Number of events that a read compares with its types: some 20 ms. */
 const maxCompared = '10000'
 
-/**
- * Returns the account's events after a position, in the order of their positions, with the last position and the last
- * one whose event is deleted (0: none) in the same snapshot, and the position through which events were compared if there
- * may be further ones. The payloads are JSON text, because their keys have an order.
- */
+export type FeedRead = {
+  enabled: boolean
+  /** The last position of all accounts. */
+  last: number
+  /** The last position whose event is deleted; 0 if there is none. */
+  deleted: number
+  /** The position through which events were compared, if there may be further ones. */
+  through: number | null
+  positions: number[]
+  /** JSON text, because their keys have an order. */
+  payloads: string[]
+}
+
+/** Returns the account's events after a position, in the order of their positions, and the state of the feed in the same snapshot. */
 export function readFeed(db: Db, { accountId, after, types, limit }: FeedQuery) {
-  return db.one<{ last: number; deleted: number; through: number | null; positions: number[]; payloads: string[] }>(
+  return db.one<FeedRead>(
     'read_feed',
     /* sql */ `
     with compared as (
@@ -107,11 +116,11 @@ export function readFeed(db: Db, { accountId, after, types, limit }: FeedQuery) 
        where ($3::text[] is null or type = any($3)) and not is_test
        order by position limit $4
     )
-    select s.last_position as last, s.deleted_position as deleted,
+    select a.event_feed as enabled, s.last_position as last, s.deleted_position as deleted,
            (select case when count(*) = ${maxCompared} then max(position) end from compared) as through,
            array(select position from page order by position) as positions,
            array(select payload::text from page order by position) as payloads
-      from event_sequence s`,
+      from event_sequence s, accounts a where a.id = $1`,
     [accountId, after, types, limit],
   )
 }
@@ -123,6 +132,27 @@ export async function findLastPosition(db: Db): Promise<number> {
     /* sql */ `select last_position as last from event_sequence`,
   )
   return last
+}
+
+/** The types of an account's events after a position, of the first `compared` ones. */
+export type NewEvents = { accountId: number; compared: number; types: string[] }
+
+/** Number of new events of an account that are compared for the requests that wait. */
+export const maxNewCompared = 1_000
+
+/** Returns what is new in these accounts after these positions; accounts without events are not in the result. */
+export function findNewEvents(db: Db, afters: Map<number, number>): Promise<NewEvents[]> {
+  return db.many<NewEvents>(
+    'find_new_events',
+    /* sql */ `
+    select w.account_id as "accountId", count(*) as compared,
+           coalesce(array_agg(distinct e.type) filter (where not e.is_test), '{}') as types
+      from unnest($1::bigint[], $2::bigint[]) as w(account_id, after)
+     cross join lateral (select type, is_test from events
+                          where account_id = w.account_id and position > w.after order by position limit $3) e
+     group by w.account_id`,
+    [[...afters.keys()], [...afters.values()], maxNewCompared],
+  )
 }
 
 /**

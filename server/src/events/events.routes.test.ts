@@ -100,17 +100,36 @@ test('the keys of the payload are in the order of the contract, then those of cu
   )
 })
 
-test('another account reads nothing, and a feed that is off gets no events', async () => {
-  await api.owner.put('/event_feed', { event_feed: { enabled: false } })
-  await add('2065550210')
-  await number()
-  expect((await read()).phones).toEqual([])
-  await api.owner.put('/event_feed', { event_feed: { enabled: true } })
+test('another account reads nothing', async () => {
   await add('2065550211')
   await number()
-  expect((await read()).phones).toEqual(['2065550211'])
+  await api.stranger.put('/event_feed', { event_feed: { enabled: true } })
   const { body } = await api.stranger.get('/events')
   expect(body).toMatchObject({ events: [] })
+})
+
+test('a feed that is off gets no events, returns those that it has, and then a 422', async () => {
+  await add('2065550210')
+  await number()
+  await api.owner.put('/event_feed', { event_feed: { enabled: false } })
+  await add('2065550211')
+  await number()
+  const rest = await read()
+  expect(rest.phones).toEqual(['2065550210'])
+  const off = await api.owner.get(`/events?after=${rest.next_after}&wait=30`)
+  expect(off).toMatchObject({ status: 422, body: { status: 'error', code: 'event_feed_off' } })
+  await api.owner.put('/event_feed', { event_feed: { enabled: true } })
+  expect(await read(`?after=${rest.next_after}`)).toMatchObject({ phones: [], next_after: rest.next_after })
+})
+
+test('a position that no event has yet is a 422, at once', async () => {
+  const { next_after } = await read()
+  const early = await api.owner.get(`/events?after=${next_after + 1}&wait=30`)
+  expect(early).toMatchObject({
+    status: 422,
+    body: { code: 'invalid', details: { after: [`is greater than the last position, ${next_after}`] } },
+  })
+  expect(await read(`?after=${next_after}`)).toMatchObject({ phones: [] })
 })
 
 test('deleted events are a 410 with the oldest position', async () => {
@@ -158,15 +177,23 @@ describe('waiting', () => {
     expect(await read(`?after=${next_after}&wait=1`)).toMatchObject({ phones: [], next_after })
   })
 
-  test('of many requests of one account ends at once for those beyond twenty', async () => {
+  test('is a 429 for requests of one account beyond twenty, unless they have events', async () => {
     const { next_after } = await read()
-    let ended = 0
-    const all = Array.from({ length: 25 }, () => read(`?after=${next_after}&wait=30`).finally(() => ended++))
-    await waitFor(() => ended === 5)
+    const rejected: unknown[] = []
+    const wait = async () => {
+      const { status, headers, body } = await api.owner.get(`/events?after=${next_after}&wait=30`)
+      if (status === 429) rejected.push({ retryAfter: headers['retry-after'], status: body.status, code: body.code })
+      return status
+    }
+    const all = Array.from({ length: 25 }, wait)
+    await waitFor(() => rejected.length === 5)
+    expect(rejected[4]).toEqual({ retryAfter: '5', status: 'error', code: 'too_many_waiting_requests' })
+    await api.stranger.put('/event_feed', { event_feed: { enabled: true } })
+    const others = api.stranger.get(`/events?after=${next_after}&wait=1`)
     await add('2065550210')
     await number()
-    const pages = await Promise.all(all)
-    expect(pages.filter(({ phones }) => phones.length === 1)).toHaveLength(20)
+    expect((await Promise.all(all)).filter((status) => status === 200)).toHaveLength(20)
+    expect((await others).body).toMatchObject({ events: [] })
   })
 })
 

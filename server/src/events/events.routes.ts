@@ -30,12 +30,14 @@ export const eventRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Read the event feed',
         description:
           'Returns events in the order of their positions, which never changes. To read all events once, pass `next_after` of ' +
-          'the latest response as `after`. The feed must be on; the payload of an event is what a webhook receives.',
+          'the latest response as `after`. The payload of an event is what a webhook receives. If the feed is off, its remaining ' +
+          'events can be read, and then the response is a 422 `event_feed_off`. At most 20 requests of an account wait at a time; ' +
+          'another one is a 429.',
         querystring: EventsQuery,
         response: {
           200: EventPage,
           410: errorResponse('Events after this position are deleted.'),
-          422: errorResponse('A parameter is invalid.'),
+          422: errorResponse('A parameter is invalid, there is no such position yet, or the feed is off.'),
           ...commonErrors,
         },
       },

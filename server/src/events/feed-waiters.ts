@@ -1,14 +1,21 @@
 import type { Db } from '../db/db.ts'
-import { findLastPosition } from './events.queries.ts'
+import { errors } from '../errors.ts'
+import { findLastPosition, findNewEvents, maxNewCompared } from './events.queries.ts'
 
 const pollMs = 200
 
-/** Maximum number of waiting requests of one account; another one is not made to wait. */
-const maxPerAccount = 20
+/** Maximum number of waiting requests of one account. */
+export const maxWaitingPerAccount = 20
 
-type Waiter = { accountId: number; after: number; end: (hasMore: boolean) => void }
+/** A request for events of these types of an account (null: all types) after a position. */
+export type Awaited = { accountId: number; types: readonly string[] | null; after: number }
 
-/** Requests that wait for new events. One query at a time looks for all of them, however many there are. */
+/** The position through which there is no event of the request, and whether there may be one after it. */
+export type Waited = { through: number; hasMore: boolean }
+
+type Waiter = Awaited & { end: (hasMore: boolean) => void }
+
+/** Requests that wait for new events. One query at a time looks for all of them, and ends the waits that its events are for. */
 export class FeedWaiters {
   readonly #db: Db
   readonly #waiters = new Set<Waiter>()
@@ -18,21 +25,23 @@ export class FeedWaiters {
     this.#db = db
   }
 
-  /** Waits until an event has a position after `after`, and returns true; returns false when the time is over. */
-  wait(accountId: number, after: number, maxMs: number, signal: AbortSignal): Promise<boolean> {
+  /**
+   * Waits for an event that the request is for, up to `maxMs`. Throws a 429 if too many requests of the account wait.
+   */
+  wait({ accountId, types, after }: Awaited, maxMs: number, signal: AbortSignal): Promise<Waited> {
+    if (signal.aborted) return Promise.resolve({ through: after, hasMore: false })
     const others = [...this.#waiters].filter((waiter) => waiter.accountId === accountId).length
-    if (others >= maxPerAccount || signal.aborted) return Promise.resolve(false)
+    if (others >= maxWaitingPerAccount) throw errors.tooManyWaiting(maxWaitingPerAccount)
     return new Promise((resolve) => {
       const giveUp = () => waiter.end(false)
       const timeout = setTimeout(giveUp, maxMs)
       const waiter: Waiter = {
-        accountId,
-        after,
+        ...{ accountId, types, after },
         end: (hasMore) => {
           clearTimeout(timeout)
           signal.removeEventListener('abort', giveUp)
           this.#waiters.delete(waiter)
-          resolve(hasMore)
+          resolve({ through: waiter.after, hasMore })
         },
       }
       signal.addEventListener('abort', giveUp, { once: true })
@@ -50,11 +59,25 @@ export class FeedWaiters {
   async #poll(): Promise<void> {
     try {
       const last = await findLastPosition(this.#db)
-      for (const waiter of this.#waiters) if (last > waiter.after) waiter.end(true)
+      const late = [...this.#waiters].filter(({ after }) => after < last)
+      if (late.length > 0) await this.#endWaits(late, last)
     } catch {
       // the next read of a waiter fails with the same error, and responds with it
       for (const waiter of this.#waiters) waiter.end(true)
     }
     this.#timer = this.#waiters.size > 0 ? setTimeout(() => this.#poll(), pollMs) : undefined
+  }
+
+  /** Ends the waits of these that have an event; the others continue after `last`. */
+  async #endWaits(waiters: Waiter[], last: number): Promise<void> {
+    const afters = new Map<number, number>()
+    for (const { accountId, after } of waiters) afters.set(accountId, Math.min(after, afters.get(accountId) ?? after))
+    const found = new Map((await findNewEvents(this.#db, afters)).map((each) => [each.accountId, each]))
+    for (const waiter of waiters) {
+      const { compared, types } = found.get(waiter.accountId) ?? { compared: 0, types: [] }
+      const isAwaited = types.some((type) => waiter.types === null || waiter.types.includes(type))
+      if (isAwaited || compared === maxNewCompared) waiter.end(true)
+      else waiter.after = last
+    }
   }
 }

@@ -20,7 +20,8 @@ export type FeedRequest = Omit<FeedQuery, 'after'> & {
 
 /**
  * Returns the account's events after a position, or from the oldest one. Without such events it waits, and returns an empty
- * page at the end. Throws a 410 if events after the position are deleted, and a 401 if the key has become invalid while it waited.
+ * page at the end. Throws a 410 if events after the position are deleted, a 422 if there is no such position yet or if the feed is off and
+ * has no further event, a 429 if too many requests of the account wait, and a 401 if the key has become invalid while it waited.
  */
 export async function getFeedPage(db: Db, waiters: FeedWaiters, request: FeedRequest): Promise<FeedPage> {
   const { accountId, apiKeyId, types, limit, waitMs, signal } = request
@@ -32,14 +33,17 @@ export async function getFeedPage(db: Db, waiters: FeedWaiters, request: FeedReq
     if (page.events.length > 0 && hasWaited && !(await isKeyValid(db, apiKeyId))) throw errors.unauthorized()
     if (page.events.length > 0 || restMs <= 0) return page
     hasWaited = true
-    after = page.nextAfter
-    if (!(await waiters.wait(accountId, after, restMs, signal))) return page
+    const { through, hasMore } = await waiters.wait({ accountId, types, after: page.nextAfter }, restMs, signal)
+    if (!hasMore) return { events: [], nextAfter: through }
+    after = through
   }
 }
 
 async function readPage(db: Db, { after, ...query }: Omit<FeedQuery, 'after'> & { after: number | null }) {
-  const { last, deleted, through, positions, payloads } = await readFeed(db, { ...query, after: after ?? 0 })
+  const { enabled, last, deleted, through, positions, payloads } = await readFeed(db, { ...query, after: after ?? 0 })
   if (after !== null && after < deleted) throw errors.eventsDeleted(deleted + 1)
+  if (after !== null && after > last) throw errors.invalid({ after: [`is greater than the last position, ${last}`] })
+  if (!enabled && positions.length === 0 && through === null) throw errors.feedOff()
   const events = positions.map((position, i) => ({ position, payload: payloads[i] ?? '' }))
   return { events, nextAfter: events.length === query.limit ? (events.at(-1)?.position ?? last) : (through ?? last) }
 }
