@@ -429,6 +429,8 @@ create table endpoints (
   next_due_at timestamptz,
   -- the time of the first failed attempt since the last success
   failing_since timestamptz,
+  -- counts the updates of the webhook: results of attempts before one neither pause nor disable the endpoint
+  revision integer not null default 0,
   -- until then there is no attempt, after failures or as the endpoint asked for
   paused_until timestamptz,
   disabled_at timestamptz,

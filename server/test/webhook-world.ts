@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import { numberEvents } from '../src/events/sequence.ts'
 import { loopbackRanges } from '../src/lib/address-ranges.ts'
@@ -27,6 +27,8 @@ export const phones = (count: number) => Array.from({ length: count }, (_, n) =>
 export type LoggedAttempt = { attempt: number; outcome: string; status: number | null; error: string | null }
 
 type ListOptions = Partial<EndpointSettings> & { owner?: { accountId: number; shortCodeId: number } }
+
+type DispatcherOptions = { resolve?: Resolve; extraCaFile?: string; timeoutMs?: number; log?: Logger }
 
 /** A database of a test file with lists and webhooks, and dispatchers whose clock is moved by hand. */
 export function useWebhooks() {
@@ -125,10 +127,9 @@ export function useWebhooks() {
       while ((await numberEvents(database.db, (tx, events) => insertDeliveries(tx, events, clock.time))).isFull) {}
     },
 
-    newDispatcher(options: { resolve?: Resolve; extraCaFile?: string; timeoutMs?: number } = {}): WebhookDispatcher {
-      const { timeoutMs, ...fetching } = options
+    newDispatcher(options: DispatcherOptions = {}): WebhookDispatcher {
+      const { timeoutMs, log = pino({ level: 'silent' }), ...fetching } = options
       const fetch = makeGuardedFetch({ allowed: loopbackRanges, ...fetching })
-      const log = pino({ level: 'silent' })
       const dispatcher = new WebhookDispatcher(
         { db: database.db, clock, log },
         { fetch, clock, userAgent: 'Carillon/test', sealer, ...(timeoutMs && { timeoutMs }) },

@@ -5,6 +5,9 @@ import { isBlockedPort } from './guarded-fetch.ts'
 /** Maximum length of a URL that a caller sets. */
 export const maxUrlLength = 2_048
 
+/** A user name or a password, also empty ones, which a parsed URL lacks; a URL may have more slashes than two. */
+const userInfo = /^https?:\/\/[/\\]*[^/\\?#]*@/i
+
 /** Returns what is wrong with a URL that a caller wants to be called, or undefined. */
 export type CallbackUrlCheck = (text: string) => string | undefined
 
@@ -19,7 +22,7 @@ export function makeCallbackUrlCheck(allowed: readonly string[]): CallbackUrlChe
   return (text) => {
     if (!/^https?:\/\/[^\s\p{Cc}]+$/iu.test(text) || !URL.canParse(text)) return 'must be an http or https address'
     const url = new URL(text)
-    if (url.username !== '' || url.password !== '') return 'must not contain a user name or a password'
+    if (userInfo.test(text)) return 'must not contain a user name or a password'
     if (isBlockedPort(url.port)) return `must not have the port ${url.port}, which is not one of a web server`
     const host = url.hostname.replace(/^\[|\]$/g, '')
     // RFC 6761: every resolver returns a loopback address for these names

@@ -192,10 +192,15 @@ describe('fails for', () => {
     ['within the header', 'HTTP/1.1 200 OK\r\nx-half: '],
     ['after an interim response', 'HTTP/1.1 100 Continue\r\n\r\n'],
     ['after it changed the protocol', 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'],
-    ['after a response that is not HTTP', '220 mail.example ESMTP\r\n'],
   ])('a server that closes the connection %s', async (_when, response) => {
     const port = await listening(createTcpServer((socket) => socket.once('data', () => socket.end(response))))
-    expect((await faultOf(loopbackFetch, { url: `http://127.0.0.1:${port}/` })).reason).toBe('unreachable')
+    expect((await faultOf(loopbackFetch, { url: `http://127.0.0.1:${port}/` })).reason).toBe('closed')
+  })
+
+  test('a response that is not HTTP', async () => {
+    const banner = '220 mail.example ESMTP\r\n'
+    const port = await listening(createTcpServer((socket) => socket.once('data', () => socket.end(banner))))
+    expect((await faultOf(loopbackFetch, { url: `http://127.0.0.1:${port}/` })).reason).toBe('invalid_response')
   })
 
   test.each([
@@ -255,7 +260,7 @@ describe('fails for', () => {
       }),
     )
     const fault = await faultOf(loopbackFetch, { url: `http://127.0.0.1:${port}/`, maxBytes: 1e5 })
-    expect(['too_large', 'unreachable']).toContain(fault.reason)
+    expect(['too_large', 'closed']).toContain(fault.reason)
     expect(sent).toBeLessThan(10e6) // what the buffers of both sockets accept
   })
 
@@ -264,7 +269,7 @@ describe('fails for', () => {
       socket.once('data', () => socket.write(`${ok}\r\nhalf`, () => setTimeout(() => socket.resetAndDestroy(), 50)))
     })
     const url = `http://127.0.0.1:${await listening(server)}/`
-    expect((await faultOf(loopbackFetch, { url })).reason).toBe('unreachable')
+    expect((await faultOf(loopbackFetch, { url })).reason).toBe('reset')
   })
 
   test('a compressed body, which is returned as it is', async () => {

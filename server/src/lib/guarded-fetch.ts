@@ -74,6 +74,9 @@ export type FetchErrorReason =
   | 'forbidden_address'
   | 'forbidden_port'
   | 'unreachable'
+  | 'closed'
+  | 'reset'
+  | 'invalid_response'
   | 'invalid_certificate'
   | 'timeout'
   | 'too_large'
@@ -128,10 +131,27 @@ export function makeGuardedFetch(options: Options): GuardedFetch {
       if (isCertificateError(error)) {
         throw new FetchError('invalid_certificate', `the certificate of ${host} is not valid`, error)
       }
-      throw new FetchError('unreachable', `${host} did not respond`, error)
+      throw brokenOf(host, error as NodeJS.ErrnoException)
     }
   }
 }
+
+/** Returns the error of a connection that failed, was ended by the server, or had something else than a response. */
+function brokenOf(host: string, error: NodeJS.ErrnoException): FetchError {
+  const { code = '', syscall } = error
+  // Node has this code for a "socket hang up", too, without a call that failed
+  if (code === 'EPIPE' || (code === 'ECONNRESET' && syscall !== undefined)) {
+    return new FetchError('reset', `${host} reset the connection`, error)
+  }
+  if (error instanceof ClosedError || code === 'ECONNRESET' || code === 'HPE_INVALID_EOF_STATE') {
+    return new FetchError('closed', `${host} closed the connection before the end of a response`, error)
+  }
+  if (code.startsWith('HPE_')) return new FetchError('invalid_response', `${host} sent a malformed response`, error)
+  return new FetchError('unreachable', `${host} did not respond`, error)
+}
+
+/** Thrown if a connection was closed before the end of a response. */
+class ClosedError extends Error {}
 
 /** Returns whether the TLS library or Node rejected the certificate of a server. */
 function isCertificateError(error: unknown): boolean {
@@ -246,7 +266,7 @@ async function receive(outgoing: ClientRequest, { body, maxBytes }: GuardedReque
     outgoing.on('response', resolve)
     outgoing.on('error', reject)
     // a response that switches protocols closes the connection without an error
-    outgoing.on('close', () => reject(new Error('the connection was closed')))
+    outgoing.on('close', () => reject(new ClosedError('the connection was closed')))
     outgoing.end(body)
   })
   const chunks: Buffer[] = []
@@ -257,7 +277,7 @@ async function receive(outgoing: ClientRequest, { body, maxBytes }: GuardedReque
     chunks.push(chunk)
   }
   // the loop also ends if the connection was closed within the body
-  if (!incoming.complete) throw incoming.errored ?? new Error('the connection was closed within the body')
+  if (!incoming.complete) throw incoming.errored ?? new ClosedError('the connection was closed within the body')
   return { status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks) }
 }
 

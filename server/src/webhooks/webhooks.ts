@@ -69,8 +69,8 @@ export async function changeWebhook(
   change: WebhookChange,
 ): Promise<Webhook> {
   return withListeners(rt.db, accountId, listId, async (tx) => {
-    existing(await findWebhook(tx, listId, id))
-    await enableEndpoint(tx, id)
+    const { callbackUrl } = existing(await findWebhook(tx, listId, id))
+    await enableEndpoint(tx, id, change.callbackUrl !== undefined && change.callbackUrl !== callbackUrl)
     if (change.headers !== undefined || change.callsPerSecond !== undefined) {
       const settings = settingsOf(change, makeSealer(rt.config), await lockEndpointSettings(tx, id))
       await updateEndpointSettings(tx, id, settings)

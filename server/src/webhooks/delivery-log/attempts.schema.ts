@@ -120,7 +120,7 @@ const summaryKeys = {
   status: WholeOrNull(100, 999, 'Status of the response, if there was one.'),
   error: TextOrNull({
     description:
-      'Why there was no response, such as `timeout`, `unreachable`, `invalid_certificate`, `unresolved` or `forbidden_address`.',
+      'Why there was no response, such as `timeout`, `unreachable`, `reset`, `closed`, `invalid_certificate`, `unresolved` or `forbidden_address`.',
   }),
 }
 

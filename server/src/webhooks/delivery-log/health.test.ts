@@ -3,7 +3,7 @@ import { useApi } from '../../../test/api.ts'
 import { make } from '../../../test/make.ts'
 import { numberEvents } from '../../events/sequence.ts'
 import { type DeliveryAttempt, insertDeliveries, recordAttempts } from '../delivery/deliveries.queries.ts'
-import { disableEndpoint, disableFailing } from '../delivery/endpoints.queries.ts'
+import { disableFailing, disableGone } from '../delivery/endpoints.queries.ts'
 import { maxCounted } from './health.queries.ts'
 
 const now = new Date('2026-03-02T10:00:00Z')
@@ -26,6 +26,7 @@ function attempt(endpointId: number, outcome: DeliveryAttempt['outcome'], starte
       ...{ accountId: api.owner.accountId, endpointId },
     },
     ...{
+      revision: 0,
       attempt: 1,
       outcome,
       retryAt: null,
@@ -102,7 +103,7 @@ test('a disabled endpoint is reported once by its health and in the feed, with t
   expect(await disableFailing(api.db, ago(7_200), now)).toEqual([])
   await recordAttempts(api.db, [attempt(id, 'failed', now)])
   expect(await disableFailing(api.db, ago(7_200), now)).toEqual([id])
-  expect(await disableEndpoint(api.db, id, 'gone', now)).toBe(false)
+  expect(await disableGone(api.db, { id, revision: 0 }, now)).toBe(false)
   await numberEvents(api.db, (tx, events) => insertDeliveries(tx, events, now))
   const { events } = (await api.owner.get('/events?types=webhook_disabled')).body as { events: { event: object }[] }
   expect(events.map(({ event }) => event)).toEqual([
@@ -125,6 +126,6 @@ test('a disabled endpoint is reported once by its health and in the feed, with t
 
 test('without the feed, a disabled endpoint inserts no event', async () => {
   const { id } = await newEndpoint()
-  expect(await disableEndpoint(api.db, id, 'gone', now)).toBe(true)
+  expect(await disableGone(api.db, { id, revision: 0 }, now)).toBe(true)
   expect(await api.db.one('count_outbox', 'select count(*) as n from event_outbox')).toEqual({ n: 0 })
 })

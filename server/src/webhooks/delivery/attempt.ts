@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { ConnectionPool } from '../../lib/connection-pool.ts'
 import { FetchError, type GuardedFetch } from '../../lib/guarded-fetch.ts'
-import { SealError, type Sealer } from '../../lib/seal.ts'
+import type { Sealer } from '../../lib/seal.ts'
 import { openHeaders } from './custom-headers.ts'
 import type { DeliveryAttempt, DueDelivery } from './deliveries.queries.ts'
 import type { LeasedEndpoint } from './endpoints.queries.ts'
@@ -29,7 +29,8 @@ export type Sender = {
 const eventIdOf = ({ position }: DueDelivery) => `evt_${position}`
 
 /**
- * Makes one attempt to deliver an event and returns its result; never throws. Success is a response with a status from 200
+ * Makes one attempt to deliver an event and returns its result. Throws a SealError, without a request, if the key cannot open
+ * the secrets or headers of the endpoint: the receiver has not failed. Success is a response with a status from 200
  * to 299 that is complete within 10 s; everything else is a failure, also a redirect.
  */
 export async function attemptDelivery(
@@ -44,18 +45,17 @@ export async function attemptDelivery(
   let status: number | null = null
   let error: string | null = null
   let response: LoggedResponse | null = null
-  let headers: Record<string, string> = {}
   let pauseMs = 0
   const { payload, callbackUrl } = delivery
   const url = callbackUrl ?? endpoint.url ?? ''
+  const headers: Record<string, string> = {
+    ...Object.fromEntries(openHeaders(sealer, endpoint.headers)),
+    'content-type': 'application/json',
+    'user-agent': userAgent,
+    ...(delivery.isAfterDeadLetter && { 'carillon-after-dead-letter': 'true' }),
+    ...signDelivery(eventIdOf(delivery), startedAt, payload, signingSecrets(sealer, endpoint, startedAt)),
+  }
   try {
-    headers = {
-      ...Object.fromEntries(openHeaders(sealer, endpoint.headers)),
-      'content-type': 'application/json',
-      'user-agent': userAgent,
-      ...(delivery.isAfterDeadLetter && { 'carillon-after-dead-letter': 'true' }),
-      ...signDelivery(eventIdOf(delivery), startedAt, payload, signingSecrets(sealer, endpoint, startedAt)),
-    }
     const received = await fetch({
       url,
       method: 'POST',
@@ -69,8 +69,7 @@ export async function attemptDelivery(
     response = logResponse(received, { url, headers })
     if (status === 429 || status === 503) pauseMs = readRetryAfter(received.headers['retry-after'], clock.now()) ?? 0
   } catch (failure) {
-    error =
-      failure instanceof FetchError ? failure.reason : failure instanceof SealError ? 'sealed_secret' : 'unreachable'
+    error = failure instanceof FetchError ? failure.reason : 'unreachable'
   }
   const isDelivered = status !== null && status >= 200 && status <= 299
   // a 410 ends a callback, and the endpoint of a webhook
@@ -79,6 +78,7 @@ export async function attemptDelivery(
   const delayMs = isDelivered || isGone || delivery.isTest ? undefined : retryDelayMs(attempt)
   return {
     delivery: { ...identify(delivery), accountId: endpoint.accountId, endpointId: endpoint.id },
+    revision: endpoint.revision,
     attempt,
     outcome: isDelivered ? 'delivered' : delayMs === undefined ? 'dead' : 'failed',
     retryAt: delayMs === undefined ? null : new Date(clock.now().getTime() + Math.max(delayMs, pauseMs)),

@@ -103,6 +103,8 @@ export type DeliveryAttempt = {
     accountId: number
     endpointId: number
   }
+  /** The revision of the endpoint that had the URL. */
+  revision: number
   /** From 1. */
   attempt: number
   outcome: 'delivered' | 'failed' | 'dead'

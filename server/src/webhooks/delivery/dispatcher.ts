@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Batcher } from '../../lib/batcher.ts'
 import { FairPlaces } from '../../lib/fair-places.ts'
+import { SlidingCounter } from '../../lib/rate-limit.ts'
 import type { Runtime } from '../../runtime.ts'
 import type { Sender } from './attempt.ts'
 import { type DeliveryAttempt, recordAttempts } from './deliveries.queries.ts'
 import { EndpointRunner } from './endpoint-runner.ts'
 import {
-  disableEndpoint,
+  disableGone,
   type LeasedEndpoint,
   leaseEndpoints,
   releaseEndpoint,
@@ -33,6 +34,9 @@ const otherPlaces = { ...quickPlaces, total: 200, perParty: 50 }
 /** Time without a due delivery after which the lease of an endpoint is released. */
 const idleMs = 2_000
 
+/** Maximum number of log lines about endpoints whose secrets cannot be opened. */
+const maxUnsendableLines = { calls: 20, windowMs: 60_000 }
+
 type Entry = { attempt: DeliveryAttempt; recorded: () => void }
 
 /** Delivers events to the endpoints that this worker leases. Any number of workers share the endpoints. */
@@ -45,6 +49,7 @@ export class WebhookDispatcher {
   readonly #otherPlaces = new FairPlaces(otherPlaces)
   readonly #batcher: Batcher<Entry>
   readonly #stopped = new AbortController()
+  readonly #unsendableLines = new SlidingCounter(maxUnsendableLines)
   #renewedAt = Number.NEGATIVE_INFINITY
 
   constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, sender: Sender) {
@@ -98,8 +103,8 @@ export class WebhookDispatcher {
     // what is in flight after that is delivered again by another worker
     await Promise.race([ended, delay(maxStopMs, undefined, { ref: false })])
     await this.#batcher.flushed()
-    for (const [id, { pausedUntil }] of this.#runners) {
-      await releaseEndpoint(this.#rt.db, this.#holder, id, pausedUntil)
+    for (const [id, { pausedUntil, revision }] of this.#runners) {
+      await releaseEndpoint(this.#rt.db, this.#holder, { id, revision, pausedUntil })
     }
     this.#runners.clear()
   }
@@ -109,6 +114,7 @@ export class WebhookDispatcher {
       db: this.#rt.db,
       sender: this.#sender,
       endpoint,
+      onUnsendable: (id, error) => this.#reportUnsendable(id, error),
       record: (attempt, recorded) => this.#batcher.add({ attempt, recorded }),
       takePlace: async (accountId, isQuick) => {
         const places = isQuick ? this.#quickPlaces : this.#otherPlaces
@@ -138,10 +144,10 @@ export class WebhookDispatcher {
     for (const [id, runner] of this.#runners) {
       const isIdle = runner.idleSince !== undefined && performance.now() - runner.idleSince > idleMs
       // a paused endpoint uses none of the places for leases
-      const { pausedUntil } = runner
+      const { pausedUntil, revision } = runner
       if (!isIdle && pausedUntil === null) continue
       this.#drop(id, runner)
-      await releaseEndpoint(this.#rt.db, this.#holder, id, pausedUntil)
+      await releaseEndpoint(this.#rt.db, this.#holder, { id, revision, pausedUntil })
     }
   }
 
@@ -150,8 +156,15 @@ export class WebhookDispatcher {
     this.#runners.delete(id)
   }
 
-  async #disable({ delivery }: DeliveryAttempt): Promise<void> {
-    if (!(await disableEndpoint(this.#rt.db, delivery.endpointId, 'gone', this.#rt.clock.now()))) return
+  #reportUnsendable(endpoint: number, error: unknown): void {
+    // one key opens the secrets of all endpoints
+    if (this.#unsendableLines.take(performance.now()) > 0) return
+    this.#rt.log.error({ endpoint, err: error }, 'cannot open the secrets of an endpoint, it is paused')
+  }
+
+  async #disable({ delivery, revision }: DeliveryAttempt): Promise<void> {
+    const gone = { id: delivery.endpointId, revision }
+    if (!(await disableGone(this.#rt.db, gone, this.#rt.clock.now()))) return
     const runner = this.#runners.get(delivery.endpointId)
     if (runner) this.#drop(delivery.endpointId, runner)
     this.#rt.log.warn({ endpoint: delivery.endpointId }, 'endpoint responded 410, it is disabled')

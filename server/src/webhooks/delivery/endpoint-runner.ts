@@ -28,6 +28,8 @@ type Options = {
   endpoint: LeasedEndpoint
   /** Takes the result of an attempt, and calls `recorded` when it is durable. */
   record: (attempt: DeliveryAttempt, recorded: () => void) => void
+  /** Called when no request can be made, because the key cannot open a secret; the endpoint is paused then. */
+  onUnsendable: (endpointId: number, error: unknown) => void
   /**
    * Waits for a place among the requests of all quick endpoints, or of all others; returns a function that releases it, or
    * undefined if the wait exceeds its time limit.
@@ -54,6 +56,8 @@ export class EndpointRunner {
   #isQuick: boolean
   #failures = 0
   #pausedUntil: Date | null = null
+  /** Whether the webhook responded 410, until it is disabled or updated. */
+  #isGone = false
   #isLoading = false
   #isStopped = false
   #idleSince: number | undefined
@@ -85,10 +89,20 @@ export class EndpointRunner {
     return this.#open.size === 0 ? this.#idleSince : undefined
   }
 
-  /** Takes the present URL and settings of the endpoint, with the renewed lease. */
+  /** The revision of the endpoint whose pause `pausedUntil` is. */
+  get revision(): number {
+    return this.#endpoint.revision
+  }
+
+  /** Takes the present URL and settings of the endpoint, with the renewed lease; after an update of the webhook, a pause ends. */
   update(endpoint: LeasedEndpoint): void {
+    const isUpdated = endpoint.revision !== this.#endpoint.revision
     this.#endpoint = endpoint
     this.#limitRate()
+    if (!isUpdated) return
+    this.#pausedUntil = null
+    this.#isGone = false
+    this.#failures = 0
   }
 
   #limitRate(): void {
@@ -127,7 +141,7 @@ export class EndpointRunner {
   async #load(): Promise<void> {
     const { db, sender } = this.#options
     const now = sender.clock.now()
-    if (this.#pausedUntil && this.#pausedUntil > now) return
+    if (this.#isGone || (this.#pausedUntil && this.#pausedUntil > now)) return
     const limit = this.#failures >= failuresUntilPause ? 1 : pageSize
     this.#waiting = await listDueDeliveries(db, this.#endpoint.id, now, [...this.#open], limit)
     if (this.#waiting.length > 0) this.#idleSince = undefined
@@ -165,10 +179,19 @@ export class EndpointRunner {
       this.#endIfStopped()
       return
     }
-    const attempt = await attemptDelivery(sender, this.#endpoint, delivery, this.#pool)
+    const attempt = await attemptDelivery(sender, this.#endpoint, delivery, this.#pool).catch((error) => {
+      this.#options.onUnsendable(this.#endpoint.id, error)
+    })
     release()
     this.#inFlight--
-    this.#count(attempt)
+    if (!attempt) {
+      this.#open.delete(delivery.id)
+      this.#pause(maxPauseMs)
+      this.#endIfStopped()
+      return
+    }
+    // the result of a former URL says nothing about the present one
+    if (attempt.revision === this.#endpoint.revision) this.#count(attempt)
     record(attempt, () => {
       this.#open.delete(delivery.id)
       this.#endIfStopped()
@@ -177,7 +200,11 @@ export class EndpointRunner {
     if (this.#waiting.length > 0) this.#start()
   }
 
-  #count({ outcome, durationMs, pauseMs }: DeliveryAttempt): void {
+  #count({ outcome, status, durationMs, pauseMs }: DeliveryAttempt): void {
+    if (status === 410 && this.#endpoint.url !== null) {
+      this.#isGone = true
+      this.#waiting = []
+    }
     this.#isQuick = outcome === 'delivered' && durationMs < quickMs
     if (outcome === 'delivered') {
       this.#failures = 0

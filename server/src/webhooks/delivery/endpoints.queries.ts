@@ -8,6 +8,8 @@ export type LeasedEndpoint = {
   /** Sealed. */
   headers: Buffer | null
   callsPerSecond: number | null
+  /** Changes with each update of the webhook. */
+  revision: number
   /** The time of the first failed attempt since the last success. */
   failingSince: Date | null
 } & SealedSecrets
@@ -23,7 +25,7 @@ const secretColumns = /* sql */ `
 /** The columns of endpoint `e`, with its relation `t` of `targets`. */
 const leasedColumns = /* sql */ `
   e.id, e.account_id as "accountId", t.callback_url as url, e.headers, e.calls_per_second as "callsPerSecond",
-  e.failing_since as "failingSince",
+  e.revision, e.failing_since as "failingSince",
   case when t.webhook_id is null then t.secret else e.secret end as secret,
   case when t.webhook_id is null then t.previous_secret else e.previous_secret end as "previousSecret",
   case when t.webhook_id is null then t.previous_secret_until else e.previous_secret_until end as "previousSecretUntil"`
@@ -147,20 +149,26 @@ export function renewEndpointLeases(db: Db, { holder, now, until }: Lease, ids: 
 }
 
 /**
- * Ends the lease of an endpoint, which gets no attempt until `pausedUntil`, also if new events are due before. The endpoint is locked first, because
- * the statement after the lock sees the deliveries that the sequencer has committed in the meantime.
+ * Ends the lease of an endpoint, which gets no attempt until `pausedUntil`, also if new events are due before, unless the webhook was updated after this
+ * revision. The endpoint is locked first, because the statement after the lock sees the deliveries that the sequencer has
+ * committed in the meantime.
  */
-export function releaseEndpoint(db: Db, holder: string, id: number, pausedUntil: Date | null): Promise<void> {
+export function releaseEndpoint(
+  db: Db,
+  holder: string,
+  { id, revision, pausedUntil }: { id: number; revision: number; pausedUntil: Date | null },
+): Promise<void> {
   return db.tx(async (tx) => {
     await lockEndpoint(tx, id)
     await tx.exec(
       'release_endpoint',
       /* sql */ `
       update endpoints
-         set leased_by = null, leased_until = null, paused_until = $3,
-             next_due_at = (select greatest(min(due_at), $3::timestamptz) from deliveries where endpoint_id = $1)
+         set leased_by = null, leased_until = null, paused_until = case when revision = $4 then $3::timestamptz end,
+             next_due_at = (select greatest(min(due_at), case when revision = $4 then $3::timestamptz end)
+                              from deliveries where endpoint_id = $1)
        where id = $1 and leased_by = $2`,
-      [id, holder, pausedUntil],
+      [id, holder, pausedUntil, revision],
     )
   })
 }
@@ -178,18 +186,25 @@ const notice = /* sql */ `
     from disabled d join webhooks w on w.id = d.webhook_id join accounts a on a.id = d.account_id
    where a.event_feed`
 
-/** Disables the endpoint of a webhook; its deliveries are kept. Returns whether it was enabled. */
-export async function disableEndpoint(db: Db, id: number, reason: 'gone' | 'failing', at: Date): Promise<boolean> {
+/**
+ * Disables the endpoint of a webhook that is gone; its deliveries are kept. Returns false if it was disabled already, or if
+ * the webhook was updated after this revision, perhaps with another URL.
+ */
+export async function disableGone(
+  db: Db,
+  { id, revision }: { id: number; revision: number },
+  at: Date,
+): Promise<boolean> {
   const disabled = await db.many(
-    'disable_endpoint',
+    'disable_gone_endpoint',
     /* sql */ `
     with disabled as (
-      update endpoints set disabled_at = $2, disabled_reason = $3
-       where id = $1 and webhook_id is not null and disabled_at is null
+      update endpoints set disabled_at = $2, disabled_reason = 'gone'
+       where id = $1 and webhook_id is not null and disabled_at is null and revision = $3
       returning *
     ), noticed as (${notice})
     select from disabled`,
-    [id, at, reason],
+    [id, at, revision],
   )
   return disabled.length > 0
 }
@@ -215,8 +230,11 @@ export async function disableFailing(db: Db, since: Date, now: Date): Promise<nu
   return rows.map(({ id }) => id)
 }
 
-/** Enables the endpoint of a webhook again and ends its pause; the deliveries that it has not received are due. */
-export async function enableEndpoint(tx: Db, webhookId: number): Promise<void> {
+/**
+ * Enables the endpoint of a webhook again and ends its pause; the deliveries that it has not received are due. Attempts that are
+ * in progress neither pause nor disable it. With a new URL, its failures are forgotten.
+ */
+export async function enableEndpoint(tx: Db, webhookId: number, hasNewUrl: boolean): Promise<void> {
   // a fan-out that has the row inserts deliveries, which the second statement must see
   await tx.exec('lock_endpoint_of_webhook', /* sql */ `select from endpoints where webhook_id = $1 for update`, [
     webhookId,
@@ -225,11 +243,11 @@ export async function enableEndpoint(tx: Db, webhookId: number): Promise<void> {
     'enable_endpoint',
     /* sql */ `
     update endpoints e
-       set disabled_at = null, disabled_reason = null, paused_until = null,
-           failing_since = case when disabled_at is null then failing_since end,
+       set disabled_at = null, disabled_reason = null, paused_until = null, revision = revision + 1,
+           failing_since = case when disabled_at is null and not $2 then failing_since end,
            next_due_at = (select min(due_at) from deliveries where endpoint_id = e.id)
-     where webhook_id = $1 and (disabled_at is not null or paused_until is not null)`,
-    [webhookId],
+     where webhook_id = $1`,
+    [webhookId, hasNewUrl],
   )
 }
 

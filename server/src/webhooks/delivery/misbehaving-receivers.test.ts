@@ -73,29 +73,32 @@ const ok = 'HTTP/1.1 200 OK\r\n'
 
 const timeout: Expected = { status: null, error: 'timeout' }
 const unreachable: Expected = { status: null, error: 'unreachable' }
+const closed: Expected = { status: null, error: 'closed' }
+const reset: Expected = { status: null, error: 'reset' }
+const invalidResponse: Expected = { status: null, error: 'invalid_response' }
 const tooLarge: Expected = { status: null, error: 'too_large' }
 
 const raw: [string, (socket: Socket, reset: () => void) => void, Expected][] = [
   ['no byte', () => {}, timeout],
   ['half a header', (socket) => void socket.write(`${ok}x-half: `), timeout],
-  ['half a header, then a FIN', (socket) => void socket.end(`${ok}x-half: `), unreachable],
+  ['half a header, then a FIN', (socket) => void socket.end(`${ok}x-half: `), closed],
   ['a header byte by byte', (socket) => repeat(socket, 'x', `${ok}x-slow: `), timeout],
   ['a body byte by byte', (socket) => repeat(socket, 'x', `${ok}\r\n`), timeout],
   ['chunks of a byte', (socket) => repeat(socket, '1\r\na\r\n', `${ok}transfer-encoding: chunked\r\n\r\n`), timeout],
   ['interim responses', (socket) => repeat(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n'), timeout],
-  ['a reset', (_socket, reset) => reset(), unreachable],
-  ['a FIN', (socket) => void socket.end(), unreachable],
+  ['a reset', (_socket, reset) => reset(), reset],
+  ['a FIN', (socket) => void socket.end(), closed],
   [
     'half of a body, then a reset',
     (socket, reset) => void socket.write(`${ok}content-length: 9\r\n\r\nhalf`, reset),
-    unreachable,
+    reset,
   ],
-  ['half of a body, then a FIN', (socket) => void socket.end(`${ok}content-length: 9\r\n\r\nhalf`), unreachable],
-  ['a banner of another protocol', (socket) => void socket.end('220 mail.example ESMTP\r\n'), unreachable],
+  ['half of a body, then a FIN', (socket) => void socket.end(`${ok}content-length: 9\r\n\r\nhalf`), closed],
+  ['a banner of another protocol', (socket) => void socket.end('220 mail.example ESMTP\r\n'), invalidResponse],
   [
     'a response with two lengths',
     (socket) => void socket.end(`${ok}content-length: 1\r\ncontent-length: 2\r\n\r\nxx`),
-    unreachable,
+    invalidResponse,
   ],
   [
     '100 headers of 8 KB',
@@ -105,7 +108,7 @@ const raw: [string, (socket: Socket, reset: () => void) => void, Expected][] = [
   [
     'a change of the protocol',
     (socket) => void socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
-    unreachable,
+    closed,
   ],
   [
     'HTTP/1.0 without a length',
