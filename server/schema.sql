@@ -448,6 +448,13 @@ create table endpoints (
 create index endpoints_due on endpoints (next_due_at) where ((next_due_at is not null) and (disabled_at is null));
 create index endpoints_failing on endpoints (failing_since) where ((failing_since is not null) and (disabled_at is null));
 
+-- One row per restore of a backup: the original may have given the positions between these two to events that the backup does not have.
+create table event_gaps (
+  last_before bigint not null,
+  first_after bigint not null,
+  constraint event_gaps_pkey primary key (last_before)
+);
+
 -- An event is inserted in the transaction of the change that it reports, and only if somebody receives it. Transactions
 -- become visible in another order than that of their ids, so a sequencer moves visible events to `events` and numbers them
 -- there: a reader of `events` that continues after a position misses none.

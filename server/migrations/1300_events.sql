@@ -39,6 +39,12 @@ create table event_sequence (
 );
 insert into event_sequence (last_position, deleted_position) values (0, 0);
 
+-- One row per restore of a backup: the original may have given the positions between these two to events that the backup does not have.
+create table event_gaps (
+  last_before bigint primary key,
+  first_after bigint not null
+);
+
 -- Inserts the events of these rows of the ledger. The bits are those of event-types.ts.
 create function record_consent_events(changes opts[]) returns void language sql as $$
   insert into event_outbox (account_id, list_id, type, phone, occurred_at, facts)

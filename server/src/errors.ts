@@ -126,6 +126,13 @@ export const errors = {
     new AppError(410, 'events_deleted', `Events after this position are deleted; the oldest event is at ${oldest}`, {
       oldest_position: [String(oldest)],
     }),
+  eventsLost: (last: number) =>
+    new AppError(
+      410,
+      'events_lost',
+      `A backup was restored that has no events between ${last} and this position; read again after ${last}`,
+      { continue_after: [String(last)] },
+    ),
   feedOff: () =>
     new AppError(
       422,

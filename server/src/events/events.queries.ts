@@ -49,6 +49,24 @@ export async function takePositions(tx: Db, count: number): Promise<number> {
   return last - count + 1
 }
 
+/**
+ * Leaves out the positions that the original of a restored database, or another copy, may have used. Microseconds since 1970 are more than
+ * all positions used before: no installation has a million events per second. If the clock is behind, 10^9 positions are left out.
+ */
+export function leaveOutPositions(db: Db) {
+  return db.exec(
+    'leave_out_positions',
+    /* sql */ `
+    with raised as (
+      update event_sequence s
+         set last_position = case when b.now > b.last_position then b.now else b.last_position + 1000000000 end
+        from (select last_position, (extract(epoch from clock_timestamp()) * 1000000)::bigint as now from event_sequence) b
+      returning b.last_position as last_before, s.last_position + 1 as first_after
+    )
+    insert into event_gaps (last_before, first_after) select last_before, first_after from raised`,
+  )
+}
+
 /** Inserts numbered events into the feed. */
 export function insertEvents(tx: Db, events: NumberedEvent[]) {
   return tx.exec(
@@ -96,6 +114,8 @@ export type FeedRead = {
   last: number
   /** The last position whose event is deleted; 0 if there is none. */
   deleted: number
+  /** The last position before the gap that `after` is in; null if it is in none. */
+  lastBeforeGap: number | null
   /** The position through which events were compared, if there may be further ones. */
   through: number | null
   positions: number[]
@@ -117,6 +137,7 @@ export function readFeed(db: Db, { accountId, after, types, limit }: FeedQuery) 
        order by position limit $4
     )
     select a.event_feed as enabled, s.last_position as last, s.deleted_position as deleted,
+           (select g.last_before from event_gaps g where $2 > g.last_before and $2 < g.first_after - 1) as "lastBeforeGap",
            (select case when count(*) = ${maxCompared} then max(position) end from compared) as through,
            array(select position from page order by position) as positions,
            array(select payload::text from page order by position) as payloads

@@ -36,7 +36,9 @@ export const eventRoutes: FastifyPluginAsyncTypebox = async (app) => {
         querystring: EventsQuery,
         response: {
           200: EventPage,
-          410: errorResponse('Events after this position are deleted.'),
+          410: errorResponse(
+            'Events after this position are deleted, or a backup was restored that does not have those before it.',
+          ),
           422: errorResponse('A parameter is invalid, there is no such position yet, or the feed is off.'),
           ...commonErrors,
         },

@@ -20,7 +20,7 @@ export type FeedRequest = Omit<FeedQuery, 'after'> & {
 
 /**
  * Returns the account's events after a position, or from the oldest one. Without such events it waits, and returns an empty
- * page at the end. Throws a 410 if events after the position are deleted, a 422 if there is no such position yet or if the feed is off and
+ * page at the end. Throws a 410 if events after the position are deleted, or if a restored backup does not have the events before it, a 422 if there is no such position yet or if the feed is off and
  * has no further event, a 429 if too many requests of the account wait, and a 401 if the key has become invalid while it waited.
  */
 export async function getFeedPage(db: Db, waiters: FeedWaiters, request: FeedRequest): Promise<FeedPage> {
@@ -40,8 +40,10 @@ export async function getFeedPage(db: Db, waiters: FeedWaiters, request: FeedReq
 }
 
 async function readPage(db: Db, { after, ...query }: Omit<FeedQuery, 'after'> & { after: number | null }) {
-  const { enabled, last, deleted, through, positions, payloads } = await readFeed(db, { ...query, after: after ?? 0 })
+  const read = await readFeed(db, { ...query, after: after ?? 0 })
+  const { enabled, last, deleted, lastBeforeGap, through, positions, payloads } = read
   if (after !== null && after < deleted) throw errors.eventsDeleted(deleted + 1)
+  if (lastBeforeGap !== null) throw errors.eventsLost(lastBeforeGap)
   if (after !== null && after > last) throw errors.invalid({ after: [`is greater than the last position, ${last}`] })
   if (!enabled && positions.length === 0 && through === null) throw errors.feedOff()
   const events = positions.map((position, i) => ({ position, payload: payloads[i] ?? '' }))

@@ -4,6 +4,7 @@ import { clientDb } from '../../db/db.ts'
 import { listMigrations, migrate, migrationLock } from '../../db/migrate.ts'
 import { beginRestore, endRestore } from '../../db/unfinished-restore.ts'
 import { OperatorError } from '../../errors.ts'
+import { leaveOutPositions } from '../../events/events.queries.ts'
 import { installJobs } from '../../jobs/boss.ts'
 import { ensureMode, setSendingPaused } from '../../system/installation.queries.ts'
 import { type BackupFile, openBackup, type Signature } from './backup-file.ts'
@@ -26,7 +27,7 @@ export type RestoreOptions = {
 export type Restored = Summary & { header: BackupHeader; signature: Signature }
 
 /**
- * Restores a backup into an empty database and pauses sending. The backup is data: tables, indexes, sequences and jobs are
+ * Restores a backup into an empty database, pauses sending, and leaves out positions of the feed. The backup is data: tables, indexes, sequences and jobs are
  * created by our own code, and nothing in the file is run. Reads the whole file before it writes. Until everything is
  * restored, the database is marked and nothing starts on it; after an error it is empty again. Throws OperatorError if the
  * database has data or the backup is not acceptable.
@@ -119,6 +120,7 @@ async function build(client: pg.Client, databaseUrl: string, backup: BackupFile,
   if (mode !== header.mode) throw new BackupError(`its rows are in ${mode} mode, but it claims ${header.mode}`)
   await setSendingPaused(clientDb(client), true)
   await migrate(databaseUrl, { duringRestore: true })
+  await leaveOutPositions(clientDb(client))
   await client.query('analyze')
   return summary
 }
