@@ -57,6 +57,25 @@ test('many adds of one number create one row and one text', async () => {
   }
 })
 
+test('many adds of one number without texts subscribe it once, each new number with one statement', async () => {
+  const { fresh, rt, list, input } = await setUp()
+  try {
+    const plain = { ...input, bypassProcess: true, bypassResponse: true }
+    const adds = Array.from({ length: 8 }, () => addSubscriber(rt, plain))
+    const added = await Promise.all(adds)
+    const outcomes = added.map(({ outcome }) => outcome).sort()
+    expect(outcomes).toEqual(['added', ...Array(7).fill('already_subscribed')])
+    expect(new Set(added.map(({ subscriber }) => subscriber.state))).toEqual(new Set(['subscribed']))
+    expect(await kindsInLedger(fresh.db, list.id)).toEqual(['opt_in'])
+
+    const tx = () => Promise.reject(new Error('the add began a transaction'))
+    const another = await addSubscriber({ ...rt, db: { ...rt.db, tx } }, { ...plain, phone: phone + 1 })
+    expect(another.outcome).toBe('added')
+  } finally {
+    await fresh.close()
+  }
+})
+
 test('an add that waits for an opt-out is rejected', async () => {
   const { fresh, rt, list, input, state } = await setUp()
   try {

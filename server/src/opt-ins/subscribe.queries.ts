@@ -1,6 +1,6 @@
 import type { LookUpResult } from '../carriers/look-up-provider.ts'
 import type { Db } from '../db/db.ts'
-import { param, raw, sql } from '../db/sql.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
 import { type Subscriber, subscriberFields } from '../subscribers/subscribers.sql.ts'
 
 /** A number that becomes pending, or its opt-in. */
@@ -35,29 +35,46 @@ const nameOfKey = ({ apiKeyId }: OptIn) => sql`(select name from api_keys where 
  * subscriber; undefined if it was on the list.
  */
 export function insertSubscriber(tx: Db, optIn: OptIn): Promise<Subscriber | undefined> {
-  const { state, listId, phone, method, isAsked, now } = paramsOf(optIn)
   return tx.maybeOne<Subscriber>(
     'insert_subscriber',
-    sql`
+    insertion(optIn, () => raw('')),
+  )
+}
+
+/** As `insertSubscriber`, but also returns undefined, and adds nothing, if the number is blocked at the short code. */
+export function insertUnblockedSubscriber(db: Db, optIn: OptIn, shortCodeId: number): Promise<Subscriber | undefined> {
+  return db.maybeOne<Subscriber>(
+    'insert_unblocked_subscriber',
+    insertion(
+      optIn,
+      (phone) =>
+        sql`where not exists (select from blocks b where b.short_code_id = ${shortCodeId} and b.phone = ${phone})`,
+    ),
+  )
+}
+
+function insertion(optIn: OptIn, condition: (phone: Sql) => Sql): Sql {
+  const { state, listId, phone, method, isAsked, now } = paramsOf(optIn)
+  return sql`
     with added as (
       insert into subscribers (list_id, phone, state, opt_in_method, api_source, subscribed_at, opted_in_at,
                                opt_in_requested_at, created_at)
-      values (${listId}, ${phone}, ${state}, ${method}, ${nameOfKey(optIn)},
-              case when ${state} = 'subscribed' then ${now}::timestamptz end,
-              case when ${state} = 'subscribed' then ${now}::timestamptz end,
-              case when ${isAsked}::boolean then ${now}::timestamptz end, ${now})
+      select ${listId}::bigint, ${phone}::bigint, ${state}, ${method}, ${nameOfKey(optIn)},
+             case when ${state} = 'subscribed' then ${now}::timestamptz end,
+             case when ${state} = 'subscribed' then ${now}::timestamptz end,
+             case when ${isAsked}::boolean then ${now}::timestamptz end, ${now}
+       ${condition(phone)}
           on conflict (list_id, phone) do nothing
       returning *),
     ledger_rows as (
       insert into opts (account_id, list_id, phone, kind, method, source, wording, actor, created_at)
       select ${optIn.accountId}, list_id, phone, case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end,
-             ${method}, ${nameOfKey(optIn)}, ${optIn.wording}, ${optIn.actor}, ${now}
+             ${method}, api_source, ${optIn.wording}, ${optIn.actor}, ${now}
         from added where ${state} = 'subscribed' or ${isAsked}),
     deltas as (
       insert into list_deltas (list_id, prefix, subscribed)
       select list_id, phone / 100000, 1 from added where ${state} = 'subscribed')
-    select ${raw(subscriberFields)} from added s`,
-  )
+    select ${raw(subscriberFields)} from added s`
 }
 
 /**

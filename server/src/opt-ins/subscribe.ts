@@ -15,7 +15,13 @@ import {
 } from '../subscribers/subscribers.queries.ts'
 import type { Subscriber } from '../subscribers/subscribers.sql.ts'
 import { type Block, findBlockForUpdate, liftBlock } from './blocks.queries.ts'
-import { insertSubscriber, moveSubscriber, updateCarrier } from './subscribe.queries.ts'
+import {
+  insertSubscriber,
+  insertUnblockedSubscriber,
+  moveSubscriber,
+  type OptIn,
+  updateCarrier,
+} from './subscribe.queries.ts'
 
 const hourMs = 3_600_000
 
@@ -51,13 +57,19 @@ type Outcome =
  * A number that sent STOP to the list's short code recently is not added to any of its lists; later, an add with both
  * bypass flags lifts the block, and any other add makes the number pending without a text.
  */
-export function addSubscriber(rt: Runtime, input: AddInput): Promise<AddResult> {
+export async function addSubscriber(rt: Runtime, input: AddInput): Promise<AddResult> {
+  const isPlain = isPlainAdd(input)
+  if (isPlain) {
+    const optIn = optInOf(input, { isDirect: true, isBlocked: false, now: rt.clock.now() })
+    const subscriber = await retryLostRaces(() => insertUnblockedSubscriber(rt.db, optIn, input.list.shortCodeId))
+    if (subscriber) return { outcome: 'added', subscriber }
+  }
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
       const block = await findBlockForUpdate(tx, input.list.shortCodeId, input.phone)
-      const { added, ...outcome } = await applyAdd(rt, tx, input, block)
+      const { current, ...outcome } = await applyAdd(rt, tx, input, { block, isLikelyKnown: isPlain })
       const subscriber =
-        added ??
+        current ??
         (await findSubscriber(tx, input.list.id, input.phone)) ??
         (block && (await blockedStranger(tx, input, block)))
       if (!subscriber) throw new Error('the added subscriber was not found')
@@ -66,51 +78,74 @@ export function addSubscriber(rt: Runtime, input: AddInput): Promise<AddResult> 
   )
 }
 
-type Applied = Outcome & {
-  /** The new subscriber, if the add wrote nothing else. */
-  added?: Subscriber | undefined
+/**
+ * Returns whether the add of a new number writes nothing but its opt-in, which one statement does: a transaction takes three
+ * more round trips, half of the CPU time of such an add.
+ */
+function isPlainAdd(input: AddInput): boolean {
+  return input.bypassProcess && welcomeOf(input, undefined) === '' && !hasCarrier(input) && !hasProfile(input)
 }
 
-async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | undefined): Promise<Applied> {
+const hasCarrier = ({ lookUp }: AddInput) => Boolean(lookUp?.carrier || lookUp?.globalCarrierId)
+
+const hasProfile = ({ profile }: AddInput) => Object.values(profile).some((field) => field !== undefined)
+
+function optInOf(
+  { list, phone, actor, apiKeyId }: AddInput,
+  { isDirect, isBlocked, now }: { isDirect: boolean; isBlocked: boolean; now: Date },
+): OptIn {
+  return {
+    accountId: list.accountId,
+    listId: list.id,
+    phone,
+    state: isDirect ? 'subscribed' : 'pending',
+    method: 'api',
+    // a blocked number gets no text, not even the request
+    wording: isDirect || isBlocked ? null : confirmationOf(list),
+    actor,
+    apiKeyId,
+    now,
+  }
+}
+
+type Applied = Outcome & {
+  /** The subscriber, if it is known without another read. */
+  current?: Subscriber | undefined
+}
+
+type AddState = {
+  block: Block | undefined
+  /** Whether an insert has just found the number on the list, or blocked. */
+  isLikelyKnown: boolean
+}
+
+async function applyAdd(rt: Runtime, tx: Db, input: AddInput, { block, isLikelyKnown }: AddState): Promise<Applied> {
   const { list, phone } = input
   const now = rt.clock.now()
   const waitMs = block ? remainingMs(block.timeoutHours * hourMs, block.since, now) : 0
   if (waitMs > 0) return { outcome: 'security_timeout', waitMs }
-  const isDirect = input.bypassProcess && (!block || input.bypassResponse)
-  const state = isDirect ? 'subscribed' : 'pending'
-  // a blocked number gets no text, not even the request
-  const wording = isDirect || block ? null : confirmationOf(list)
-  const optIn = {
-    accountId: list.accountId,
-    listId: list.id,
-    phone,
-    state,
-    method: 'api',
-    wording,
-    actor: input.actor,
-    apiKeyId: input.apiKeyId,
-    now,
-  } as const
+  const isBlocked = block !== undefined
+  const isDirect = input.bypassProcess && (!isBlocked || input.bypassResponse)
+  const optIn = optInOf(input, { isDirect, isBlocked, now })
 
   // The unique key decides between concurrent adds of a new number. The second one finds the row of the first, locked
   // until its text is recorded.
-  const added = await insertSubscriber(tx, optIn)
-  const known = added ? undefined : await findSubscriberForUpdate(tx, list.id, phone)
+  const found = isLikelyKnown ? await findSubscriberForUpdate(tx, list.id, phone) : undefined
+  const added = found ? undefined : await insertSubscriber(tx, optIn)
+  const known = added ? undefined : (found ?? (await findSubscriberForUpdate(tx, list.id, phone)))
   if (known) {
-    const reason = reasonToSkip(known, input, { isDirect, isBlocked: block !== undefined, now })
-    if (reason) return reason
+    const reason = reasonToSkip(known, input, { isDirect, isBlocked, now })
+    if (reason) return { ...reason, current: known }
     await moveSubscriber(tx, optIn)
   }
   if (block && isDirect) {
     const { accountId, shortCodeId } = list
     await liftBlock(tx, { accountId, shortCodeId, phone, method: 'api', wording: null, actor: input.actor, at: now })
   }
-  const hasCarrier = Boolean(input.lookUp?.carrier || input.lookUp?.globalCarrierId)
-  if (hasCarrier && input.lookUp) await updateCarrier(tx, list.id, phone, input.lookUp)
-  const hasProfile = Object.values(input.profile).some((field) => field !== undefined)
-  if (hasProfile) await updateProfile(tx, list.id, phone, input.profile)
+  if (hasCarrier(input) && input.lookUp) await updateCarrier(tx, list.id, phone, input.lookUp)
+  if (hasProfile(input)) await updateProfile(tx, list.id, phone, input.profile)
 
-  const text = isDirect ? welcomeOf(input, known) : (wording ?? '')
+  const text = isDirect ? welcomeOf(input, known) : (optIn.wording ?? '')
   if (text !== '') {
     const { accountId, shortCodeId } = list
     await sendSystemText(tx, rt, {
@@ -124,7 +159,7 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | und
   }
   if (!isDirect) return { outcome: block ? 'pending' : 'confirmation_sent' }
   if (text !== '') return { outcome: 'welcomed' }
-  return { outcome: 'added', added: hasProfile || hasCarrier ? undefined : added }
+  return { outcome: 'added', current: hasProfile(input) || hasCarrier(input) ? undefined : added }
 }
 
 /** Returns the reason why a known number stays unchanged; undefined if the add applies. */
