@@ -71,7 +71,13 @@ as $function$
     join lists l on l.id = o.list_id and l.deleted_at is null
     join accounts a on a.id = o.account_id
     join subscribers s on s.list_id = o.list_id and s.phone = o.phone
-   where a.event_feed or l.listeners & k.bit <> 0
+   where (a.event_feed or l.listeners & k.bit <> 0)
+     -- Only a subscriber leaves: a number that was asked and never confirmed does not, nor one that has left already. Rows
+     -- of the ledger that say it precede this one, because a change of consent locks the subscriber.
+     and (o.kind <> 'opt_out'
+          or coalesce((select p.kind = 'opt_in' from opts p
+                        where p.list_id = o.list_id and p.phone = o.phone and p.id < o.id and p.kind in ('opt_in', 'opt_out')
+                        order by p.id desc limit 1), s.subscribed_at is not null))
    order by o.id
 $function$;
 

@@ -18,7 +18,8 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-const file = 'phone,first_name,opted_out_at\n2062000101,Ana,\n2062000102,Bob,2026-01-02\n2062000103,Cy,\n'
+const file =
+  'phone,first_name,subscribed_at,opted_out_at\n2062000101,Ana,,\n2062000102,Bob,2025-01-02,2026-01-02\n2062000103,Cy,,\n2062000104,Di,,2026-01-02\n'
 
 async function importFile(content: string) {
   const { id } = await receiveImport(rt, {

@@ -44,6 +44,8 @@ const receive = (content: string) =>
 const interpret = async () => {
   while (await interpretInbound(rt()));
 }
+const optOutByApi = () =>
+  optOut(rt(), { accountId: list.accountId, listId: list.id, phone, method: 'api', actor: 'key:1' })
 const twenty = <T>(work: () => Promise<T>) => Promise.all(Array.from({ length: 20 }, work))
 
 async function types(): Promise<string[]> {
@@ -54,13 +56,12 @@ async function types(): Promise<string[]> {
 
 test('twenty simultaneous STOPs, some of them by the API, are one unsubscribe', async () => {
   await make.subscriber(database.db, { listId: list.id, phone })
-  const input = { accountId: list.accountId, listId: list.id, phone, method: 'api', actor: 'key:1' } as const
   await Promise.all([
     twenty(async () => {
       await receive('STOP')
       await interpret()
     }),
-    ...Array.from({ length: 5 }, () => optOut(rt(), input)),
+    ...Array.from({ length: 5 }, optOutByApi),
   ])
   await interpret()
   expect(await types()).toEqual(['unsubscribe'])
@@ -77,6 +78,48 @@ test('twenty simultaneous adds are one subscribe, and twenty STARTs after a STOP
   await Promise.all([interpret(), interpret(), interpret()])
   await interpret()
   expect(await types()).toEqual(['unsubscribe', 'subscribe'])
+})
+
+test.each(['STOP', 'the API'])(
+  'a number that was asked and opts out by %s before it confirms is no event',
+  async (way) => {
+    await database.db.exec('ask', `update lists set message_yes = 'Reply YES' where id = $1`, [list.id])
+    const full = await getList(database.db, list.accountId, list.id)
+    const states = () => database.db.many('states', 'select state from subscribers where list_id = $1', [list.id])
+    await addSubscriber(rt(), {
+      list: full,
+      phone,
+      profile: {},
+      bypassProcess: false,
+      bypassResponse: true,
+      actor: 'key:1',
+    })
+    expect(await states()).toEqual([{ state: 'pending' }])
+    if (way === 'STOP') await receive('STOP').then(interpret)
+    else await optOutByApi()
+    expect(await states()).toEqual([{ state: 'unsubscribed' }])
+    expect(await types()).toEqual([])
+  },
+)
+
+test('a cleaned subscriber that opts out is an event, and one that left and was asked again is no second one', async () => {
+  const full = await getList(database.db, list.accountId, list.id)
+  const set = (state: string) =>
+    database.db.exec('set', 'update subscribers set state = $2 where list_id = $1', [list.id, state])
+  await addSubscriber(rt(), {
+    list: full,
+    phone,
+    profile: {},
+    bypassProcess: true,
+    bypassResponse: true,
+    actor: 'key:1',
+  })
+  await set('cleaned')
+  await optOutByApi()
+  expect(await types()).toEqual(['subscribe', 'unsubscribe'])
+  await set('pending')
+  await optOutByApi()
+  expect(await types()).toEqual([])
 })
 
 test('a STOP of a number on no list, or on a deleted list, is no event', async () => {
