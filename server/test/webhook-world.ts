@@ -7,7 +7,7 @@ import { makeGuardedFetch } from '../src/lib/guarded-fetch.ts'
 import type { Resolve } from '../src/lib/name-resolver.ts'
 import { Sealer } from '../src/lib/seal.ts'
 import { insertDeliveries } from '../src/webhooks/delivery/deliveries.queries.ts'
-import { WebhookDispatcher } from '../src/webhooks/delivery/dispatcher.ts'
+import { type LeaseLimits, WebhookDispatcher } from '../src/webhooks/delivery/dispatcher.ts'
 import {
   defaultEndpointSettings,
   type EndpointSettings,
@@ -28,7 +28,13 @@ export type LoggedAttempt = { attempt: number; outcome: string; status: number |
 
 type ListOptions = Partial<EndpointSettings> & { owner?: { accountId: number; shortCodeId: number } }
 
-type DispatcherOptions = { resolve?: Resolve; extraCaFile?: string; timeoutMs?: number; log?: Logger }
+type DispatcherOptions = {
+  resolve?: Resolve
+  extraCaFile?: string
+  timeoutMs?: number
+  log?: Logger
+  limits?: LeaseLimits
+}
 
 /** A database of a test file with lists and webhooks, and dispatchers whose clock is moved by hand. */
 export function useWebhooks() {
@@ -128,11 +134,12 @@ export function useWebhooks() {
     },
 
     newDispatcher(options: DispatcherOptions = {}): WebhookDispatcher {
-      const { timeoutMs, log = pino({ level: 'silent' }), ...fetching } = options
+      const { timeoutMs, log = pino({ level: 'silent' }), limits, ...fetching } = options
       const fetch = makeGuardedFetch({ allowed: loopbackRanges, ...fetching })
       const dispatcher = new WebhookDispatcher(
         { db: database.db, clock, log },
         { fetch, clock, userAgent: 'Carillon/test', sealer, ...(timeoutMs && { timeoutMs }) },
+        limits,
       )
       dispatchers.push(dispatcher)
       return dispatcher

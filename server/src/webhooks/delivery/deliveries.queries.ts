@@ -171,12 +171,16 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
       update deliveries d set after_dead_letter = true
         from result r
        where r.outcome = 'dead' and d.endpoint_id = r.endpoint_id and d.phone = r.phone and d.id > r.id
+    ), turned as (
+      -- locked in the order of their ids, as the fan-out does
+      select p.id, case when e.is_success then null else e.at end as failing_since
+        from endpoints p
+        join (select endpoint_id, bool_or(outcome = 'delivered') as is_success, min(started_at) as at
+                from result group by endpoint_id) e on e.endpoint_id = p.id
+       where (p.failing_since is null) <> e.is_success
+       order by p.id for update of p
     )
-    update endpoints p
-       set failing_since = case when e.is_success then null else coalesce(p.failing_since, e.at) end
-      from (select endpoint_id, bool_or(outcome = 'delivered') as is_success, min(started_at) as at
-              from result group by endpoint_id) e
-     where p.id = e.endpoint_id and (p.failing_since is null) <> e.is_success`,
+    update endpoints p set failing_since = t.failing_since from turned t where p.id = t.id`,
   )
 }
 

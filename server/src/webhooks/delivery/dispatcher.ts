@@ -11,6 +11,7 @@ import {
   disableGone,
   type LeasedEndpoint,
   leaseEndpoints,
+  listWaitingAccounts,
   releaseEndpoint,
   renewEndpointLeases,
 } from './endpoints.queries.ts'
@@ -22,10 +23,19 @@ const renewMs = 3_000
 /** Time that a stop waits for attempts in flight. */
 const maxStopMs = 5_000
 
-/** Maximum number of endpoints that one worker has leased; an account that has some of them gets no more, but a batch. */
-const maxEndpoints = 500
-const maxEndpointsPerAccount = 100
 const leaseBatch = 25
+
+/** How a worker shares its leases among endpoints. */
+export type LeaseLimits = {
+  /** Maximum number of endpoints that one worker has leased. */
+  endpoints: number
+  /** Maximum number of them of one account, which also leaves as many free as it has. */
+  perAccount: number
+  /** Time after which a busy endpoint is released if others wait for their turn. */
+  turnMs: number
+}
+
+export const defaultLeaseLimits: LeaseLimits = { endpoints: 500, perAccount: 100, turnMs: 5_000 }
 
 /** Requests to quick endpoints, and to those that fail or need more than a second. */
 const quickPlaces = { total: 400, perParty: 100, maxWaiting: 10_000, maxWaitMs: 5_000, leavesRoom: true }
@@ -43,6 +53,7 @@ type Entry = { attempt: DeliveryAttempt; recorded: () => void }
 export class WebhookDispatcher {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #sender: Sender
+  readonly #limits: LeaseLimits
   readonly #holder = randomUUID()
   readonly #runners = new Map<number, EndpointRunner>()
   readonly #quickPlaces = new FairPlaces(quickPlaces)
@@ -52,8 +63,9 @@ export class WebhookDispatcher {
   readonly #unsendableLines = new SlidingCounter(maxUnsendableLines)
   #renewedAt = Number.NEGATIVE_INFINITY
 
-  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, sender: Sender) {
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, sender: Sender, limits = defaultLeaseLimits) {
     this.#rt = rt
+    this.#limits = limits
     this.#sender = sender
     this.#batcher = new Batcher<Entry>({
       size: 500,
@@ -75,17 +87,16 @@ export class WebhookDispatcher {
   async round(): Promise<void> {
     await this.#renew()
     await this.#release()
+    await this.#endTurns()
     while (await this.#leaseSome());
     await Promise.all([...this.#runners.values()].map((runner) => runner.fill()))
   }
 
   /** Leases a batch of endpoints; returns whether there may be more that this worker can lease. */
   async #leaseSome(): Promise<boolean> {
-    const limit = Math.min(leaseBatch, maxEndpoints - this.#runners.size)
-    if (limit <= 0) return false
-    const counts = new Map<number, number>()
-    for (const { accountId } of this.#runners.values()) counts.set(accountId, (counts.get(accountId) ?? 0) + 1)
-    const full = [...counts].filter(([, count]) => count >= maxEndpointsPerAccount).map(([id]) => id)
+    const { full, free } = this.#shares()
+    if (free === 0) return false
+    const limit = Math.min(leaseBatch, this.#limits.perAccount, Math.ceil(free / 2))
     const leased = await leaseEndpoints(this.#rt.db, this.#lease(), limit, full)
     for (const endpoint of leased) {
       // a lease of ours that expired while the process was stopped is ours again
@@ -93,7 +104,49 @@ export class WebhookDispatcher {
       if (runner) runner.update(endpoint)
       else this.#runners.set(endpoint.id, this.#run(endpoint))
     }
-    return leased.length === leaseBatch
+    return leased.length === limit
+  }
+
+  /** The number of leases of each account, the accounts that get no more of them, and the number of leases that are free. */
+  #shares() {
+    const counts = new Map<number, number>()
+    for (const { accountId } of this.#runners.values()) counts.set(accountId, (counts.get(accountId) ?? 0) + 1)
+    const free = Math.max(0, this.#limits.endpoints - this.#runners.size)
+    const max = Math.min(this.#limits.perAccount, free)
+    const full = [...counts].filter(([, count]) => count >= max).map(([id]) => id)
+    return { counts, full, free }
+  }
+
+  /**
+   * Ends the longest turns if other endpoints wait and their accounts, or this worker, can have no more leases. For an account
+   * without more leases, one of its own turns ends; for another one, a turn of the account with most leases.
+   */
+  async #endTurns(): Promise<void> {
+    const now = performance.now()
+    const runners = [...this.#runners.values()]
+    const long = runners.filter(({ isStopped, leasedAt }) => !isStopped && now - leasedAt >= this.#limits.turnMs)
+    const { counts, full, free } = this.#shares()
+    if (long.length === 0 || (full.length === 0 && free > 0)) return
+    const ending = runners.filter(({ isStopped }) => isStopped).length
+    const waiting = (accounts: { only: number[] } | { except: number[] }) =>
+      listWaitingAccounts(this.#rt.db, this.#rt.clock.now(), accounts, leaseBatch)
+    const others = free > 0 ? [] : (await waiting({ except: full })).slice(ending)
+    for (const _ of others) {
+      const [largest] = long.toSorted((a, b) => (counts.get(b.accountId) ?? 0) - (counts.get(a.accountId) ?? 0))
+      if (largest) this.#endTurn(largest, long, counts)
+    }
+    const own = full.length > 0 ? (await waiting({ only: full })).slice(others.length > 0 ? 0 : ending) : []
+    for (const accountId of own) {
+      const runner = long.find((each) => each.accountId === accountId)
+      if (runner) this.#endTurn(runner, long, counts)
+    }
+  }
+
+  /** The lease is released when the attempts in flight are recorded. */
+  #endTurn(runner: EndpointRunner, long: EndpointRunner[], counts: Map<number, number>): void {
+    void runner.stop()
+    long.splice(long.indexOf(runner), 1)
+    counts.set(runner.accountId, (counts.get(runner.accountId) ?? 1) - 1)
   }
 
   /** Waits for the attempts in flight, records them and releases all leases. */
@@ -104,7 +157,7 @@ export class WebhookDispatcher {
     await Promise.race([ended, delay(maxStopMs, undefined, { ref: false })])
     await this.#batcher.flushed()
     for (const [id, { pausedUntil, revision }] of this.#runners) {
-      await releaseEndpoint(this.#rt.db, this.#holder, { id, revision, pausedUntil })
+      await releaseEndpoint(this.#rt.db, this.#holder, { id, revision, pausedUntil }, this.#rt.clock.now())
     }
     this.#runners.clear()
   }
@@ -145,9 +198,9 @@ export class WebhookDispatcher {
       const isIdle = runner.idleSince !== undefined && performance.now() - runner.idleSince > idleMs
       // a paused endpoint uses none of the places for leases
       const { pausedUntil, revision } = runner
-      if (!isIdle && pausedUntil === null) continue
+      if (!isIdle && !runner.hasEnded && pausedUntil === null) continue
       this.#drop(id, runner)
-      await releaseEndpoint(this.#rt.db, this.#holder, { id, revision, pausedUntil })
+      await releaseEndpoint(this.#rt.db, this.#holder, { id, revision, pausedUntil }, this.#rt.clock.now())
     }
   }
 

@@ -61,6 +61,8 @@ export class EndpointRunner {
   #isLoading = false
   #isStopped = false
   #idleSince: number | undefined
+  /** Beginning of the lease, in performance.now() milliseconds. */
+  readonly leasedAt = performance.now()
   #rate: SlidingCounter | undefined
   /** Set while attempts wait for the endpoint's rate. */
   #timer: NodeJS.Timeout | undefined
@@ -82,6 +84,16 @@ export class EndpointRunner {
   get pausedUntil(): Date | null {
     if (this.#pausedUntil === null || this.#open.size > 0) return null
     return this.#pausedUntil > this.#options.sender.clock.now() ? this.#pausedUntil : null
+  }
+
+  /** Whether it starts no more attempts. */
+  get isStopped(): boolean {
+    return this.#isStopped
+  }
+
+  /** Whether it is stopped and all results are recorded. */
+  get hasEnded(): boolean {
+    return this.#isStopped && this.#open.size === 0
   }
 
   /** Since when nothing is due, in performance.now() milliseconds; undefined while there is work. */

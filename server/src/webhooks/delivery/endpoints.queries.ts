@@ -1,4 +1,5 @@
 import type { Db } from '../../db/db.ts'
+import { param, raw, type Sql, sql } from '../../db/sql.ts'
 
 /** An endpoint whose lease a worker has; `url` is null for callbacks, of which each has its own URL. */
 export type LeasedEndpoint = {
@@ -106,43 +107,72 @@ export function replaceSecret(db: Db, webhookId: number, secret: Buffer, previou
   )
 }
 
+/** The condition that an endpoint has a due delivery and nobody has leased it. */
+const isWaiting = (now: Sql) => sql`
+           next_due_at <= ${now} and disabled_at is null and (leased_until is null or leased_until <= ${now})
+       and (paused_until is null or paused_until <= ${now})
+       -- a restored backup delivers nothing, because the original may have
+       and not exists (select from installation where sending_paused)
+       and not exists (select from accounts a where a.id = account_id and a.disabled_at is not null)`
+
 /**
  * Leases up to `limit` endpoints with due deliveries that nobody has leased, those that have waited longest first, and none
  * of the `except` accounts.
  */
-export function leaseEndpoints(db: Db, { holder, now, until }: Lease, limit: number, except: number[]) {
+export function leaseEndpoints(db: Db, lease: Lease, limit: number, except: number[]) {
+  const now = param(lease.now)
   return db.many<LeasedEndpoint>(
     'lease_endpoints',
-    /* sql */ `
+    sql`
     with due as (
       select id from endpoints
-       where next_due_at <= $2 and disabled_at is null and (leased_until is null or leased_until <= $2)
-         and (paused_until is null or paused_until <= $2) and account_id <> all($5::bigint[])
-         -- a restored backup delivers nothing, because the original may have
-         and not exists (select from installation where sending_paused)
-         and not exists (select from accounts a where a.id = account_id and a.disabled_at is not null)
-       order by next_due_at limit $4 for update skip locked
+       where ${isWaiting(now)} and account_id <> all(${except}::bigint[])
+       order by next_due_at limit ${limit} for update skip locked
     )
-    update endpoints e set leased_by = $1, leased_until = $3
-      from (${targets} where f.id = any(array(select id from due))) t
+    update endpoints e set leased_by = ${lease.holder}, leased_until = ${lease.until}
+      from (${raw(targets)} where f.id = any(array(select id from due))) t
      where e.id = t.id
-    returning ${leasedColumns}`,
-    [holder, now, until, limit, except],
+    returning ${raw(leasedColumns)}`,
   )
 }
 
 /**
+ * Returns the accounts of up to `limit` endpoints that `leaseEndpoints` could lease, once for each endpoint, in the order of their
+ * turns: only of these accounts, or of all but these.
+ */
+export async function listWaitingAccounts(
+  db: Db,
+  now: Date,
+  accounts: { only: number[] } | { except: number[] },
+  limit: number,
+): Promise<number[]> {
+  const [ids, isOnly] = 'only' in accounts ? [accounts.only, true] : [accounts.except, false]
+  const rows = await db.many<{ accountId: number }>(
+    'list_waiting_accounts',
+    sql`
+    select account_id as "accountId" from endpoints
+     where ${isWaiting(param(now))} and (account_id = any(${ids}::bigint[])) = ${isOnly}::boolean
+     order by next_due_at limit ${limit}`,
+  )
+  return rows.map(({ accountId }) => accountId)
+}
+
+/**
  * Renews the leases of these endpoints and returns those that the holder still has and that are enabled, with their present
- * URLs.
+ * URLs. Every statement that locks several endpoints locks them in the order of their ids, as the fan-out does.
  */
 export function renewEndpointLeases(db: Db, { holder, now, until }: Lease, ids: number[]) {
   return db.many<LeasedEndpoint>(
     'renew_endpoint_leases',
     /* sql */ `
+    with held as (
+      select id from endpoints
+       where id = any($4::bigint[]) and leased_by = $1 and leased_until > $2 and disabled_at is null
+       order by id for update
+    )
     update endpoints e set leased_until = $3
-      from (${targets} where f.id = any($4::bigint[])) t
-     where e.id = t.id and e.leased_by = $1 and e.leased_until > $2 and e.disabled_at is null
-       and (t.webhook_id is null or t.enabled)
+      from (${targets} where f.id = any(array(select id from held))) t
+     where e.id = t.id and (t.webhook_id is null or t.enabled)
     returning ${leasedColumns}`,
     [holder, now, until, ids],
   )
@@ -150,13 +180,14 @@ export function renewEndpointLeases(db: Db, { holder, now, until }: Lease, ids: 
 
 /**
  * Ends the lease of an endpoint, which gets no attempt until `pausedUntil`, also if new events are due before, unless the webhook was updated after this
- * revision. The endpoint is locked first, because the statement after the lock sees the deliveries that the sequencer has
- * committed in the meantime.
+ * revision. If deliveries are due, its next turn comes after those of the endpoints that wait. The endpoint is locked first,
+ * because the statement after the lock sees the deliveries that the sequencer has committed in the meantime.
  */
 export function releaseEndpoint(
   db: Db,
   holder: string,
   { id, revision, pausedUntil }: { id: number; revision: number; pausedUntil: Date | null },
+  now: Date,
 ): Promise<void> {
   return db.tx(async (tx) => {
     await lockEndpoint(tx, id)
@@ -165,10 +196,10 @@ export function releaseEndpoint(
       /* sql */ `
       update endpoints
          set leased_by = null, leased_until = null, paused_until = case when revision = $4 then $3::timestamptz end,
-             next_due_at = (select greatest(min(due_at), case when revision = $4 then $3::timestamptz end)
-                              from deliveries where endpoint_id = $1)
+             next_due_at = (select greatest(due_at, case when revision = $4 then $3::timestamptz end, $5::timestamptz)
+                              from deliveries where endpoint_id = $1 order by due_at limit 1)
        where id = $1 and leased_by = $2`,
-      [id, holder, pausedUntil, revision],
+      [id, holder, pausedUntil, revision, now],
     )
   })
 }
@@ -217,11 +248,14 @@ export async function disableFailing(db: Db, since: Date, now: Date): Promise<nu
   const rows = await db.many<{ id: number }>(
     'disable_failing',
     /* sql */ `
-    with disabled as (
-      update endpoints e set disabled_at = $2, disabled_reason = 'failing'
+    with failing as (
+      select id from endpoints e
        where failing_since <= $1 and webhook_id is not null and disabled_at is null
          and (select max(started_at) from delivery_attempts where endpoint_id = e.id)
              >= failing_since + ($2::timestamptz - $1::timestamptz)
+       order by id for update
+    ), disabled as (
+      update endpoints set disabled_at = $2, disabled_reason = 'failing' where id = any(array(select id from failing))
       returning *
     ), noticed as (${notice})
     select id from disabled`,
