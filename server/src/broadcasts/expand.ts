@@ -52,7 +52,7 @@ export async function expandSlice(
   const startedAt = stopwatch()
   try {
     const slice = await rt.db.tx((tx) => writeNext(tx, rt.clock.now(), messageId, size.rows, stopwatch))
-    if (slice?.isUneven) size.took(slice.passed, stopwatch() - startedAt)
+    if (slice?.isUneven) size.took(slice.passed, stopwatch() - startedAt, slice.begunAt - startedAt)
     if (slice?.ended) sizes.delete(messageId)
     return slice !== undefined
   } catch (error) {
@@ -61,7 +61,7 @@ export async function expandSlice(
   }
 }
 
-type WrittenSlice = { ended: boolean; passed: number; isUneven: boolean }
+type WrittenSlice = { ended: boolean; passed: number; isUneven: boolean; begunAt: number }
 
 async function writeNext(
   tx: Db,
@@ -74,6 +74,7 @@ async function writeNext(
   if (!cursor) return undefined
   const text = await readPersonalText(tx, cursor.listId, cursor)
   const rules = await windowRulesOf(tx, messageId)
+  const begunAt = stopwatch()
   const isPersonal = text !== undefined || rules !== undefined
   const isUneven = isPersonal || cursor.isFiltered
   const rows = isUneven ? unevenRows : cursor.cursorPhone === 0 ? firstSliceRows : sliceRows
@@ -83,5 +84,5 @@ async function writeNext(
     : { passed: rows, ...(await writeSlice(tx, slice, sliceAudience(slice, messageId, cursor.isFiltered))) }
   if (ended) await endExpansion(tx, messageId, now)
   if (written > 0) await wake(tx, 'chunks')
-  return { ended, passed, isUneven }
+  return { ended, passed, isUneven, begunAt }
 }

@@ -90,12 +90,14 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
     signal.throwIfAborted()
     const after = cursorPhone
     const startedAt = performance.now()
+    let begunAt = startedAt
     const read: AudienceRead = await db.tx(async (tx) => {
       await findByKeys(tx)
+      begunAt = performance.now()
       return readAudienceSlice(tx, { ...slice, rows: size.rows, cursorPhone: after })
     })
     await new Turn().forEach(read.people, (person) => counter.add(person))
-    size.took(read.rows, performance.now() - startedAt)
+    size.took(read.rows, performance.now() - startedAt, begunAt - startedAt)
     cursorPhone = read.ended ? null : read.lastPhone
   }
   const cost = await priceParts(db, plan.accountId, utcDay(plan.sendAt ?? now), partsByCarrier(totals))

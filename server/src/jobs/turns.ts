@@ -108,16 +108,18 @@ async function takeTurnOf<W extends AccountWork>(
   for (let attempt = 1; ; attempt++) {
     let work: W | undefined
     const startedAt = stopwatch()
+    let begunAt = startedAt
     try {
       const slice = await rt.db.tx(async (tx) => {
         if (!(await lockTurn(tx, queue.name, accountId))) return undefined
         work = await queue.claim(tx, accountId, rt.clock.now())
+        begunAt = stopwatch()
         return work && (await queue.apply(tx, rt, work, sizes.of(work.id).rows))
       })
       if (!work || !slice) return hasWorked
       const endedAt = stopwatch()
       if (slice.ended) sizes.delete(work.id)
-      else sizes.of(work.id).took(slice.rows, endedAt - startedAt)
+      else sizes.of(work.id).took(slice.rows, endedAt - startedAt, begunAt - startedAt)
       if (slice.ended || endedAt - turnStartedAt >= shortTurnMs) return true
       hasWorked = true
       attempt = 0

@@ -11,6 +11,16 @@ test('grows to its maximum while slices are fast, and follows slow rows within o
   expect(sizes).toEqual([20, 100, 500, 2_500, 10_000, 10_000, 5, 5, 25])
 })
 
+test('has many rows although their beginning takes most of the time, but lasts two seconds at most', () => {
+  const size = new SliceSize(10_000)
+  // each of eight statements waits for 40 ms, of which three begin the slice
+  for (let n = 0; n < 10; n++) size.took(size.rows, 320 + size.rows * 0.1, 120)
+  expect(size.rows).toBeGreaterThan(4_000)
+  const expensive = new SliceSize(10_000)
+  for (let n = 0; n < 10; n++) expensive.took(expensive.rows, 1_000 + expensive.rows * 100, 1_000)
+  expect(expensive.rows).toBe(10)
+})
+
 test('shrinks after a failure, and is at least one row', () => {
   const size = new SliceSize(10)
   expect(size.rows).toBe(10)

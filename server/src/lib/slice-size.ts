@@ -1,11 +1,15 @@
 /** A row of the largest values can take 65 ms (measured in November 2026), so the first slice takes at most about a second. */
 const firstRows = 20
 const targetMs = 250
+const maxTargetMs = 2_000
+/** A slice is aimed to last at least this many times as long as its beginning, whose time does not depend on the rows. */
+const targetBeginnings = 8
 const growth = 5
 
 /**
  * The number of rows of the next slice of some work, learned from how long earlier slices took, because a row may be
- * 20 bytes or 2 MB. Begins with 20 rows, and aims at a quarter of a second per slice.
+ * 20 bytes or 2 MB. Begins with 20 rows, and aims at a quarter of a second per slice; at more, up to two seconds, on a machine
+ * that is so busy that most of this would be spent on beginning slices.
  */
 export class SliceSize {
   readonly #most: number
@@ -21,9 +25,10 @@ export class SliceSize {
     return this.#rows
   }
 
-  /** Reports that `rows` rows took `ms` milliseconds. */
-  took(rows: number, ms: number): void {
-    const fitting = Math.floor((rows * targetMs) / Math.max(ms, 1))
+  /** Reports that `rows` rows took `ms` milliseconds, with `beginningMs` for what a slice of any size begins with. */
+  took(rows: number, ms: number, beginningMs = 0): void {
+    const target = Math.min(maxTargetMs, Math.max(targetMs, targetBeginnings * beginningMs))
+    const fitting = Math.floor((rows * Math.max(target - beginningMs, targetMs)) / Math.max(ms - beginningMs, 1))
     this.#rows = Math.max(1, Math.min(fitting, rows * growth, this.#most))
   }
 
