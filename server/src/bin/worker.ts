@@ -5,6 +5,9 @@ import { createLogDaysAhead } from '../broadcasts/close.ts'
 import { retryFailed, sweeps } from '../broadcasts/sweeps.ts'
 import { version } from '../config/version.ts'
 import { makeSealer } from '../connections/secrets.ts'
+import { keySettings } from '../db/by-keys.ts'
+import { poolDb } from '../db/db.ts'
+import { idleTransactionTimeout, makePool } from '../db/pool.ts'
 import { listenForWork } from '../db/wake.ts'
 import { deleteEventsJob } from '../events/events.jobs.ts'
 import { reportResults, reportSent } from '../events/message-events.ts'
@@ -94,16 +97,26 @@ async function startWorker(rt: Runtime) {
     1_000,
     'update the heartbeat',
   )
+  // the queue of deliveries is often empty, and full a second later, so its statements need plans that are good for both
+  const eventPool = makePool(rt.databaseUrl, log, {
+    max: 6,
+    name: 'carillon worker events',
+    isBackground: true,
+    settings: { ...keySettings, ...idleTransactionTimeout(rt.config.send.leaseMs) },
+  })
+  const eventRt = { ...rt, db: poolDb(eventPool) }
   const fetch = makeGuardedFetch({ allowed: rt.config.allowPrivateUrls, extraCaFile: rt.config.extraCaFile })
   const sealer = makeSealer(rt.config)
   if (!sealer) log.warn('no secret key, events are not delivered to webhooks')
-  const dispatcher = sealer && new WebhookDispatcher(rt, { fetch, clock: rt.clock, userAgent, sealer })
+  const dispatcher = sealer && new WebhookDispatcher(eventRt, { fetch, clock: rt.clock, userAgent, sealer })
   const dispatch = repeat(async () => dispatcher?.round(), 250, 'deliver events')
   const report = repeat(() => reportSent(rt), 1_000, 'report sent broadcasts')
   const results = repeat(() => reportResults(rt), 1_000, 'report results of transactional messages')
   const number = repeat(
     async () => {
-      const { count, isFull } = await numberEvents(db, (tx, events) => insertDeliveries(tx, events, rt.clock.now()))
+      const { count, isFull } = await numberEvents(eventRt.db, (tx, events) =>
+        insertDeliveries(tx, events, rt.clock.now()),
+      )
       if (count > 0) dispatch.now()
       return isFull
     },
@@ -122,6 +135,7 @@ async function startWorker(rt: Runtime) {
       stopped.abort()
       await Promise.all([...repeaters.map((repeater) => repeater.stop()), jobRunner.stop()])
       await dispatcher?.stop()
+      await eventPool.end()
     },
   }
 }

@@ -53,7 +53,8 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
       insert into deliveries (endpoint_id, position, phone, due_at)
       select t.endpoint_id, t.position, t.phone,
              greatest(${now}::timestamptz,
-                      (select max(d.due_at) from deliveries d where d.endpoint_id = t.endpoint_id and d.phone = t.phone))
+                      (select d.due_at from deliveries d where d.endpoint_id = t.endpoint_id and d.phone = t.phone
+                        order by d.id desc limit 1))
         from target t
        order by t.position
       returning endpoint_id, due_at
@@ -122,7 +123,8 @@ export type DeliveryAttempt = {
 
 /**
  * Records attempts: deliveries that were made or given up end, others get the time of their retry, which later deliveries of
- * the phone wait for. Recording an attempt again only adds a row to the log.
+ * the phone wait for. Recording an attempt again only adds a row to the log. Rows are found by arrays of ids: a join could
+ * read the whole queue for each attempt when the statistics say that the queue is empty, as it was a moment ago.
  */
 export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promise<void> {
   const of = <T>(read: (attempt: DeliveryAttempt) => T) => attempts.map(read)
@@ -159,18 +161,24 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
          set delivered = c.delivered + excluded.delivered, failed = c.failed + excluded.failed,
              last_delivered_at = greatest(c.last_delivered_at, excluded.last_delivered_at)
     ), ended as (
-      delete from deliveries d using result r where d.id = r.id and r.outcome <> 'failed'
+      delete from deliveries where id = any(array(select id from result where outcome <> 'failed'))
     ), retried as (
-      update deliveries d set attempts = greatest(d.attempts, r.attempt), due_at = r.retry_at
-        from result r where d.id = r.id and r.outcome = 'failed'
+      update deliveries d
+         set (attempts, due_at) = (select greatest(d.attempts, r.attempt), r.retry_at from result r where r.id = d.id limit 1)
+       where d.id = any(array(select id from result where outcome = 'failed'))
+    ), later as (
+      select b.id, r.outcome, r.retry_at
+        from result r,
+             lateral (select d.id from deliveries d
+                       where d.endpoint_id = r.endpoint_id and d.phone = r.phone and d.id > r.id offset 0) b
+       where r.outcome <> 'delivered'
     ), postponed as (
-      update deliveries d set due_at = greatest(d.due_at, r.retry_at)
-        from result r
-       where r.outcome = 'failed' and d.endpoint_id = r.endpoint_id and d.phone = r.phone and d.id > r.id
+      update deliveries d
+         set due_at = greatest(d.due_at, (select max(l.retry_at) from later l where l.id = d.id and l.outcome = 'failed'))
+       where d.id = any(array(select id from later where outcome = 'failed'))
     ), marked as (
-      update deliveries d set after_dead_letter = true
-        from result r
-       where r.outcome = 'dead' and d.endpoint_id = r.endpoint_id and d.phone = r.phone and d.id > r.id
+      update deliveries set after_dead_letter = true
+       where id = any(array(select id from later where outcome = 'dead'))
     ), turned as (
       -- locked in the order of their ids, as the fan-out does
       select p.id, case when e.is_success then null else e.at end as failing_since

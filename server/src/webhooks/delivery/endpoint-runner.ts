@@ -59,6 +59,8 @@ export class EndpointRunner {
   /** Whether the webhook responded 410, until it is disabled or updated. */
   #isGone = false
   #isLoading = false
+  /** Whether the last page was full. */
+  #mayHaveMore = false
   #isStopped = false
   #idleSince: number | undefined
   /** Beginning of the lease, in performance.now() milliseconds. */
@@ -82,8 +84,11 @@ export class EndpointRunner {
 
   /** Time until which no attempt is made, if none is in progress; null without a pause. */
   get pausedUntil(): Date | null {
-    if (this.#pausedUntil === null || this.#open.size > 0) return null
-    return this.#pausedUntil > this.#options.sender.clock.now() ? this.#pausedUntil : null
+    return this.#isPaused && this.#open.size === 0 ? this.#pausedUntil : null
+  }
+
+  get #isPaused(): boolean {
+    return this.#pausedUntil !== null && this.#pausedUntil > this.#options.sender.clock.now()
   }
 
   /** Whether it starts no more attempts. */
@@ -123,14 +128,16 @@ export class EndpointRunner {
     this.#rate = calls === null ? undefined : new SlidingCounter({ calls, windowMs: 1_000 })
   }
 
-  /** Starts attempts of due deliveries. */
+  /** Starts attempts of due deliveries; reads the next ones before the last ones of a full page are attempted. */
   async fill(): Promise<void> {
     if (this.#isLoading || this.#isStopped) return
-    this.#isLoading = true
-    try {
-      if (this.#waiting.length === 0) await this.#load()
-    } finally {
-      this.#isLoading = false
+    if (this.#waiting.length === 0 || (this.#mayHaveMore && this.#waiting.length <= pageSize / 2)) {
+      this.#isLoading = true
+      try {
+        await this.#load()
+      } finally {
+        this.#isLoading = false
+      }
     }
     this.#start()
   }
@@ -152,10 +159,15 @@ export class EndpointRunner {
 
   async #load(): Promise<void> {
     const { db, sender } = this.#options
+    if (this.#isGone || this.#isPaused) return
     const now = sender.clock.now()
-    if (this.#isGone || (this.#pausedUntil && this.#pausedUntil > now)) return
     const limit = this.#failures >= failuresUntilPause ? 1 : pageSize
-    this.#waiting = await listDueDeliveries(db, this.#endpoint.id, now, [...this.#open], limit)
+    const known = [...this.#open, ...this.#waiting.map(({ id }) => id)]
+    const due = await listDueDeliveries(db, this.#endpoint.id, now, known, limit)
+    this.#mayHaveMore = due.length === pageSize
+    // since the query began, the endpoint may have been stopped, disabled or paused
+    if (this.#isStopped || this.#isGone || this.#isPaused) return
+    this.#waiting.push(...due)
     if (this.#waiting.length > 0) this.#idleSince = undefined
     else this.#idleSince ??= performance.now()
   }
