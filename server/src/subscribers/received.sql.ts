@@ -7,17 +7,27 @@ import { raw, type Sql } from '../db/sql.ts'
 export const wasReceived = (row: string): Sql =>
   raw(/* sql */ `(${row}.state in ('sent', 'delivered') or ${row}.state = 'expired' and ${row}.reason = 'no_receipt')`)
 
+const storedCount = (listId: string, phone: string) => /* sql */ `
+  coalesce((select r.messages from received_counts r where r.list_id = ${listId} and r.phone = ${phone}), 0)`
+
+const openBroadcasts = (listId: string) => /* sql */ `
+  messages where list_id = ${listId} and kind = 'broadcast' and closed_at is null and accepted_at is not null`
+
 /**
  * Returns the number of broadcasts of a list that a number received: those that are counted in `received_counts`, and the rows
  * of the log of broadcasts that are not closed yet. A row is looked up in the partition of its message.
  */
 export const receivedCount = (listId: string, phone: string): Sql =>
   raw(/* sql */ `
-  (coalesce((select r.messages from received_counts r where r.list_id = ${listId} and r.phone = ${phone}), 0)
+  (${storedCount(listId, phone)}
    + (select count(*)
-        from (select id, logged_on, received_through from messages
-               where list_id = ${listId} and kind = 'broadcast' and closed_at is null and accepted_at is not null offset 0) m
+        from (select id, logged_on, received_through from ${openBroadcasts(listId)} offset 0) m
        cross join lateral (
          select from message_log g
           where g.logged_on = m.logged_on and g.phone = ${phone} and g.message_id = m.id and g.id > m.received_through
             and ${wasReceived('g')} offset 0) received))`)
+
+/** As `receivedCount` without the log; null if the list has a broadcast that is not closed. */
+export const receivedCountOfClosed = (listId: string, phone: string): Sql =>
+  raw(/* sql */ `
+  case when not exists (select from ${openBroadcasts(listId)}) then ${storedCount(listId, phone)} end`)

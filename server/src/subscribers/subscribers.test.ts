@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
+import { waitFor } from '../../test/wait-for.ts'
 import { ensureLogDay } from '../log/log-days.queries.ts'
+import { subscriberReader } from './subscribers.ts'
 
 const api = useApi()
 
@@ -61,6 +63,51 @@ describe('reading one', () => {
     await send(list.id, 'system', 'delivered')
     await send(other.id, 'broadcast', 'delivered')
     expect((await api.owner.get(path)).body.subscriber).toMatchObject({ total_messages_received: 2 })
+  })
+
+  test('reads the log only for lists with a broadcast that is not closed, and the count is exact', async () => {
+    const { accountId } = api.owner
+    const { list } = await withSubscriber()
+    const { list: quiet } = await withSubscriber()
+    await ensureLogDay(api.db, '2026-03-02')
+    const names: string[] = []
+    const read = subscriberReader({
+      ...api.db,
+      many: (name, ...rest) => {
+        names.push(name)
+        return api.db.many(name, ...rest)
+      },
+    })
+    const counts = async (...lists: number[]) => {
+      names.length = 0
+      const found = await Promise.all(lists.map((id) => read(accountId, id, '2065550143')))
+      return found.map(({ messagesReceived }) => messagesReceived)
+    }
+    expect(await counts(list.id, quiet.id)).toEqual([0, 0])
+    expect(names).toEqual(['find_details_without_log'])
+
+    await api.db.exec(
+      'send',
+      `with m as (
+         insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on,
+                               accepted_at, created_at)
+         values ($1, $2, $3, 'broadcast', 'x', 'subscribed', 1, 'sent', '2026-03-02', now(), now()) returning id)
+       insert into message_log (id, logged_on, message_id, phone, state, part_count)
+       select id, '2026-03-02', id, 2065550143, 'delivered', 1 from m`,
+      [accountId, list.id, api.owner.shortCode.id],
+    )
+    expect(await counts(quiet.id, list.id)).toEqual([0, 1])
+    expect(await counts(list.id, quiet.id)).toEqual([1, 0])
+    expect(names).toContain('find_subscriber_details')
+
+    // closed, with its text counted
+    await api.db.exec('close', 'update messages set closed_at = now() where list_id = $1', [list.id])
+    await api.db.exec('count', 'insert into received_counts values ($1, 2065550143, 1)', [list.id])
+    expect(await counts(list.id)).toEqual([1])
+    await waitFor(async () => {
+      expect(await counts(quiet.id, list.id)).toEqual([0, 1])
+      return names.join() === 'find_details_without_log'
+    })
   })
 
   test.each(['2065550144', '206555014', 'abc', '%00', '9'.repeat(90)])('%s is not found', async (phone) => {

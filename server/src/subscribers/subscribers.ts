@@ -7,6 +7,7 @@ import { getList } from '../lists/lists.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 import { listPhones, listPhonesAfter, type PagedState } from './phone-pages.queries.ts'
 import {
+  findDetailsWithoutLog,
   findSubscriberDetails,
   findSubscriberOnList,
   type Profile,
@@ -36,14 +37,32 @@ export async function getSubscriber(db: Db, accountId: number, listId: number, p
   throw errors.subscriberNotFound()
 }
 
+/** Time for which a list that had an open broadcast is expected to have one. */
+const openListsMs = 1_000
+
+type FoundDetail = SubscriberDetail | { phone: null } | undefined
+
 /**
  * Returns a function that reads the subscriber of a number on the account's list, in any state, with the number of
  * broadcasts received. It throws as `getSubscriber` does.
  */
 export function subscriberReader(db: Db) {
-  const details = new BatchedRead<SubscriberKey, SubscriberDetail | { phone: null } | undefined>(async (keys) => {
-    const found: (SubscriberDetail | { phone: null } | undefined)[] = keys.map(() => undefined)
-    for (const row of await findSubscriberDetails(db, keys)) found[row.index - 1] = row
+  const openLists = new Set<number>()
+  let clearAt = 0
+  const details = new BatchedRead<SubscriberKey, FoundDetail>(async (keys) => {
+    const found: FoundDetail[] = keys.map(() => undefined)
+    if (performance.now() >= clearAt) {
+      openLists.clear()
+      clearAt = performance.now() + openListsMs
+    }
+    const hasOpen = () => keys.some(({ listId }) => openLists.has(listId))
+    if (!hasOpen()) {
+      for (const row of await findDetailsWithoutLog(db, keys)) {
+        if (row.phone !== null && row.messagesReceived === null) openLists.add(row.listId)
+        else found[row.index - 1] = row
+      }
+    }
+    if (hasOpen()) for (const row of await findSubscriberDetails(db, keys)) found[row.index - 1] = row
     return found
   })
   return async (accountId: number, listId: number, phone: string): Promise<SubscriberDetail> => {
