@@ -71,6 +71,7 @@ export class Installation {
   #smppPort = 0
   #databaseUrl = ''
   #controlUrl = ''
+  readonly #environments = new Map<Role, NodeJS.ProcessEnv>()
   /** The proxy of the binds, if the options asked for one. */
   proxy: TcpProxy | undefined
 
@@ -114,10 +115,10 @@ export class Installation {
       },
     })
     this.#port = await this.#carillon.ready()
-    const environment = readFileSync(`/proc/${this.pid('worker')}/environ`, 'utf8').split('\0')
-    const value = (name: string) => environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1)
-    this.#databaseUrl = value('DATABASE_URL') ?? ''
-    this.#controlUrl = value('CARILLON_SIMULATOR_URL') ?? ''
+    for (const role of ['gateway', 'worker'] as const) this.#environments.set(role, environmentOf(this.pid(role)))
+    const { DATABASE_URL = '', CARILLON_SIMULATOR_URL = '' } = this.#environments.get('worker') ?? {}
+    this.#databaseUrl = DATABASE_URL
+    this.#controlUrl = CARILLON_SIMULATOR_URL
     await waitFor(() => this.isReady(), { timeoutMs: 60_000, what: 'the installation to be ready' })
   }
 
@@ -206,6 +207,13 @@ export class Installation {
     if (!signal(this.pid(role), name)) throw new Error(`the ${role} had already ended`)
   }
 
+  /** Kills all processes of a role, also those that tests have started, and waits until they have ended. */
+  async killAll(role: Exclude<Role, 'postmaster' | 'supervisor'>): Promise<void> {
+    const running = () => processesOf(this.#dataDir).filter(({ command }) => command.includes(commandLineParts[role]))
+    for (const { pid } of running()) signal(pid, 'SIGKILL')
+    await waitFor(() => running().length === 0, { what: `each ${role} to end` })
+  }
+
   /** Sends a signal to all processes of PostgreSQL. */
   signalDatabase(name: NodeJS.Signals): void {
     for (const pid of this.databasePids()) signal(pid, name)
@@ -218,12 +226,9 @@ export class Installation {
     return listPostgresProcesses(clusterName)
   }
 
-  /** Starts a second process of a role with the same settings; returns its pid. */
+  /** Starts a second process of a role with the same settings; returns its pid. The first one may have been killed since `start`. */
   startSecond(role: 'gateway' | 'worker'): number {
-    const environ = readFileSync(`/proc/${this.pid(role)}/environ`, 'utf8')
-      .split('\0')
-      .filter(Boolean)
-    const env = Object.fromEntries(environ.map((entry) => entry.split(/=(.*)/s).slice(0, 2)))
+    const env = { ...this.#environments.get(role) }
     delete env.NODE_CHANNEL_FD // the new process has no channel to the supervisor
     delete env.CARILLON_LOG_FILE // the tests read its lines from a file of its own
     const logFile = openSync(join(this.#dataDir, 'log', `second ${role}.log`), 'a')
@@ -304,6 +309,11 @@ function childrenOf(parent: number): number[] {
       const [state, ppid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       return Number(ppid) === parent && state !== 'Z'
     })
+}
+
+function environmentOf(pid: number): NodeJS.ProcessEnv {
+  const entries = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean)
+  return Object.fromEntries(entries.map((entry) => entry.split(/=(.*)/s).slice(0, 2)))
 }
 
 const commandOf = (pid: number) => readIfExists(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
