@@ -53,13 +53,19 @@ create table deliveries (
   -- attempts that were made
   attempts smallint not null default 0,
   due_at timestamptz not null,
+  -- of a replay: made while no other delivery of the endpoint is due
+  is_replay boolean not null default false,
+  -- grows with each replay of the event, so that an attempt before it does not end the delivery
+  round integer not null default 0,
   -- whether an earlier delivery of the phone was given up
   after_dead_letter boolean not null default false
 );
-create index deliveries_due on deliveries (endpoint_id, due_at, id);
+create index deliveries_due on deliveries (endpoint_id, due_at, id) where not is_replay;
+create index deliveries_due_replays on deliveries (endpoint_id, due_at, id) where is_replay;
 create index deliveries_position on deliveries (position);
 create unique index deliveries_event on deliveries (endpoint_id, position);
-create index deliveries_phone on deliveries (endpoint_id, phone, id);
+create index deliveries_phone on deliveries (endpoint_id, phone, id) where not is_replay;
+create index deliveries_phone_replays on deliveries (endpoint_id, phone, id) where is_replay;
 
 -- One row per attempt to deliver an event. The last one of a delivery is `delivered` or `dead`.
 create table delivery_attempts (

@@ -27,7 +27,7 @@ test.each(listEventTypes)(
     expect(response.status).toBe(202)
     const { position } = response.body.test_event as { position: number }
     expect(response.body.test_event).toEqual({ type, position: expect.any(Number) })
-    const [due, ...others] = await listDueDeliveries(api.db, endpointId, start, [], 10)
+    const [due, ...others] = await listDueDeliveries(api.db, endpointId, start, [], { limit: 10, maxReplays: 10 })
     expect(others).toEqual([])
     expect(due).toMatchObject({ position, type, isTest: true })
     const payload = JSON.parse(due?.payload ?? '') as Record<string, unknown>

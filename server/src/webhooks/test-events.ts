@@ -5,7 +5,7 @@ import { findFieldsOfLists, insertTestEvent } from '../events/events.queries.ts'
 import { renderPayload, renderTestPayload } from '../events/payloads.schema.ts'
 import { sampleEvent } from '../events/sample-events.ts'
 import type { Runtime } from '../runtime.ts'
-import { requeueDeliveries } from './delivery/deliveries.queries.ts'
+import { requeueDeliveries } from './delivery/requeue.queries.ts'
 import { findEndpointId } from './delivery-log/attempts.queries.ts'
 import { getWebhook } from './webhooks.ts'
 

@@ -22,7 +22,7 @@ async function newEndpoint() {
 function attempt(endpointId: number, outcome: DeliveryAttempt['outcome'], startedAt: Date): DeliveryAttempt {
   return {
     delivery: {
-      ...{ id: 0, position: 1, type: 'subscribe', phone: null, isTest: false },
+      ...{ id: 0, round: 0, position: 1, type: 'subscribe', phone: null, isTest: false },
       ...{ accountId: api.owner.accountId, endpointId },
     },
     ...{

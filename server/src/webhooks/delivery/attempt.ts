@@ -92,4 +92,6 @@ export async function attemptDelivery(
   }
 }
 
-const identify = ({ id, position, type, phone, isTest }: DueDelivery) => ({ id, position, type, phone, isTest })
+const identify = ({ id, round, position, type, phone, isTest }: DueDelivery) => ({
+  ...{ id, round, position, type, phone, isTest },
+})

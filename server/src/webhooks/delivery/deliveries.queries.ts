@@ -1,7 +1,7 @@
 import type { Db } from '../../db/db.ts'
 import { param, raw, sql } from '../../db/sql.ts'
 import { listEvents, listEventTypes, type NumberedEvent } from '../../events/event-types.ts'
-import { insertCallbackEndpoints, lockEndpoint } from './endpoints.queries.ts'
+import { insertCallbackEndpoints } from './endpoints.queries.ts'
 import type { LoggedRequest, LoggedResponse } from './logged-exchange.ts'
 
 /** The condition that the webhook `w` receives the type of the event `v`. */
@@ -53,8 +53,10 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
       insert into deliveries (endpoint_id, position, phone, due_at)
       select t.endpoint_id, t.position, t.phone,
              greatest(${now}::timestamptz,
-                      (select d.due_at from deliveries d where d.endpoint_id = t.endpoint_id and d.phone = t.phone
-                        order by d.id desc limit 1))
+                      (select d.due_at from deliveries d
+                        where d.endpoint_id = t.endpoint_id and d.phone = t.phone and not d.is_replay order by d.id desc limit 1),
+                      (select d.due_at from deliveries d
+                        where d.endpoint_id = t.endpoint_id and d.phone = t.phone and d.is_replay order by d.id desc limit 1))
         from target t
        order by t.position
       returning endpoint_id, due_at
@@ -71,6 +73,8 @@ export type DueDelivery = {
   type: string
   phone: number | null
   attempts: number
+  /** The number of replays that were requested while the delivery waited. */
+  round: number
   payload: string
   isTest: boolean
   /** Whether an earlier delivery of the phone was given up. */
@@ -80,27 +84,48 @@ export type DueDelivery = {
 }
 
 /**
- * Returns the endpoint's next due deliveries except these, in the order in which they became due; of each phone only the
- * first delivery.
+ * Returns the endpoint's next due deliveries except these, of each phone only the first one: live ones in the order in which they
+ * became due, and then up to `maxReplays` replayed ones. A replayed one that a live one of its phone waits for comes in its place.
  */
-export function listDueDeliveries(db: Db, endpointId: number, now: Date, except: number[], limit: number) {
+export function listDueDeliveries(
+  db: Db,
+  endpointId: number,
+  now: Date,
+  except: number[],
+  { limit, maxReplays }: { limit: number; maxReplays: number },
+) {
   return db.many<DueDelivery>(
     'list_due_deliveries',
     /* sql */ `
-    select d.id, d.position, v.type, d.phone, d.attempts, v.payload::text as payload,
+    select d.id, d.position, v.type, d.phone, d.attempts, d.round, v.payload::text as payload,
            v.callback_url as "callbackUrl", v.is_test as "isTest", d.after_dead_letter as "isAfterDeadLetter"
-      from deliveries d join events v on v.position = d.position
-     where d.endpoint_id = $1 and d.due_at <= $2 and d.id <> all($3::bigint[])
-       and not exists (select from deliveries b
-                        where b.endpoint_id = d.endpoint_id and b.phone = d.phone and b.id < d.id)
-     order by d.due_at, d.id limit $4`,
-    [endpointId, now, except, limit],
+      from (
+        (select f.id, false as is_replay, l.due_at, l.id as live_id
+           from deliveries l
+           join deliveries f on f.id = coalesce((select r.id from deliveries r
+                                                  where r.endpoint_id = $1 and r.phone = l.phone and r.is_replay and r.id < l.id
+                                                  order by r.id limit 1), l.id)
+          where l.endpoint_id = $1 and not l.is_replay and l.due_at <= $2 and f.due_at <= $2 and f.id <> all($3::bigint[])
+            and not exists (select from deliveries b
+                             where b.endpoint_id = $1 and b.phone = l.phone and not b.is_replay and b.id < l.id)
+          order by l.due_at, l.id limit $4)
+         union all
+        (select r.id, true, r.due_at, r.id
+           from deliveries r
+          where r.endpoint_id = $1 and r.is_replay and r.due_at <= $2 and r.id <> all($3::bigint[])
+            and not exists (select from deliveries b where b.endpoint_id = $1 and b.phone = r.phone and not b.is_replay)
+            and not exists (select from deliveries b
+                             where b.endpoint_id = $1 and b.phone = r.phone and b.is_replay and b.id < r.id)
+          order by r.due_at, r.id limit $5)
+      ) n join deliveries d on d.id = n.id join events v on v.position = d.position
+     order by n.is_replay, n.due_at, n.live_id limit $4`,
+    [endpointId, now, except, limit, maxReplays],
   )
 }
 
 /** The result of an attempt. */
 export type DeliveryAttempt = {
-  delivery: Pick<DueDelivery, 'id' | 'position' | 'type' | 'phone' | 'isTest'> & {
+  delivery: Pick<DueDelivery, 'id' | 'round' | 'position' | 'type' | 'phone' | 'isTest'> & {
     accountId: number
     endpointId: number
   }
@@ -123,7 +148,8 @@ export type DeliveryAttempt = {
 
 /**
  * Records attempts: deliveries that were made or given up end, others get the time of their retry, which later deliveries of
- * the phone wait for. Recording an attempt again only adds a row to the log. Rows are found by arrays of ids: a join could
+ * the phone wait for. A delivery whose replay was requested during a failed attempt stays due. Recording an attempt again only adds
+ * a row to the log. Endpoints are locked before deliveries, as in `requeueDeliveries`. Rows are found by arrays of ids: a join could
  * read the whole queue for each attempt when the statistics say that the queue is empty, as it was a moment ago.
  */
 export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promise<void> {
@@ -133,7 +159,8 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
     sql`
     with result as (
       select * from unnest(
-        ${of(({ delivery }) => delivery.id)}::bigint[], ${of(({ delivery }) => delivery.accountId)}::bigint[],
+        ${of(({ delivery }) => delivery.id)}::bigint[], ${of(({ delivery }) => delivery.round)}::int[],
+        ${of(({ delivery }) => delivery.accountId)}::bigint[],
         ${of(({ delivery }) => delivery.endpointId)}::bigint[], ${of(({ delivery }) => delivery.type)}::text[],
         ${of(({ delivery }) => delivery.position)}::bigint[], ${of(({ delivery }) => delivery.phone)}::bigint[],
         ${of(({ delivery }) => delivery.isTest)}::boolean[],
@@ -144,7 +171,7 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
         ${of(({ request }) => JSON.stringify(request.headers))}::json[],
         ${of(({ response }) => response && JSON.stringify(response.headers))}::json[],
         ${of(({ response }) => response?.body ?? null)}::bytea[])
-        as r(id, account_id, endpoint_id, type, position, phone, is_test, attempt, outcome, retry_at, started_at, duration_ms, status,
+        as r(id, round, account_id, endpoint_id, type, position, phone, is_test, attempt, outcome, retry_at, started_at, duration_ms, status,
              error, url, request_headers, response_headers, response)
     ), logged as (
       insert into delivery_attempts (account_id, endpoint_id, position, type, phone, is_test, attempt, outcome, started_at,
@@ -160,18 +187,29 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
           on conflict (endpoint_id, since) do update
          set delivered = c.delivered + excluded.delivered, failed = c.failed + excluded.failed,
              last_delivered_at = greatest(c.last_delivered_at, excluded.last_delivered_at)
+    ), held as (
+      -- a replay that was requested meanwhile has increased the round
+      select d.id from deliveries d
+       where d.id = any(array(select id from result where outcome <> 'delivered'))
+         and d.round = (select r.round from result r where r.id = d.id limit 1)
+       order by d.id for update
+    ), failure as (
+      select * from result where outcome <> 'delivered' and id in (select id from held)
     ), ended as (
-      delete from deliveries where id = any(array(select id from result where outcome <> 'failed'))
+      delete from deliveries
+       where id = any(array(select id from result where outcome = 'delivered' union all select id from failure where outcome = 'dead'))
     ), retried as (
       update deliveries d
-         set (attempts, due_at) = (select greatest(d.attempts, r.attempt), r.retry_at from result r where r.id = d.id limit 1)
-       where d.id = any(array(select id from result where outcome = 'failed'))
+         set (attempts, due_at) = (select greatest(d.attempts, r.attempt), r.retry_at from failure r where r.id = d.id limit 1)
+       where d.id = any(array(select id from failure where outcome = 'failed'))
     ), later as (
       select b.id, r.outcome, r.retry_at
-        from result r,
+        from failure r,
              lateral (select d.id from deliveries d
-                       where d.endpoint_id = r.endpoint_id and d.phone = r.phone and d.id > r.id offset 0) b
-       where r.outcome <> 'delivered'
+                       where d.endpoint_id = r.endpoint_id and d.phone = r.phone and not d.is_replay and d.id > r.id
+                       union all
+                      select d.id from deliveries d
+                       where d.endpoint_id = r.endpoint_id and d.phone = r.phone and d.is_replay and d.id > r.id offset 0) b
     ), postponed as (
       update deliveries d
          set due_at = greatest(d.due_at, (select max(l.retry_at) from later l where l.id = d.id and l.outcome = 'failed'))
@@ -190,48 +228,6 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
     )
     update endpoints p set failing_since = t.failing_since from turned t where p.id = t.id`,
   )
-}
-
-/**
- * Makes these events due at an endpoint, of which each waits once at most: waiting deliveries of them and of their phones become due, and
- * the others are inserted after what waits. Returns how many events were inserted or became due earlier: none for an endpoint that
- * no longer exists.
- */
-export async function requeueDeliveries(tx: Db, endpointId: number, positions: number[], now: Date): Promise<number> {
-  // deliveries before the endpoint, as in `recordAttempts`; those whose result is being recorded are skipped
-  const advanced = await tx.many<{ position: number }>(
-    'advance_deliveries',
-    /* sql */ `
-    with phones as (
-      select distinct phone from events where position = any($2::bigint[]) and phone is not null
-    ), waiting as (
-      select d.id from deliveries d
-       where d.id = any(array(select id from deliveries where endpoint_id = $1 and position = any($2::bigint[])
-                              union select b.id from phones n join deliveries b on b.endpoint_id = $1 and b.phone = n.phone))
-         and d.due_at > $3
-         for update skip locked
-    )
-    update deliveries d set due_at = $3 from waiting w where d.id = w.id returning d.position`,
-    [endpointId, positions, now],
-  )
-  if ((await lockEndpoint(tx, endpointId)) === 0) return 0
-  const inserted = await tx.exec(
-    'insert_replayed_deliveries',
-    /* sql */ `
-    insert into deliveries (endpoint_id, position, phone, due_at)
-    select $1, v.position, v.phone, $3
-      from events v
-     where v.position = any($2::bigint[])
-       and not exists (select from deliveries d where d.endpoint_id = $1 and d.position = v.position)
-     order by v.position`,
-    [endpointId, positions, now],
-  )
-  await tx.exec('wake_endpoint', /* sql */ `update endpoints set next_due_at = least(next_due_at, $2) where id = $1`, [
-    endpointId,
-    now,
-  ])
-  const given = new Set(positions)
-  return inserted + advanced.filter(({ position }) => given.has(position)).length
 }
 
 /** Deletes up to `limit` of the oldest attempts, those that were made before a time, and returns how many. */

@@ -328,7 +328,8 @@ test('an endpoint that failed for five days is disabled; a change of the webhook
     callbackUrl: undefined,
     events: {},
   })
-  clock.time = new Date(clock.time.getTime() + 60_000)
+  // the second retry is due after at most 76 s
+  clock.time = new Date(clock.time.getTime() + 80_000)
   await waitFor(async () => {
     await dispatcher.round()
     return (await pending()) === 0

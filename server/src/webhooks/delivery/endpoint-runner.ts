@@ -14,6 +14,9 @@ const quickMs = 1_000
 /** Number of deliveries that one query reads. */
 const pageSize = 100
 
+/** Number of replayed deliveries that one query reads: few, because live ones that come later wait for them. */
+const maxReplayPage = 20
+
 /** Consecutive failures after which an endpoint gets one request at a time, and pauses between these. */
 const failuresUntilPause = 5
 
@@ -162,8 +165,9 @@ export class EndpointRunner {
     if (this.#isGone || this.#isPaused) return
     const now = sender.clock.now()
     const limit = this.#failures >= failuresUntilPause ? 1 : pageSize
+    const maxReplays = Math.min(maxReplayPage, this.#endpoint.callsPerSecond ?? maxReplayPage)
     const known = [...this.#open, ...this.#waiting.map(({ id }) => id)]
-    const due = await listDueDeliveries(db, this.#endpoint.id, now, known, limit)
+    const due = await listDueDeliveries(db, this.#endpoint.id, now, known, { limit, maxReplays })
     this.#mayHaveMore = due.length === pageSize
     // since the query began, the endpoint may have been stopped, disabled or paused
     if (this.#isStopped || this.#isGone || this.#isPaused) return

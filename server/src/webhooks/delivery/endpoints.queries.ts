@@ -38,6 +38,11 @@ const targets = /* sql */ `
     left join webhooks w on w.id = f.webhook_id
     left join callback_secrets c on c.account_id = f.account_id and f.webhook_id is null`
 
+/** When the first delivery of endpoint `e` is due; each part reads the first row of an index. */
+const firstDueAt = /* sql */ `
+  least((select min(d.due_at) from deliveries d where d.endpoint_id = e.id and not d.is_replay),
+        (select min(d.due_at) from deliveries d where d.endpoint_id = e.id and d.is_replay))`
+
 /** What deliveries to an endpoint have and obey in addition: sealed headers, their names, and a limit of calls. */
 export type EndpointSettings = {
   headers: Buffer | null
@@ -194,10 +199,10 @@ export function releaseEndpoint(
     await tx.exec(
       'release_endpoint',
       /* sql */ `
-      update endpoints
+      update endpoints e
          set leased_by = null, leased_until = null, paused_until = case when revision = $4 then $3::timestamptz end,
-             next_due_at = (select greatest(due_at, case when revision = $4 then $3::timestamptz end, $5::timestamptz)
-                              from deliveries where endpoint_id = $1 order by due_at limit 1)
+             next_due_at = (select greatest(f.due_at, case when revision = $4 then $3::timestamptz end, $5::timestamptz)
+                              from (select ${firstDueAt} as due_at) f where f.due_at is not null)
        where id = $1 and leased_by = $2`,
       [id, holder, pausedUntil, revision, now],
     )
@@ -279,7 +284,7 @@ export async function enableEndpoint(tx: Db, webhookId: number, hasNewUrl: boole
     update endpoints e
        set disabled_at = null, disabled_reason = null, paused_until = null, revision = revision + 1,
            failing_since = case when disabled_at is null and not $2 then failing_since end,
-           next_due_at = (select min(due_at) from deliveries where endpoint_id = e.id)
+           next_due_at = ${firstDueAt}
      where webhook_id = $1`,
     [webhookId, hasNewUrl],
   )

@@ -73,6 +73,7 @@ describe('endpoints are locked in the order of their ids', () => {
       type: 'subscribe',
       phone: 1,
       isTest: false,
+      round: 0,
       accountId: world.accountId,
       endpointId,
     },

@@ -3,7 +3,7 @@ import type { Db } from '../../db/db.ts'
 import { errors } from '../../errors.ts'
 import { announceWork, type DoneSlice } from '../../jobs/turns.ts'
 import type { Runtime } from '../../runtime.ts'
-import { requeueDeliveries } from '../delivery/deliveries.queries.ts'
+import { requeueDeliveries } from '../delivery/requeue.queries.ts'
 import { getWebhook } from '../webhooks.ts'
 import {
   countOpenReplays,
