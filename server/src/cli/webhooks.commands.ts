@@ -1,24 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import type { Db } from '../db/db.ts'
 import { OperatorError } from '../errors.ts'
-import {
-  findEndpointId,
-  findLastAttemptId,
-  listNewAttempts,
-  type NewAttempt,
-  type TailFilter,
-} from '../webhooks/delivery-log/attempts.queries.ts'
+import { findEndpointId, type NewAttempt, type TailFilter } from '../webhooks/delivery-log/attempts.queries.ts'
+import { followAttempts } from '../webhooks/delivery-log/tail.ts'
 import { resolveAccount, textOf } from './arguments.ts'
 import { type CliCommand, type CommandContext, UsageError } from './command.ts'
-
-const pollMs = 500
-
-/**
- * Attempts are committed in another order than that of their ids, by all workers, so those with ids somewhat below the last one
- * are read again: a batch of a worker has at most 500.
- */
-const overlap = 2_000
-const pageSize = 4_000
 
 /** Maximum length of a URL in the output. */
 const maxUrlLength = 120
@@ -37,7 +21,7 @@ const tail: CliCommand = {
     const filter = await readFilter(context)
     const stopped = context.untilStopped(readSeconds(textOf(context, 'seconds')))
     const format = context.options.json ? (attempt: NewAttempt) => JSON.stringify(present(attempt)) : lineOf
-    for await (const attempt of follow(context.db, filter, stopped)) context.print(format(attempt))
+    for await (const attempt of followAttempts(context.db, filter, stopped)) context.print(format(attempt))
     return { lines: [], json: undefined }
   },
 }
@@ -58,21 +42,6 @@ function readSeconds(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   if (!/^[1-9]\d{0,4}$/.test(text)) throw new UsageError(`--seconds must be a number from 1 to 99999, not ${text}`)
   return Number(text)
-}
-
-/** Yields each attempt that is recorded from now on, once, until the signal aborts. */
-async function* follow(db: Db, filter: TailFilter, stopped: AbortSignal): AsyncGenerator<NewAttempt> {
-  const first = await findLastAttemptId(db)
-  let last = first
-  let seen = new Set<number>()
-  while (!stopped.aborted) {
-    const rows = await listNewAttempts(db, filter, Math.max(first, last - overlap), pageSize)
-    const fresh = rows.filter(({ id }) => !seen.has(id))
-    for (const attempt of fresh) yield attempt
-    last = rows.at(-1)?.id ?? last
-    seen = new Set(rows.map(({ id }) => id).filter((id) => id > last - overlap))
-    if (rows.length < pageSize) await delay(pollMs, undefined, { signal: stopped }).catch(() => {})
-  }
 }
 
 function lineOf(attempt: NewAttempt): string {

@@ -138,7 +138,7 @@ export async function findEndpointId(db: Db, accountId: number, webhookId: numbe
   return row?.id
 }
 
-/** The attempts that a person follows: with null, of all accounts and webhooks. */
+/** The attempts that an operator follows: with null, of all accounts and webhooks. */
 export type TailFilter = { accountId: number | null; endpointId: number | null; failedOnly: boolean }
 
 /** An attempt as it is followed; without the phone. */
@@ -153,12 +153,22 @@ export async function findLastAttemptId(db: Db): Promise<number> {
   return id
 }
 
-/** Returns up to `limit` attempts of a filter with ids above `after`, in the order of their ids. */
+/** Returns the id of the last of the next `limit` attempts after an id, of all accounts, and their number; 0 without any. */
+export function findTailEnd(db: Db, after: number, limit: number) {
+  return db.one<{ last: number; count: number }>(
+    'find_tail_end',
+    /* sql */ `
+    select coalesce(max(id), 0) as last, count(*) as count
+      from (select id from delivery_attempts where id > $1 order by id limit $2) a`,
+    [after, limit],
+  )
+}
+
+/** Returns the attempts of a filter with ids above `after` up to `last`, in the order of their ids; compares all of them. */
 export function listNewAttempts(
   db: Db,
   { accountId, endpointId, failedOnly }: TailFilter,
-  after: number,
-  limit: number,
+  { after, last }: { after: number; last: number },
 ) {
   return db.many<NewAttempt>(
     'list_new_attempts',
@@ -166,10 +176,10 @@ export function listNewAttempts(
     select a.id, a.account_id as "accountId", a.position, a.type, a.is_test as "isTest", a.attempt, a.outcome,
            a.started_at as "startedAt", a.duration_ms as "durationMs", a.url, a.status, a.error, p.webhook_id as "webhookId"
       from delivery_attempts a left join endpoints p on p.id = a.endpoint_id
-     where a.id > ${after}
+     where a.id > ${after} and a.id <= ${last}
        and (${accountId}::bigint is null or a.account_id + 0 = ${accountId})
        and (${endpointId}::bigint is null or a.endpoint_id + 0 = ${endpointId})
        and (not ${failedOnly}::boolean or a.outcome <> 'delivered')
-     order by a.id limit ${limit}`,
+     order by a.id`,
   )
 }

@@ -11,7 +11,7 @@ import {
   listAttempts,
 } from './attempts.queries.ts'
 
-/** What a caller asks of the log: the attempts before a key, latest first. */
+/** A query of the log: the attempts before a key, latest first. */
 export type LogQuery = Omit<LogFilter, 'endpointId'> & { webhookId: number | null; before: LogKey; limit: number }
 
 /** A page of the log; `next` is the key before which the next page continues, null at the end. */
