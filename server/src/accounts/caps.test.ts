@@ -86,6 +86,7 @@ const creations: Array<[name: string, existing: number, create: Create]> = [
     0,
     async (caller, list) => {
       const webhook = await make.webhook(database.db, { listId: list })
+      await make.numberedEvent(database.db, { listId: list })
       return caller.post(`/lists/${list}/webhooks/${webhook.id}/replays`, { replay: { from_position: 1 } })
     },
   ],

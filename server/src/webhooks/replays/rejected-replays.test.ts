@@ -9,8 +9,9 @@ describe('rejects', () => {
     [{}, 'Replay must have exactly one of position, from_position and failed_since'],
     [{ position: 1, failed_since: '2026-03-02T10:00:00Z' }, 'Replay must have exactly one'],
     [{ position: 1, to_position: 2 }, 'To position is allowed with from_position only'],
-    [{ from_position: 2, to_position: 1 }, 'To position must not be less than from_position'],
-    [{ from_position: 1, to_position: 1 }, 'To position is after the last event, which is at 0'],
+    [{ from_position: 1 }, 'From position is after the last event, which is at 0'],
+    [{ from_position: 999, to_position: 1_000 }, 'From position is after the last event, which is at 0'],
+    [{ failed_since: '2026-03-02T10:00:01Z' }, 'Failed since must not be in the future'],
     [{ position: 999 }, 'Position is not an event that this webhook receives'],
     [{ position: 0 }, 'Position'],
     [{ failed_since: 'yesterday' }, 'Failed since must be a time with an offset'],
@@ -22,14 +23,33 @@ describe('rejects', () => {
     expect(await work()).toBe(0)
   })
 
+  test('a range whose end is before its beginning, or after the last event', async () => {
+    await newEvents(3)
+    for (const [replay, error] of [
+      [{ from_position: 3, to_position: 2 }, 'To position must not be less than from_position'],
+      [{ from_position: 3, to_position: 4 }, 'To position is after the last event, which is at 3'],
+      [{ from_position: 4 }, 'From position is after the last event, which is at 3'],
+    ] as const) {
+      const { status, body } = await ask(replay)
+      expect(status).toBe(422)
+      expect(body.error).toBe(`Validation failed: ${error}`)
+    }
+    expect((await ask({ from_position: 3, to_position: 3 })).status).toBe(202)
+  })
+
   test('events that are deleted, or will be soon, of others, and of other types', async () => {
     await newEvents(1, { at: minutes(-30 * 24 * 60 + 5) })
     await newEvents(1, { type: 'cleaned' })
     await newEvents(1, { caller: world.stranger })
     await newEvents(2)
     await world.db.exec('delete', 'update event_sequence set deleted_position = 0')
-    expect(await ask({ position: 1 })).toMatchObject({ status: 410, body: { code: 'events_deleted' } })
-    await ask({ from_position: 1 })
+    for (const replay of [{ position: 1 }, { from_position: 1 }, { from_position: 1, to_position: 1 }]) {
+      const { status, body } = await ask(replay)
+      expect(status).toBe(410)
+      expect(body).toMatchObject({ code: 'events_deleted', details: { oldest_position: ['2'] } })
+    }
+    expect(await work()).toBe(0)
+    expect((await ask({ from_position: 2 })).status).toBe(202)
     await work()
     expect(await queue()).toEqual([4, 5])
     for (const position of [2, 3]) expect((await ask({ position })).status).toBe(422)

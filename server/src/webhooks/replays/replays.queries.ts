@@ -202,8 +202,11 @@ export function deleteReplays(db: Db, before: Date, limit: number): Promise<numb
   )
 }
 
-/** What the installation has of events: the last position, the last deleted one, and the event at a position, if it exists. */
-export function findReplayable(db: Db, webhookId: number, position: number | null) {
+/**
+ * Returns the last position of the installation, the last one whose event is deleted or occurred before `oldest`, and the event at a
+ * position, if it exists.
+ */
+export function findReplayable(db: Db, webhookId: number, position: number | null, oldest: Date) {
   return db.one<{
     last: number
     deleted: number
@@ -213,14 +216,16 @@ export function findReplayable(db: Db, webhookId: number, position: number | nul
   }>(
     'find_replayable',
     /* sql */ `
-    select s.last_position as last, s.deleted_position as deleted, p.id as "endpointId",
+    select s.last_position as last, p.id as "endpointId",
+           greatest(s.deleted_position,
+                    (select v.position from events v where v.occurred_at < $3 order by v.occurred_at desc limit 1)) as deleted,
            not w.enabled or p.disabled_at is not null as disabled,
            (select json_build_object('occurredAt', v.occurred_at, 'received', v.list_id = w.list_id and not v.is_test
                    and (${receivesType}))
               from events v where v.position = $2 and v.account_id = p.account_id) as event
       from event_sequence s, endpoints p join webhooks w on w.id = p.webhook_id
      where p.webhook_id = $1`,
-    [webhookId, position],
+    [webhookId, position, oldest],
   )
 }
 

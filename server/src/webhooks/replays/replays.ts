@@ -33,7 +33,7 @@ const dayMs = 86_400_000
 /** Events are not replayed in the last minutes before they are deleted, so that no delivery remains without its event. */
 const marginMs = 10 * 60_000
 
-/** What a caller asks for: one event, a range, which may be open at its end, or the failures since a time. */
+/** The events of a replay: one event, a range, which may be open at its end, or the failures since a time. */
 export type ReplayRequest =
   | { position: number }
   | { fromPosition: number; toPosition: number | null }
@@ -43,8 +43,9 @@ type Path = { accountId: number; listId: number; webhookId: number }
 type Rt = Pick<Runtime, 'db' | 'clock' | 'config'>
 
 /**
- * Queues a replay of events to the account's webhook and returns it. Throws a 410 for deleted events, a 422 for events that
- * the webhook does not receive, if it is disabled, or if the account has too many open replays, and the errors of `getWebhook`.
+ * Queues a replay of events to the account's webhook and returns it. Throws a 410 for deleted events, a 422 for events that do not
+ * exist or that the webhook does not receive, if it is disabled, or if the account has too many open replays, and the errors of
+ * `getWebhook`.
  */
 export async function requestReplay(rt: Rt, path: Path, request: ReplayRequest): Promise<Replay> {
   const { accountId, listId, webhookId } = path
@@ -93,12 +94,15 @@ async function validateRequest(
   request: ReplayRequest,
 ): Promise<{ endpointId: number; scope: ReplayScope }> {
   const position = 'position' in request ? request.position : null
-  const { last, deleted, disabled, endpointId, event } = await findReplayable(tx, webhookId, position)
   const oldest = oldestReplayable(rt)
+  const { last, deleted, disabled, endpointId, event } = await findReplayable(tx, webhookId, position, oldest)
   if (disabled) throw errors.webhookDisabled()
   if ('failedSince' in request) {
     if (request.failedSince < oldest) {
       throw errors.invalid({ 'replay.failed_since': [`must be in the last ${rt.config.eventDays} days`] })
+    }
+    if (request.failedSince > rt.clock.now()) {
+      throw errors.invalid({ 'replay.failed_since': ['must not be in the future'] })
     }
     return { endpointId, scope: { kind: 'failures', failedSince: request.failedSince } }
   }
@@ -106,10 +110,12 @@ async function validateRequest(
   if (first <= deleted) throw errors.eventsDeleted(deleted + 1)
   if ('position' in request) {
     if (!event?.received) throw errors.invalid({ 'replay.position': ['is not an event that this webhook receives'] })
-    if (new Date(event.occurredAt) < oldest) throw errors.eventsDeleted(first + 1)
     return { endpointId, scope: { kind: 'positions', fromPosition: first, toPosition: first } }
   }
   const { toPosition } = request
+  if (first > last) {
+    throw errors.invalid({ 'replay.from_position': [`is after the last event, which is at ${last}`] })
+  }
   if (toPosition !== null && toPosition < first) {
     throw errors.invalid({ 'replay.to_position': ['must not be less than from_position'] })
   }
