@@ -112,7 +112,7 @@ function pauseOf(client: pg.Client, condition: string, unlock: string): Pause {
   }
   return {
     async reached(role) {
-      await waitFor(async () => (await sessions()).some((session) => session.role === `carillon ${role}`), {
+      await waitFor(async () => (await sessions()).some((session) => session.role.startsWith(`carillon ${role}`)), {
         what: `a session of the ${role} to wait`,
       })
     },
