@@ -4,6 +4,19 @@ create type message_state as enum ('queued', 'submitting', 'sent', 'unknown', 'd
 
 create sequence message_log_blocks;
 
+create or replace function advance_phones()
+ returns trigger
+ language plpgsql
+as $function$
+begin
+  update deliveries set is_behind = false
+   where id = any(array(
+           select (select d.id from deliveries d where d.endpoint_id = e.endpoint_id and d.phone = e.phone order by d.id limit 1)
+             from (select distinct endpoint_id, phone from ended where phone is not null) e))
+     and is_behind;
+  return null;
+end $function$;
+
 create or replace function ensure_log_day(day date)
  returns void
  language plpgsql
@@ -329,6 +342,17 @@ create table custom_fields (
   constraint custom_fields_list_id_fkey foreign key (list_id) references lists(id)
 );
 
+-- The phones of which an endpoint did not receive an event that was given up, until it receives another one of the phone. No
+-- reference to the endpoint, which may be deleted while attempts are made.
+create table dead_letters (
+  endpoint_id bigint not null,
+  phone bigint not null,
+  -- the last one
+  given_up_at timestamptz not null,
+  constraint dead_letters_pkey primary key (endpoint_id, phone)
+);
+create index dead_letters_given_up on dead_letters (given_up_at);
+
 -- Events that an endpoint has not received yet; a delivery ends with the deletion of its row.
 create table deliveries (
   id bigint not null generated always as identity,
@@ -339,21 +363,22 @@ create table deliveries (
   -- attempts that were made
   attempts smallint not null default 0,
   due_at timestamptz not null,
-  -- of a replay: made while no other delivery of the endpoint is due
+  -- of a replay: made while no other delivery of the endpoint is due, until a later event of the phone waits for it
   is_replay boolean not null default false,
   -- grows with each replay of the event, so that an attempt before it does not end the delivery
   round integer not null default 0,
-  -- whether an earlier delivery of the phone was given up
-  after_dead_letter boolean not null default false,
+  -- whether an earlier delivery of the phone must end first: only the first one of each phone is in the indexes of due deliveries
+  is_behind boolean not null default false,
   constraint deliveries_pkey primary key (id),
   constraint deliveries_endpoint_id_fkey foreign key (endpoint_id) references endpoints(id) on delete cascade
 );
-create index deliveries_due on deliveries (endpoint_id, due_at, id) where (not is_replay);
-create index deliveries_due_replays on deliveries (endpoint_id, due_at, id) where is_replay;
+create index deliveries_due on deliveries (endpoint_id, due_at, id) where ((not is_behind) and (not is_replay));
+create index deliveries_due_replays on deliveries (endpoint_id, due_at, id) where ((not is_behind) and is_replay);
 create unique index deliveries_event on deliveries (endpoint_id, "position");
-create index deliveries_phone on deliveries (endpoint_id, phone, id) where (not is_replay);
+create index deliveries_phone on deliveries (endpoint_id, phone, id);
 create index deliveries_phone_replays on deliveries (endpoint_id, phone, id) where is_replay;
 create index deliveries_position on deliveries ("position");
+create trigger deliveries_ended AFTER delete on deliveries REFERENCING OLD TABLE as ended for each statement execute function advance_phones();
 
 -- One row per attempt to deliver an event. The last one of a delivery is `delivered` or `dead`.
 create table delivery_attempts (

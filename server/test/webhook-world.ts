@@ -70,6 +70,9 @@ export function useWebhooks() {
     get db() {
       return database.db
     },
+    get database() {
+      return database
+    },
     get accountId() {
       return owner.accountId
     },

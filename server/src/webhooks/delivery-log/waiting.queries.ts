@@ -22,8 +22,15 @@ export function listWaiting(db: Db, { webhookId, phone, after }: WaitingFilter, 
   return db.many<WaitingDelivery>(
     phone === null ? 'list_waiting_deliveries' : 'list_waiting_deliveries_of_phone',
     sql`
-    select d.position, v.type, d.phone, v.is_test as "isTest", d.attempts, d.due_at as "dueAt",
-           v.occurred_at as "occurredAt", d.after_dead_letter as "afterDeadLetter"
+    select d.position, v.type, d.phone, v.is_test as "isTest", d.attempts,
+           -- one that is behind another one of its phone is due after that
+           case when d.is_behind
+                then greatest(d.due_at, (select b.due_at from deliveries b
+                                          where b.endpoint_id = d.endpoint_id and b.phone = d.phone order by b.id limit 1))
+                else d.due_at end as "dueAt",
+           v.occurred_at as "occurredAt",
+           exists (select from dead_letters l
+                    where l.endpoint_id = d.endpoint_id and l.phone = d.phone) as "afterDeadLetter"
       from (select * from deliveries d
              where d.endpoint_id = (select id from endpoints where webhook_id = ${webhookId})
                and d.position > ${after} ${ofPhone}

@@ -38,7 +38,9 @@ export const WaitingPage = Type.Object({
           ...Time,
           description: 'When the next attempt is due; events of one phone are delivered in their order.',
         }),
-        after_dead_letter: Type.Boolean({ description: 'Whether an earlier event of the phone was given up.' }),
+        after_dead_letter: Type.Boolean({
+          description: 'Whether an earlier event of the phone was given up, and none was received since.',
+        }),
       },
       { title: 'WaitingDelivery' },
     ),

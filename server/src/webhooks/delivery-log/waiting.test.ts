@@ -14,9 +14,11 @@ test('the events that wait for a webhook are listed by position, with their next
   await api.db.exec(
     'fill',
     `with e as (insert into events (position, account_id, list_id, type, phone, occurred_at, payload)
-                select n, $2, $3, 'subscribe', 2065550100 + n % 2, $4, '{}' from generate_series(1, 5) n)
-     insert into deliveries (endpoint_id, position, phone, attempts, due_at, after_dead_letter)
-     select p.id, n, 2065550100 + n % 2, n, $4::timestamptz + n * interval '1 minute', n = 5
+                select n, $2, $3, 'subscribe', 2065550100 + n % 2, $4, '{}' from generate_series(1, 5) n),
+          l as (insert into dead_letters (endpoint_id, phone, given_up_at)
+                select id, 2065550101, $4 from endpoints where webhook_id = $1)
+     insert into deliveries (endpoint_id, position, phone, attempts, due_at, is_behind)
+     select p.id, n, 2065550100 + n % 2, n, $4::timestamptz + n * interval '1 minute', n < 4
        from endpoints p, generate_series(1, 5) n where p.webhook_id = $1 order by n desc`,
     [webhook.id, api.owner.accountId, list.id, now],
   )

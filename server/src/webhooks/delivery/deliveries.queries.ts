@@ -1,5 +1,5 @@
 import type { Db } from '../../db/db.ts'
-import { param, raw, sql } from '../../db/sql.ts'
+import { param, raw, type Sql, sql } from '../../db/sql.ts'
 import { listEvents, listEventTypes, type NumberedEvent } from '../../events/event-types.ts'
 import { insertCallbackEndpoints } from './endpoints.queries.ts'
 import type { LoggedRequest, LoggedResponse } from './logged-exchange.ts'
@@ -11,7 +11,7 @@ export const receivesType = listEventTypes
 
 /**
  * Inserts a delivery of each event for each enabled webhook that receives it, and for its callback URL. A delivery of a phone with
- * an earlier one that waits for a retry is due with that one. The endpoints are locked before, as `releaseEndpoint` requires.
+ * an earlier one is behind that one. The endpoints are locked before, as `releaseEndpoint` requires.
  */
 export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Date): Promise<void> {
   const listIds = [...new Set(events.flatMap(({ listId }) => listId ?? []))]
@@ -37,10 +37,7 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
                ${events.map(({ phone }) => phone)}::bigint[], ${origins}::text[])
           as v(position, account_id, list_id, type, phone, origin)`
   const ids = param(locked.map(({ id }) => id))
-  await tx.exec(
-    'insert_deliveries',
-    sql`
-    with target as (
+  const target = sql`
       select v.position, v.phone, p.id as endpoint_id
         from ${event}
         join webhooks w on w.list_id = v.list_id and w.enabled and (${raw(receivesType)})
@@ -48,23 +45,68 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
        union all
       select v.position, v.phone, p.id
         from ${event}
-        join endpoints p on p.account_id = v.account_id and p.origin = v.origin
+        join endpoints p on p.account_id = v.account_id and p.origin = v.origin`
+  await lockPhones('lock_phones_of_events', tx, target)
+  await tx.exec(
+    'insert_deliveries',
+    sql`
+    with target as (${target}
     ), added as (
-      insert into deliveries (endpoint_id, position, phone, due_at)
-      select t.endpoint_id, t.position, t.phone,
-             greatest(${now}::timestamptz,
-                      (select d.due_at from deliveries d
-                        where d.endpoint_id = t.endpoint_id and d.phone = t.phone and not d.is_replay order by d.id desc limit 1),
-                      (select d.due_at from deliveries d
-                        where d.endpoint_id = t.endpoint_id and d.phone = t.phone and d.is_replay order by d.id desc limit 1))
-        from target t
-       order by t.position
-      returning endpoint_id, due_at
+      insert into deliveries (endpoint_id, position, phone, due_at, is_behind, is_replay) ${newRows(now, sql`false`)}
+      returning endpoint_id, due_at, is_behind
+    ), preferred as (
+      -- live ones wait for them
+      update deliveries set is_replay = false
+       where id = any(array(select r.id from target t, lateral (
+                              select id from deliveries where endpoint_id = t.endpoint_id and phone = t.phone and is_replay offset 0) r))
     )
     update endpoints p set next_due_at = least(p.next_due_at, a.due_at)
-      from (select endpoint_id, min(due_at) as due_at from added group by endpoint_id) a
+      from (select endpoint_id, min(due_at) as due_at from added where not is_behind group by endpoint_id) a
      where p.id = a.endpoint_id and (p.next_due_at is null or p.next_due_at > a.due_at)`,
   )
+}
+
+/** The rows of new deliveries of the relation `target`: of each phone, all but the first one are behind another one. */
+export const newRows = (now: Date, isReplay: Sql) => sql`
+      select t.endpoint_id, t.position, t.phone, ${now}::timestamptz,
+             t.phone is not null
+             and (row_number() over (partition by t.endpoint_id, t.phone order by t.position) > 1
+                  -- not "exists", for which the whole queue could be hashed
+                  or (select d.id from deliveries d where d.endpoint_id = t.endpoint_id and d.phone = t.phone
+                       order by d.id limit 1) is not null),
+             ${isReplay}
+        from target t
+       order by t.position`
+
+/**
+ * Locks the last delivery of each phone and endpoint of `target`, so that it does not end before new ones behind it are committed. The
+ * endpoints must be locked, so that nobody else inserts deliveries. The first ones and replayed ones are locked, too, in the
+ * order of all ids: who makes the next one of a phone the first one has the lock of the one before.
+ */
+export async function lockPhones(name: string, tx: Db, target: Sql): Promise<void> {
+  for (;;) {
+    const { found, locked } = await tx.one<{ found: number; locked: number }>(
+      name,
+      sql`
+      with named as (
+        select distinct endpoint_id, phone from (${target}) t where phone is not null
+      ), wanted as (
+        select (select d.id from deliveries d where d.endpoint_id = n.endpoint_id and d.phone = n.phone order by d.id limit 1) as id
+          from named n
+         union
+        select (select d.id from deliveries d where d.endpoint_id = n.endpoint_id and d.phone = n.phone order by d.id desc limit 1)
+          from named n
+         union
+        select r.id from named n, lateral (
+          select id from deliveries where endpoint_id = n.endpoint_id and phone = n.phone and is_replay offset 0) r
+      ), held as (
+        select id from deliveries where id = any(array(select id from wanted)) order by id for no key update
+      )
+      select (select count(id) from wanted) as found, (select count(*) from held) as locked`,
+    )
+    // if one has ended meanwhile, another one may be the last one
+    if (locked === found) return
+  }
 }
 
 export type DueDelivery = {
@@ -77,7 +119,7 @@ export type DueDelivery = {
   round: number
   payload: string
   isTest: boolean
-  /** Whether an earlier delivery of the phone was given up. */
+  /** Whether an earlier event of the phone was given up, and the endpoint has received none of the phone since. */
   isAfterDeadLetter: boolean
   /** The URL of a callback; null means the one of the endpoint's webhook. */
   callbackUrl: string | null
@@ -85,7 +127,7 @@ export type DueDelivery = {
 
 /**
  * Returns the endpoint's next due deliveries except these, of each phone only the first one: live ones in the order in which they
- * became due, and then up to `maxReplays` replayed ones. A replayed one that a live one of its phone waits for comes in its place.
+ * became due, and then up to `maxReplays` replayed ones. A replayed one that a live one of its phone waits for is a live one.
  */
 export function listDueDeliveries(
   db: Db,
@@ -98,27 +140,18 @@ export function listDueDeliveries(
     'list_due_deliveries',
     /* sql */ `
     select d.id, d.position, v.type, d.phone, d.attempts, d.round, v.payload::text as payload,
-           v.callback_url as "callbackUrl", v.is_test as "isTest", d.after_dead_letter as "isAfterDeadLetter"
+           v.callback_url as "callbackUrl", v.is_test as "isTest",
+           exists (select from dead_letters l where l.endpoint_id = $1 and l.phone = d.phone) as "isAfterDeadLetter"
       from (
-        (select f.id, false as is_replay, l.due_at, l.id as live_id
-           from deliveries l
-           join deliveries f on f.id = coalesce((select r.id from deliveries r
-                                                  where r.endpoint_id = $1 and r.phone = l.phone and r.is_replay and r.id < l.id
-                                                  order by r.id limit 1), l.id)
-          where l.endpoint_id = $1 and not l.is_replay and l.due_at <= $2 and f.due_at <= $2 and f.id <> all($3::bigint[])
-            and not exists (select from deliveries b
-                             where b.endpoint_id = $1 and b.phone = l.phone and not b.is_replay and b.id < l.id)
-          order by l.due_at, l.id limit $4)
+        (select * from deliveries
+          where endpoint_id = $1 and not is_behind and not is_replay and due_at <= $2 and id <> all($3::bigint[])
+          order by due_at, id limit $4)
          union all
-        (select r.id, true, r.due_at, r.id
-           from deliveries r
-          where r.endpoint_id = $1 and r.is_replay and r.due_at <= $2 and r.id <> all($3::bigint[])
-            and not exists (select from deliveries b where b.endpoint_id = $1 and b.phone = r.phone and not b.is_replay)
-            and not exists (select from deliveries b
-                             where b.endpoint_id = $1 and b.phone = r.phone and b.is_replay and b.id < r.id)
-          order by r.due_at, r.id limit $5)
-      ) n join deliveries d on d.id = n.id join events v on v.position = d.position
-     order by n.is_replay, n.due_at, n.live_id limit $4`,
+        (select * from deliveries
+          where endpoint_id = $1 and not is_behind and is_replay and due_at <= $2 and id <> all($3::bigint[])
+          order by due_at, id limit $5)
+      ) d join events v on v.position = d.position
+     order by d.is_replay, d.due_at, d.id limit $4`,
     [endpointId, now, except, limit, maxReplays],
   )
 }
@@ -147,10 +180,10 @@ export type DeliveryAttempt = {
 }
 
 /**
- * Records attempts: deliveries that were made or given up end, others get the time of their retry, which later deliveries of
- * the phone wait for. A delivery whose replay was requested during a failed attempt stays due. Recording an attempt again only adds
- * a row to the log. Endpoints are locked before deliveries, as in `requeueDeliveries`. Rows are found by arrays of ids: a join could
- * read the whole queue for each attempt when the statistics say that the queue is empty, as it was a moment ago.
+ * Records attempts: deliveries that were made or given up end, and the next ones of their phones follow; others get the time of
+ * their retry. A delivery whose replay was requested during a failed attempt stays due. After one that was given up, those of the phone are marked until one is received. Endpoints are locked
+ * before deliveries, and both in the order of their ids. Recording an attempt again only adds a row to the log. Rows are found by
+ * arrays of ids: a join could read the whole queue for each attempt when the statistics say that the queue is empty.
  */
 export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promise<void> {
   const of = <T>(read: (attempt: DeliveryAttempt) => T) => attempts.map(read)
@@ -187,36 +220,6 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
           on conflict (endpoint_id, since) do update
          set delivered = c.delivered + excluded.delivered, failed = c.failed + excluded.failed,
              last_delivered_at = greatest(c.last_delivered_at, excluded.last_delivered_at)
-    ), held as (
-      -- a replay that was requested meanwhile has increased the round
-      select d.id from deliveries d
-       where d.id = any(array(select id from result where outcome <> 'delivered'))
-         and d.round = (select r.round from result r where r.id = d.id limit 1)
-       order by d.id for update
-    ), failure as (
-      select * from result where outcome <> 'delivered' and id in (select id from held)
-    ), ended as (
-      delete from deliveries
-       where id = any(array(select id from result where outcome = 'delivered' union all select id from failure where outcome = 'dead'))
-    ), retried as (
-      update deliveries d
-         set (attempts, due_at) = (select greatest(d.attempts, r.attempt), r.retry_at from failure r where r.id = d.id limit 1)
-       where d.id = any(array(select id from failure where outcome = 'failed'))
-    ), later as (
-      select b.id, r.outcome, r.retry_at
-        from failure r,
-             lateral (select d.id from deliveries d
-                       where d.endpoint_id = r.endpoint_id and d.phone = r.phone and not d.is_replay and d.id > r.id
-                       union all
-                      select d.id from deliveries d
-                       where d.endpoint_id = r.endpoint_id and d.phone = r.phone and d.is_replay and d.id > r.id offset 0) b
-    ), postponed as (
-      update deliveries d
-         set due_at = greatest(d.due_at, (select max(l.retry_at) from later l where l.id = d.id and l.outcome = 'failed'))
-       where d.id = any(array(select id from later where outcome = 'failed'))
-    ), marked as (
-      update deliveries set after_dead_letter = true
-       where id = any(array(select id from later where outcome = 'dead'))
     ), turned as (
       -- locked in the order of their ids, as the fan-out does
       select p.id, case when e.is_success then null else e.at end as failing_since
@@ -225,6 +228,29 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
                 from result group by endpoint_id) e on e.endpoint_id = p.id
        where (p.failing_since is null) <> e.is_success
        order by p.id for update of p
+    ), own as (
+      select id, round from deliveries
+       where id = any(${of(({ delivery }) => delivery.id)}::bigint[]) and (select count(*) from turned) >= 0
+       order by id for update
+    ), failure as (
+      -- a replay that was requested meanwhile has increased the round
+      select * from result where outcome <> 'delivered' and (id, round) in (select id, round from own)
+    ), ended as (
+      delete from deliveries
+       where id = any(array(select id from result where outcome = 'delivered' and id in (select id from own)
+                            union all select id from failure where outcome = 'dead'))
+    ), retried as (
+      update deliveries d
+         set (attempts, due_at) = (select greatest(d.attempts, r.attempt), r.retry_at from failure r where r.id = d.id limit 1)
+       where d.id = any(array(select id from failure where outcome = 'failed'))
+    ), given_up as (
+      insert into dead_letters as l (endpoint_id, phone, given_up_at)
+      select endpoint_id, phone, max(started_at) from failure where outcome = 'dead' and phone is not null
+       group by endpoint_id, phone order by endpoint_id, phone
+          on conflict (endpoint_id, phone) do update set given_up_at = greatest(l.given_up_at, excluded.given_up_at)
+    ), received as (
+      delete from dead_letters l using result r
+       where r.outcome = 'delivered' and l.endpoint_id = r.endpoint_id and l.phone = r.phone
     )
     update endpoints p set failing_since = t.failing_since from turned t where p.id = t.id`,
   )
@@ -258,11 +284,26 @@ export function deleteDeliveries(db: Db, before: Date, limit: number): Promise<n
   return db.exec(
     'delete_deliveries',
     /* sql */ `
-    with first as (
-      select d.id, d.position from deliveries d order by d.position limit $2
+    with old as (
+      select d.id from (select id, position from deliveries order by position limit $2) d
+        join events v on v.position = d.position
+       where v.occurred_at < $1
+    ), held as (
+      select id from deliveries where id = any(array(select id from old)) order by id for update
     )
-    delete from deliveries d using first f, events v
-     where d.id = f.id and v.position = f.position and v.occurred_at < $1`,
+    delete from deliveries where id = any(array(select id from held))`,
+    [before, limit],
+  )
+}
+
+/** Deletes up to `limit` marks of phones with an event that was given up before a time, and returns how many. */
+export function deleteDeadLetters(db: Db, before: Date, limit: number): Promise<number> {
+  return db.exec(
+    'delete_dead_letters',
+    /* sql */ `
+    delete from dead_letters
+     where (endpoint_id, phone) in (select endpoint_id, phone from dead_letters where given_up_at < $1
+                                     order by given_up_at limit $2)`,
     [before, limit],
   )
 }

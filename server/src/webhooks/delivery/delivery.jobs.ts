@@ -1,7 +1,7 @@
 import { becomeSequencer } from '../../events/events.queries.ts'
 import type { Job } from '../../jobs/jobs.ts'
 import { deleteReplays } from '../replays/replays.queries.ts'
-import { deleteAttemptCounts, deleteAttempts, deleteDeliveries } from './deliveries.queries.ts'
+import { deleteAttemptCounts, deleteAttempts, deleteDeadLetters, deleteDeliveries } from './deliveries.queries.ts'
 import { deleteIdleCallbackEndpoints, disableFailing } from './endpoints.queries.ts'
 
 const batchSize = 5_000
@@ -17,6 +17,7 @@ export const deleteDeliveriesJob: Job = {
     while (!signal.aborted && (await deleteAttempts(rt.db, before, batchSize)) === batchSize);
     while (!signal.aborted && (await deleteAttemptCounts(rt.db, before, batchSize)) === batchSize);
     while (!signal.aborted && (await deleteDeliveries(rt.db, before, batchSize)) === batchSize);
+    while (!signal.aborted && (await deleteDeadLetters(rt.db, before, batchSize)) === batchSize);
     while (!signal.aborted && (await deleteReplays(rt.db, before, batchSize)) === batchSize);
     await rt.db.tx(async (tx) => {
       // otherwise a callback could be lost, whose delivery is being inserted

@@ -146,8 +146,11 @@ describe('an event that is not received', () => {
     }
     const outcomes = (await attemptsOf()).map(({ outcome }) => outcome)
     expect(outcomes).toEqual([...Array.from({ length: 10 }, () => 'failed'), 'dead'])
-    const rest = await world.db.many('read_rest', 'select attempts, after_dead_letter as marked from deliveries')
-    expect(rest).toEqual([{ attempts: 0, marked: true }])
+    const rest = await world.db.many(
+      'read_rest',
+      `select attempts, is_behind as behind, phone in (select phone from dead_letters) as marked from deliveries`,
+    )
+    expect(rest).toEqual([{ attempts: 0, behind: false, marked: true }])
   })
 })
 

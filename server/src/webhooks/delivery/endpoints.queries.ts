@@ -40,8 +40,8 @@ const targets = /* sql */ `
 
 /** When the first delivery of endpoint `e` is due; each part reads the first row of an index. */
 const firstDueAt = /* sql */ `
-  least((select min(d.due_at) from deliveries d where d.endpoint_id = e.id and not d.is_replay),
-        (select min(d.due_at) from deliveries d where d.endpoint_id = e.id and d.is_replay))`
+  least((select min(d.due_at) from deliveries d where d.endpoint_id = e.id and not d.is_behind and not d.is_replay),
+        (select min(d.due_at) from deliveries d where d.endpoint_id = e.id and not d.is_behind and d.is_replay))`
 
 /** What deliveries to an endpoint have and obey in addition: sealed headers, their names, and a limit of calls. */
 export type EndpointSettings = {

@@ -1,4 +1,6 @@
 import type { Db } from '../../db/db.ts'
+import { sql } from '../../db/sql.ts'
+import { lockPhones, newRows } from './deliveries.queries.ts'
 import { lockEndpoint } from './endpoints.queries.ts'
 
 /**
@@ -17,9 +19,9 @@ export async function requeueDeliveries(tx: Db, endpointId: number, positions: n
     ), waiting as (
       select d.id, d.due_at from deliveries d
        where d.id = any(array(select id from deliveries where endpoint_id = $1 and position = any($2::bigint[])
-                              union select b.id from phones n, lateral (
-                                select id from deliveries where endpoint_id = $1 and phone = n.phone and not is_replay
-                                union all select id from deliveries where endpoint_id = $1 and phone = n.phone and is_replay offset 0) b))
+                              union select (select b.id from deliveries b where b.endpoint_id = $1 and b.phone = n.phone
+                                             order by b.id limit 1)
+                                      from phones n))
        order by d.id for update
     )
     update deliveries d
@@ -31,16 +33,18 @@ export async function requeueDeliveries(tx: Db, endpointId: number, positions: n
     returning d.position = any($2::bigint[]) and w.due_at > $3 as "isEarlier"`,
     [endpointId, positions, now],
   )
+  const target = sql`
+      select ${endpointId}::bigint as endpoint_id, v.position, v.phone, not v.is_test as is_replay
+        from events v
+       where v.position = any(${positions}::bigint[])
+         and not exists (select from deliveries d where d.endpoint_id = ${endpointId} and d.position = v.position)`
+  await lockPhones('lock_phones_of_replays', tx, target)
   const inserted = await tx.exec(
     'insert_replayed_deliveries',
-    /* sql */ `
-    insert into deliveries (endpoint_id, position, phone, due_at, is_replay)
-    select $1, v.position, v.phone, $3, not v.is_test
-      from events v
-     where v.position = any($2::bigint[])
-       and not exists (select from deliveries d where d.endpoint_id = $1 and d.position = v.position)
-     order by v.position`,
-    [endpointId, positions, now],
+    sql`
+    with target as (${target}
+    )
+    insert into deliveries (endpoint_id, position, phone, due_at, is_behind, is_replay) ${newRows(now, sql`t.is_replay`)}`,
   )
   await tx.exec('wake_endpoint', /* sql */ `update endpoints set next_due_at = least(next_due_at, $2) where id = $1`, [
     endpointId,

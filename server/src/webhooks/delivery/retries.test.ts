@@ -38,7 +38,9 @@ test('an event gets eleven attempts within the bounds of the schedule, each with
       return (await world.attemptsOf()).length === n
     })
   const dueAt = async () =>
-    (await world.db.one<{ at: Date }>('read_due', 'select min(due_at) as at from deliveries')).at.getTime()
+    (
+      await world.db.one<{ at: Date }>('read_due', 'select due_at as at from deliveries where not is_behind')
+    ).at.getTime()
 
   await attempted(1)
   const times = [start]

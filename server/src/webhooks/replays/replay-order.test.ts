@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { minutes, phone, start, useReplays } from '../../../test/replay-world.ts'
 import { waitFor } from '../../../test/wait-for.ts'
-import { type DueDelivery, listDueDeliveries, recordAttempts } from '../delivery/deliveries.queries.ts'
+import {
+  type DueDelivery,
+  insertDeliveries,
+  listDueDeliveries,
+  recordAttempts,
+} from '../delivery/deliveries.queries.ts'
 import { requeueDeliveries } from '../delivery/requeue.queries.ts'
 
 const waitingForLock = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
@@ -10,13 +15,11 @@ const world = useReplays()
 const { ask, endpointId, newEvents, queue, work } = world
 
 /** Queues an event at the end, as the sequencer does. */
-const addLive = async (position: number, { of = phone + position, at = start } = {}) =>
-  world.db.exec('add_live', 'insert into deliveries (endpoint_id, position, phone, due_at) values ($1, $2, $3, $4)', [
-    await endpointId(),
-    position,
-    of,
-    at,
-  ])
+const addLive = (position: number, { of = phone + position, at = start } = {}) => {
+  const { listId, owner } = world
+  const event = { position, accountId: owner.accountId, listId, type: 'subscribe' as const, phone: of, occurredAt: at }
+  return world.db.tx((tx) => insertDeliveries(tx, [{ ...event, payload: '{}', callbackUrl: null }], at))
+}
 
 const due = async ({ limit = 100, maxReplays = 100, except = [] as number[], at = start } = {}) =>
   listDueDeliveries(world.db, await endpointId(), at, except, { limit, maxReplays })
@@ -55,15 +58,15 @@ describe('live events', () => {
     expect(positionsOf(await due({ maxReplays: 2 }))).toEqual([6, 7, 8, 1, 2])
   })
 
-  test('wait for replayed ones of their phone, which are due in their place', async () => {
+  test('wait for replayed ones of their phone, which are due with live ones then', async () => {
     await newEvents(8)
     await ask({ from_position: 1, to_position: 6 })
     await work()
     await addLive(7)
     await addLive(8, { of: phone + 5 })
     const first = await due()
-    expect(positionsOf(first)).toEqual([7, 5, 1, 2, 3, 4, 6])
-    const replayed = first[1] as DueDelivery
+    expect(positionsOf(first)).toEqual([5, 7, 1, 2, 3, 4, 6])
+    const replayed = first[0] as DueDelivery
     expect(positionsOf(await due({ except: [replayed.id] }))).toEqual([7, 1, 2, 3, 4, 6])
     await record(replayed, 'delivered')
     expect(positionsOf(await due())).toEqual([7, 8, 1, 2, 3, 4, 6])
