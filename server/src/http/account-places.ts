@@ -16,11 +16,10 @@ export const accountsAtOnce = 2
  */
 export function useAccountPlaces(app: FastifyInstance, perAccount: number) {
   const places = new FairPlaces({ total: accountsAtOnce * perAccount, perParty: perAccount, maxWaiting, maxWaitMs })
-  // one listener of the signal for all requests: one per request was a twentieth of the CPU time of a small request
-  const waiting = new Set<() => void>()
-  app.stopping.addEventListener('abort', () => {
-    for (const giveUp of waiting) giveUp()
-  })
+  // One listener of the signal for all requests: one per request was a twentieth of the CPU time of a small request. The
+  // waiting requests are not in a set of this function: it kept all earlier ones in memory until the next full collection, and
+  // copying them was a fifth of that time (2026-11-29).
+  app.stopping.addEventListener('abort', () => places.endWaits())
   app.decorateRequest('hasPlace', false)
 
   app.addHook('preHandler', (req, reply, done) => {
@@ -31,7 +30,6 @@ export function useAccountPlaces(app: FastifyInstance, perAccount: number) {
       return done()
     }
     const giveUp = places.wait(req.account.id, (taken) => {
-      waiting.delete(giveUp)
       reply.raw.off('close', giveUp)
       req.hasPlace = taken
       if (taken) return done()
@@ -39,7 +37,6 @@ export function useAccountPlaces(app: FastifyInstance, perAccount: number) {
       reply.header('retry-after', 1)
       done(errors.tooManyAtOnce(perAccount))
     })
-    waiting.add(giveUp)
     reply.raw.once('close', giveUp)
   })
 

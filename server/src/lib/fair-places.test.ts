@@ -67,3 +67,15 @@ test('a request waits for a limited time, among a limited number, and not for a 
   expect(await take(2)).toBe(true)
   expect(order).toEqual([1, 2])
 })
+
+test('waits that are ended have no place, and the places go to later ones', async () => {
+  const places = new FairPlaces(options)
+  const { order, take } = recorder(places)
+  await Promise.all([take(1), take(1), take(1), take(2)])
+  const waits = [take(1), take(1), take(2)]
+  places.endWaits()
+  expect(await Promise.all(waits)).toEqual([false, false, false])
+  const next = take(3)
+  places.release(1)
+  expect([await next, order]).toEqual([true, [1, 1, 1, 2, 3]])
+})

@@ -81,6 +81,11 @@ export class FairPlaces {
     return () => waiting(false)
   }
 
+  /** Ends all waits without a place. */
+  endWaits(): void {
+    for (const { waiting } of [...this.#queue]) for (const end of [...waiting]) end(false)
+  }
+
   /** Releases a place of a party; the next waiting party takes it. */
   release(partyId: number): void {
     const party = this.#partyOf(partyId)
