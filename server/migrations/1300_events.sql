@@ -11,8 +11,12 @@ create table event_outbox (
   occurred_at timestamptz not null,
   -- receives the event, if it is about a transactional message
   callback_url text,
+  -- that of the account at that moment
+  time_zone text not null,
   -- the values at that moment, of which the payload is made
-  facts jsonb not null
+  facts jsonb not null,
+  -- the definitions of the list's custom fields at that moment, if they have changed since; null means the present ones
+  fields json
 );
 
 create table events (
@@ -45,31 +49,89 @@ create table event_gaps (
   first_after bigint not null
 );
 
--- Inserts the events of these rows of the ledger. The bits are those of event-types.ts.
-create function record_consent_events(changes opts[]) returns void language sql as $$
-  insert into event_outbox (account_id, list_id, type, phone, occurred_at, facts)
-  select o.account_id, o.list_id, k.type, o.phone, o.created_at,
-         jsonb_build_object(
-           'optId', o.id, 'method', o.method, 'keyword', o.keyword_name, 'actor', o.actor, 'subscriber', to_jsonb(s),
-           'lastOptIn', (select jsonb_build_object('method', i.method, 'keyword', i.keyword_name)
-                           from opts i
-                          where i.list_id = o.list_id and i.phone = o.phone and i.kind = 'opt_in'
-                          order by i.id desc limit 1))
-    from unnest(changes) o
-    join (values ('opt_in', 'subscribe', 1), ('opt_out', 'unsubscribe', 2), ('cleaned', 'cleaned', 8))
-         as k(kind, type, bit) on k.kind = o.kind
-    join lists l on l.id = o.list_id and l.deleted_at is null
-    join accounts a on a.id = o.account_id
-    join subscribers s on s.list_id = o.list_id and s.phone = o.phone
-   where (a.event_feed or l.listeners & k.bit <> 0)
+-- The number of broadcasts of a list that each of these numbers received, in several rows per number, or none: what
+-- subscribers/received.sql.ts#receivedCount returns for one. A statement per day names its partition of the log, because a
+-- statement on all days costs milliseconds to open them. Stable, so that all statements read the snapshot of the caller.
+create function count_received(list bigint, phones bigint[]) returns table (number bigint, messages bigint)
+  stable language plpgsql as $$
+declare
+  open record;
+begin
+  return query select r.phone, r.messages::bigint from received_counts r where r.list_id = list and r.phone = any(phones);
+  for open in select to_char(m.logged_on, 'YYYYMMDD') as day, array_agg(m.id) as ids, array_agg(m.received_through) as counted
+                from messages m
+               where m.list_id = list and m.kind = 'broadcast' and m.closed_at is null and m.accepted_at is not null
+               group by m.logged_on
+  loop
+    continue when to_regclass('message_log_' || open.day) is null;
+    -- planned each time, so it is short
+    return query execute format(
+      'select phone, count(*) from %I
+        where phone = any($1) and message_id = any($2) and id > ($3)[array_position($2, message_id)]
+          and (state in (''sent'', ''delivered'') or state = ''expired'' and reason = ''no_receipt'')
+        group by phone', 'message_log_' || open.day) using phones, open.ids, open.counted;
+  end loop;
+end $$;
+
+-- Inserts the events of these rows of the ledger. The bits are those of event-types.ts. plpgsql, which stores its plans; the
+-- lateral parts with offset 0 leave them only look-ups by key.
+create function record_consent_events(changes opts[]) returns void language plpgsql as $$
+begin
+  with heard as materialized (
+    select o.*, k.type, l.time_zone
+      from unnest(changes) o
+      join (values ('opt_in', 'subscribe', 1), ('opt_out', 'unsubscribe', 2), ('cleaned', 'cleaned', 8))
+           as k(kind, type, bit) on k.kind = o.kind
+     cross join lateral (
+       select l.listeners, a.event_feed, a.time_zone from lists l join accounts a on a.id = l.account_id
+        where l.id = o.list_id and l.deleted_at is null offset 0) l
+     where (l.event_feed or l.listeners & k.bit <> 0)
+  ), changed as materialized (
+    select h.*, to_jsonb(s) as subscriber, i.last_opt_in,
+           -- who subscribes for the first time has received no broadcast
+           h.kind = 'opt_out' or h.kind = 'opt_in' and s.subscribed_at is distinct from h.created_at as may_have_received
+      from heard h
+     cross join lateral (select * from subscribers where list_id = h.list_id and phone = h.phone offset 0) s
+      left join lateral (
+        select jsonb_build_object('method', method, 'keyword', keyword_name) as last_opt_in from opts
+         where list_id = h.list_id and phone = h.phone and kind = 'opt_in' order by id desc limit 1) i on true
      -- Only a subscriber leaves: a number that was asked and never confirmed does not, nor one that has left already. Rows
      -- of the ledger that say it precede this one, because a change of consent locks the subscriber.
-     and (o.kind <> 'opt_out'
-          or coalesce((select p.kind = 'opt_in' from opts p
-                        where p.list_id = o.list_id and p.phone = o.phone and p.id < o.id and p.kind in ('opt_in', 'opt_out')
-                        order by p.id desc limit 1), s.subscribed_at is not null))
-   order by o.id
-$$;
+     where h.kind <> 'opt_out'
+        or coalesce((select p.kind = 'opt_in' from opts p
+                      where p.list_id = h.list_id and p.phone = h.phone and p.id < h.id and p.kind in ('opt_in', 'opt_out')
+                      order by p.id desc limit 1), s.subscribed_at is not null)
+  ), received as materialized (
+    select c.list_id, r.number, sum(r.messages) as messages
+      from (select list_id, array_agg(phone) as phones from changed where may_have_received group by list_id) c
+     cross join lateral count_received(c.list_id, c.phones) r
+     group by c.list_id, r.number
+  )
+  insert into event_outbox (account_id, list_id, type, phone, occurred_at, time_zone, facts)
+  select c.account_id, c.list_id, c.type, c.phone, c.created_at, c.time_zone,
+         jsonb_build_object('optId', c.id, 'subscriber', c.subscriber, 'lastOptIn', c.last_opt_in,
+                            'messagesReceived', coalesce(r.messages, 0))
+    from changed c left join received r on r.list_id = c.list_id and r.number = c.phone
+   order by c.id;
+end $$;
+
+-- Before the custom fields of a list change, the events that have no payload yet get their present definitions. So the
+-- transactions that insert events need not store them.
+create function store_fields_of_events() returns trigger language plpgsql as $$
+declare
+  list bigint := case tg_op when 'DELETE' then old.list_id else new.list_id end;
+begin
+  update event_outbox
+     set fields = (select coalesce(json_agg(json_build_object(
+                            'key', f.key, 'contentType', f.content_type, 'maxLength', f.max_length, 'pattern', f.pattern,
+                            'isEnforced', f.should_validate_regex_via_api, 'defaultValue', f.default_value) order by f.id), '[]')
+                     from custom_fields f where f.list_id = list)
+   where id = any(array(select id from event_outbox where list_id = list and fields is null order by id for update));
+  if tg_op = 'DELETE' then return old; end if;
+  return new;
+end $$;
+create trigger custom_fields_events before insert or update or delete on custom_fields
+  for each row execute function store_fields_of_events();
 
 -- Returns whether somebody receives events of the list.
 create function has_listener(list bigint) returns boolean stable language plpgsql as $$

@@ -3,8 +3,9 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import type { Db } from '../db/db.ts'
+import { sql } from '../db/sql.ts'
 import { closeMessage } from '../log/close.queries.ts'
-import { findReceivedCounts } from '../subscribers/received.queries.ts'
+import { receivedCount } from '../subscribers/received.sql.ts'
 import { closeOverdue, createLogDaysAhead } from './close.ts'
 
 // The number of broadcasts that a number received is counted in the log until a broadcast is closed, and stored then.
@@ -52,11 +53,20 @@ async function add({ phones = 4, state = 'delivered', reason, listId = list.id, 
 
 const close = (db: Db = database.db, at = new Date(Date.now() + 80 * hourMs)) =>
   closeOverdue({ ...makeRuntime({ db }), clock: { now: () => at } })
-const counts = (phones: number, listId = list.id) =>
-  findReceivedCounts(
-    database.db,
-    Array.from({ length: phones }, (_, n) => ({ listId, phone: first + 1 + n })),
+/** The counts of the first phones, which the function for events returns for all of them, and the fragment for each. */
+async function counts(phones: number, listId = list.id): Promise<number[]> {
+  const { each, all } = await database.db.one<{ each: number[]; all: number[] }>(
+    'counts',
+    sql`select array_agg(${receivedCount('g.list', 'p.n')} order by p.n) as each,
+               array_agg((select coalesce(sum(c.messages), 0) from count_received(g.list, g.phones) c where c.number = p.n)
+                         order by p.n) as all
+          from (select ${listId}::bigint as list, array_agg(n) as phones
+                  from generate_series(${first + 1}::bigint, ${first + phones}::bigint) n) g,
+               unnest(g.phones) p(n)`,
   )
+  expect(all.map(Number)).toEqual(each.map(Number))
+  return each.map(Number)
+}
 const isClosed = async (id: number) =>
   (await database.db.many('closed', 'select from messages where id = $1 and closed_at is not null', [id])).length > 0
 

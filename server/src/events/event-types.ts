@@ -1,3 +1,5 @@
+import type { ValueRules } from '../custom-fields/values.ts'
+
 /**
  * The types of events of a list. `bit` is the type's bit in `lists.listeners` and in the function `record_consent_events`; `flag` is the
  * key of a webhook that receives the type.
@@ -34,8 +36,10 @@ export type RecordedEvent = {
   occurredAt: Date
   /** Receives the event, if it is about a transactional message. */
   callbackUrl: string | null
-  facts: Record<string, unknown>
   timeZone: string
+  facts: Record<string, unknown>
+  /** The custom fields of the list at that moment; null if they have not changed since. */
+  fields: ValueRules[] | null
 }
 
 /** An event with its position in the feed; the payload is JSON. */

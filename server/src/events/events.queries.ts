@@ -12,7 +12,7 @@ export async function becomeSequencer(tx: Db): Promise<boolean> {
   return row !== undefined
 }
 
-/** Removes up to `limit` visible events from the outbox and returns them in their order, with the accounts' time zones. */
+/** Removes up to `limit` visible events from the outbox and returns them in their order. */
 export async function takeRecorded(tx: Db, limit: number): Promise<RecordedEvent[]> {
   return tx.many<RecordedEvent>(
     'take_recorded_events',
@@ -21,10 +21,9 @@ export async function takeRecorded(tx: Db, limit: number): Promise<RecordedEvent
       delete from event_outbox where id = any(array(select id from event_outbox order by id limit $1))
       returning *
     )
-    select t.id, t.account_id as "accountId", t.list_id as "listId", t.type, t.phone, t.occurred_at as "occurredAt",
-           t.callback_url as "callbackUrl", t.facts, a.time_zone as "timeZone"
-      from taken t join accounts a on a.id = t.account_id
-     order by t.id`,
+    select id, account_id as "accountId", list_id as "listId", type, phone, occurred_at as "occurredAt",
+           callback_url as "callbackUrl", time_zone as "timeZone", facts, fields
+      from taken order by id`,
     [limit],
   )
 }

@@ -17,8 +17,8 @@ export function insertMessageSent(db: Db, openUntil: Date, now: Date): Promise<n
          and (m.sent_at <= $1 or m.billed_at is not null and c.queued + c.submitting + c.sent + c.unknown = 0)
        order by m.sent_at, m.id limit 100 for update of m skip locked
     ), reported as (
-      insert into event_outbox (account_id, list_id, type, occurred_at, facts)
-      select m.account_id, m.list_id, 'message_sent', $2,
+      insert into event_outbox (account_id, list_id, type, occurred_at, time_zone, facts)
+      select m.account_id, m.list_id, 'message_sent', $2, a.time_zone,
              jsonb_build_object(
                'id', m.id, 'name', m.name, 'sentAt', m.sent_at, 'content', m.content, 'delivered', c.delivered,
                'bounced', c.bounced + c.expired, 'pending', c.queued + c.submitting + c.sent + c.unknown,
@@ -60,8 +60,8 @@ export function insertResults(db: Db, { now, pendingSince, limit }: ReportTimes)
                        when m.reported_at is null and m.accepted_at <= $2 then 'pending' end as status
         from due m cross join lateral (select * from message_totals where message_id = m.id offset 0) c
     ), reported as (
-      insert into event_outbox (account_id, type, phone, occurred_at, callback_url, facts)
-      select m.account_id, 'transactional_message_status', m.phone, $1, m.webhook_callback_url,
+      insert into event_outbox (account_id, type, phone, occurred_at, callback_url, time_zone, facts)
+      select m.account_id, 'transactional_message_status', m.phone, $1, m.webhook_callback_url, a.time_zone,
              jsonb_build_object('messageId', m.id, 'status', m.status)
         from result m join accounts a on a.id = m.account_id
        where m.status is not null and (m.webhook_callback_url is not null or a.event_feed)

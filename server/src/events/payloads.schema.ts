@@ -33,6 +33,8 @@ type ConsentFacts = {
   optId: number
   subscriber: SubscriberRow
   lastOptIn: LastOptIn | null
+  /** Broadcasts of the list that the number received. */
+  messagesReceived: number
 }
 
 /** The facts of a reply to a message of a list, from a number that may never have been on the list. */
@@ -78,33 +80,26 @@ type DisabledFacts = { webhookId: number; reason: string; failingSince: string |
 
 type Payload = Record<string, unknown>
 
-/** Values that are not in the facts of an event, because they cost too much in the transaction of the change. */
-export type Context = {
-  fields: ValueRules[]
-  /** Messages of the list that were sent to the number. */
-  messagesReceived: number
-}
-
-/** Returns the payload of an event as JSON: the fixed keys, then the custom fields, of which none replaces a fixed key. */
-export function renderPayload(event: RecordedEvent, context: Context): string {
-  const { fixed, custom = {} } = payloadOf(event, context)
+/** Returns the payload of an event as JSON: the fixed keys, then the custom fields of the list, of which none replaces a fixed key. */
+export function renderPayload(event: RecordedEvent, fields: ValueRules[]): string {
+  const { fixed, custom = {} } = payloadOf(event, fields)
   const entries = [...Object.entries(fixed), ...Object.entries(custom).filter(([key]) => !Object.hasOwn(fixed, key))]
   // not JSON.stringify of an object, which would move keys such as `2026` to the front
   return `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`
 }
 
 /** Returns the payload of a test of a webhook, which has one key more. */
-export function renderTestPayload(event: RecordedEvent, context: Context): string {
-  return `${renderPayload(event, context).slice(0, -1)},"is_test":true}`
+export function renderTestPayload(event: RecordedEvent, fields: ValueRules[]): string {
+  return `${renderPayload(event, fields).slice(0, -1)},"is_test":true}`
 }
 
-function payloadOf(event: RecordedEvent, context: Context): { fixed: Payload; custom?: Payload } {
+function payloadOf(event: RecordedEvent, fields: ValueRules[]): { fixed: Payload; custom?: Payload } {
   switch (event.type) {
     case 'subscribe':
     case 'unsubscribe': {
       const facts = event.facts as ConsentFacts
-      const custom = presentValues(context.fields, facts.subscriber.custom_fields, event.timeZone)
-      return { fixed: consentPayload(event, facts, context), custom }
+      const custom = presentValues(fields, facts.subscriber.custom_fields, event.timeZone)
+      return { fixed: consentPayload(event, facts), custom }
     }
     case 'cleaned':
       return { fixed: cleanedPayload(event, event.facts as ConsentFacts) }
@@ -112,7 +107,7 @@ function payloadOf(event: RecordedEvent, context: Context): { fixed: Payload; cu
       return { fixed: messagePayload(event, event.facts as MessageFacts) }
     case 'campaign_response': {
       const facts = event.facts as ResponseFacts
-      const custom = presentValues(context.fields, facts.subscriber?.custom_fields ?? {}, event.timeZone)
+      const custom = presentValues(fields, facts.subscriber?.custom_fields ?? {}, event.timeZone)
       return { fixed: responsePayload(event, facts), custom }
     }
     case 'transactional_message_status':
@@ -137,11 +132,11 @@ function startOfUnsubscribe(event: RecordedEvent): Payload {
   return { type, timestamp, unsubscribe_date: timestamp, ...ids }
 }
 
-function consentPayload(event: RecordedEvent, facts: ConsentFacts, { messagesReceived }: Context): Payload {
+function consentPayload(event: RecordedEvent, facts: ConsentFacts): Payload {
   return {
     ...(event.type === 'unsubscribe' ? startOfUnsubscribe(event) : start(event)),
     ...profile(event, facts),
-    total_messages_received: messagesReceived,
+    total_messages_received: facts.messagesReceived,
   }
 }
 

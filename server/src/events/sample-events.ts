@@ -12,7 +12,10 @@ export function sampleEvent(
 ): RecordedEvent {
   const facts = factsOf(type, at.toISOString())
   const phoneOfEvent = type === 'message_sent' ? null : phone
-  return { id: 0, accountId, listId, type, phone: phoneOfEvent, occurredAt: at, callbackUrl: null, facts, timeZone }
+  return {
+    ...{ id: 0, accountId, listId, type, phone: phoneOfEvent, occurredAt: at, callbackUrl: null },
+    ...{ timeZone, facts, fields: null },
+  }
 }
 
 function factsOf(type: ListEventType, at: string): Record<string, unknown> {
@@ -20,12 +23,12 @@ function factsOf(type: ListEventType, at: string): Record<string, unknown> {
   switch (type) {
     case 'subscribe':
     case 'unsubscribe':
-      return { optId: 0, subscriber: subscriber(at), lastOptIn }
+      return { optId: 0, subscriber: subscriber(at), lastOptIn, messagesReceived: 7 }
     case 'cleaned':
       return {
         optId: 0,
         subscriber: { ...subscriber(at), cleaned_at: at, clean_reason: 'hard_bounce', last_message_id: 0 },
-        lastOptIn,
+        ...{ lastOptIn, messagesReceived: 7 },
       }
     case 'campaign_response':
       return {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { becomeSequencer } from './events.queries.ts'
 import { numberEvents } from './sequence.ts'
 
 let database: TestDatabase
@@ -65,6 +66,15 @@ test('concurrent sequencers number each event once', async () => {
   const numbered = (await Promise.all([number(), number(), number()])).flat()
   expect(numbered.map(([, phone]) => phone).toSorted()).toEqual([0, 1, 2, 3, 4].map((n) => 2_065_550_100 + n))
   expect(new Set(numbered.map(([position]) => position)).size).toBe(5)
+})
+
+test('while one transaction numbers events, others take none, which could be of the same phone', async () => {
+  await optIn(database.db, 2_065_550_101)
+  await database.db.tx(async (tx) => {
+    expect(await becomeSequencer(tx)).toBe(true)
+    expect(await number()).toEqual([])
+  })
+  expect(await number()).toHaveLength(1)
 })
 
 test('events stay in the outbox if what follows their numbers fails', async () => {

@@ -1,5 +1,4 @@
 import type { Db } from '../db/db.ts'
-import { findReceivedCounts } from '../subscribers/received.queries.ts'
 import type { NumberedEvent, RecordedEvent } from './event-types.ts'
 import { becomeSequencer, findFieldsOfLists, insertEvents, takePositions, takeRecorded } from './events.queries.ts'
 import { renderPayload } from './payloads.schema.ts'
@@ -36,17 +35,7 @@ export function numberEvents(
 
 async function renderAll(tx: Db, events: RecordedEvent[]): Promise<string[]> {
   const listIds = [...new Set(events.flatMap(({ listId }) => listId ?? []))]
+  // read after the rows are locked: a change of fields waits for this transaction, or has stored the former ones in them
   const fields = await findFieldsOfLists(tx, listIds)
-  const counted = events.filter(({ type }) => type === 'subscribe' || type === 'unsubscribe')
-  const counts = await findReceivedCounts(
-    tx,
-    counted.map(({ listId, phone }) => ({ listId: listId ?? 0, phone: phone ?? 0 })),
-  )
-  const received = new Map(counted.map((event, i) => [event, counts[i] ?? 0]))
-  return events.map((event) =>
-    renderPayload(event, {
-      fields: fields.get(event.listId ?? 0) ?? [],
-      messagesReceived: received.get(event) ?? 0,
-    }),
-  )
+  return events.map((event) => renderPayload(event, event.fields ?? fields.get(event.listId ?? 0) ?? []))
 }

@@ -78,9 +78,9 @@ export function insertReplyEvents(tx: Db, replies: InboundReply[], recentDay: st
             where ${isAnswerable}) text
           order by submitted_at desc, message_id desc limit 1) t
     )
-    insert into event_outbox (account_id, list_id, type, phone, occurred_at, callback_url, facts)
+    insert into event_outbox (account_id, list_id, type, phone, occurred_at, callback_url, time_zone, facts)
     select m.account_id, m.list_id, case when m.list_id is null then 'transactional_message_reply' else 'campaign_response' end,
-           a.phone, ${at}::timestamptz, m.webhook_callback_url,
+           a.phone, ${at}::timestamptz, m.webhook_callback_url, c.time_zone,
            jsonb_build_object('messageId', m.id, 'receivedAt', a.received_at, 'reply', a.content)
              || case when m.list_id is null
                      then jsonb_build_object('carrier', n.carrier, 'carrierName', n.carrier_name)

@@ -40,8 +40,5 @@ export async function previewPayload(rt: Rt, webhook: TestedWebhook, type: ListE
 
 async function render(db: Db, webhook: TestedWebhook, type: ListEventType, at: Date, renderer: typeof renderPayload) {
   const fields = await findFieldsOfLists(db, [webhook.listId])
-  return renderer(sampleEvent(type, { ...webhook, at }), {
-    fields: fields.get(webhook.listId) ?? [],
-    messagesReceived: 7,
-  })
+  return renderer(sampleEvent(type, { ...webhook, at }), fields.get(webhook.listId) ?? [])
 }

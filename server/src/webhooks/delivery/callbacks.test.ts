@@ -61,8 +61,8 @@ function newDispatcher(): WebhookDispatcher {
 async function report(url: string, { status = 'delivered', phone = 2_065_550_100 } = {}) {
   await database.db.exec(
     'report',
-    `insert into event_outbox (account_id, type, phone, occurred_at, callback_url, facts)
-     values ($1, 'transactional_message_status', $2, $3, $4, jsonb_build_object('messageId', 7, 'status', $5::text))`,
+    `insert into event_outbox (account_id, type, phone, occurred_at, callback_url, time_zone, facts)
+     values ($1, 'transactional_message_status', $2, $3, $4, 'America/Los_Angeles', jsonb_build_object('messageId', 7, 'status', $5::text))`,
     [accountId, phone, clock.time, url, status],
   )
   await numberEvents(database.db, (tx, events) => insertDeliveries(tx, events, clock.time))

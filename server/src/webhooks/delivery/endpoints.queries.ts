@@ -216,8 +216,8 @@ export function lockEndpoint(tx: Db, id: number) {
 
 /** The notice of the endpoints in `disabled`, which is committed with the change if the account's feed is on. */
 const notice = /* sql */ `
-  insert into event_outbox (account_id, list_id, type, occurred_at, facts)
-  select d.account_id, w.list_id, 'webhook_disabled', d.disabled_at,
+  insert into event_outbox (account_id, list_id, type, occurred_at, time_zone, facts)
+  select d.account_id, w.list_id, 'webhook_disabled', d.disabled_at, a.time_zone,
          jsonb_build_object('webhookId', w.id, 'reason', d.disabled_reason, 'failingSince', d.failing_since)
     from disabled d join webhooks w on w.id = d.webhook_id join accounts a on a.id = d.account_id
    where a.event_feed`
