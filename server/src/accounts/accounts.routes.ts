@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import type { FindCaller } from '../http/auth.ts'
 import { commonErrors, Id } from '../http/schema.ts'
 import type { Runtime } from '../runtime.ts'
-import { callerFinder } from './api-keys.ts'
+import { callerFinder, storedKeyReader } from './api-keys.ts'
 import { KeyUse } from './key-use.ts'
 
 const AccountResponse = Type.Object({
@@ -41,10 +41,11 @@ export const accountRoutes: FastifyPluginAsyncTypebox = async (app) => {
 /** As `callerFinder`, and records when each key was last used. */
 export function recordingCallerFinder(app: FastifyInstance, rt: Runtime): FindCaller {
   const find = callerFinder(rt.db, rt.config.mode)
+  const storedKey = storedKeyReader()
   const use = new KeyUse(rt)
   app.addHook('onClose', () => use.flush())
-  return async (key) => {
-    const caller = await find(key)
+  return async (key, connection) => {
+    const caller = await find(key, storedKey(key, connection))
     if (typeof caller === 'object') use.record(caller.apiKey.id)
     return caller
   }

@@ -1,7 +1,9 @@
+import { type AddressInfo, connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { basic, readResponse, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
-import { callerFinder, makeKey, storedKeyOf } from './api-keys.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { callerFinder, makeKey, storedKeyOf, storedKeyReader } from './api-keys.ts'
 
 const api = useApi()
 
@@ -64,6 +66,28 @@ test('ignores the user name, cookies and the host header', async () => {
     const headers = { authorization: basic(api.owner.key, userName), cookie: '', host: 'example.org' }
     expect((await me(headers)).status).toBe(200)
   }
+})
+
+test('each request on a connection is that of its own key', async () => {
+  await api.app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = api.app.server.address() as AddressInfo
+  const socket = connect(port, '127.0.0.1')
+  let received = ''
+  socket.on('data', (bytes) => (received += bytes))
+  const { owner, stranger } = api
+  const statuses: string[] = []
+  for (const key of [owner.key, stranger.key, owner.key, `${owner.key}x`, owner.key]) {
+    received = ''
+    socket.write(`GET /api/v2/accounts/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${basic(key, 'any')}\r\n\r\n`)
+    await waitFor(() => received.endsWith('}'))
+    statuses.push(/"id":(\d+)/.exec(received)?.[1] ?? received.slice(9, 12))
+  }
+  socket.destroy()
+  const [first, second] = [String(owner.accountId), String(stranger.accountId)]
+  expect(statuses).toEqual([first, second, first, '401', first])
+
+  const read = storedKeyReader()
+  expect(read(owner.key, socket)).toBe(read(owner.key, socket))
 })
 
 test('accepts a short key of another format, and does not store its first characters', async () => {

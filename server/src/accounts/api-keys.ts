@@ -32,11 +32,28 @@ export function makeKey(): string {
   return `carillon_key_${randomBytes(32).toString('base64url')}`
 }
 
+type StoredKey = { prefix: string; hash: Buffer }
+
 /** Returns the stored form of a key: its SHA-256, and the prefix that finds the row. */
-export function storedKeyOf(key: string): { prefix: string; hash: Buffer } {
+export function storedKeyOf(key: string): StoredKey {
   const hash = hashOf('sha256', key, 'buffer')
   const prefix = key.length >= minPrefixableLength ? key : `sha256:${hash.toString('hex')}`
   return { prefix: prefix.slice(0, prefixLength), hash }
+}
+
+/**
+ * Returns a function that does what `storedKeyOf` does, and remembers the last key of each connection while it is open: most
+ * clients send one key, and hashing it took 5 of the 34 us of a small request (2026-11-29).
+ */
+export function storedKeyReader(): (key: string, connection: object) => StoredKey {
+  const known = new WeakMap<object, { key: string; stored: StoredKey }>()
+  return (key, connection) => {
+    const last = known.get(connection)
+    if (last?.key === key) return last.stored
+    const stored = storedKeyOf(key)
+    known.set(connection, { key, stored })
+    return stored
+  }
 }
 
 /**
@@ -50,8 +67,7 @@ export function callerFinder(db: Db, mode: 'sandbox' | 'production') {
     const found = new Map(rows.map((row) => [row.prefix, row]))
     return prefixes.map((prefix) => found.get(prefix))
   })
-  return async (key: string) => {
-    const { prefix, hash } = storedKeyOf(key)
+  return async (key: string, { prefix, hash } = storedKeyOf(key)) => {
     const row = await byPrefix.read(prefix)
     if (row === undefined || !timingSafeEqual(row.hash, hash)) return undefined
     if (row.sandbox && mode === 'production') return undefined

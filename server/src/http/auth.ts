@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
 import { isFromBrowser } from './web-pages.ts'
@@ -29,8 +30,8 @@ export type Caller = {
   }
 }
 
-/** Returns the account and key of a caller; implemented by accounts/, which this folder must not import. */
-export type FindCaller = (key: string) => Promise<Caller | 'disabled' | undefined>
+/** Returns the account and key of a caller on a connection; implemented by accounts/, which this folder must not import. */
+export type FindCaller = (key: string, connection: Socket) => Promise<Caller | 'disabled' | undefined>
 
 /**
  * Rejects requests without a valid key (HTTP Basic; the key is the password, and the user name is ignored, because clients
@@ -40,7 +41,7 @@ export type FindCaller = (key: string) => Promise<Caller | 'disabled' | undefine
 export function useAuth(app: FastifyInstance, findCaller: FindCaller) {
   app.addHook('onRequest', async (req, reply) => {
     const key = keyOf(req.headers.authorization)
-    const caller = key === undefined ? undefined : await findCaller(key)
+    const caller = key === undefined ? undefined : await findCaller(key, req.raw.socket)
     if (caller === undefined) {
       if (!isFromBrowser(req.headers)) reply.header('www-authenticate', 'Basic realm="Carillon", charset="UTF-8"')
       throw errors.unauthorized()

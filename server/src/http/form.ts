@@ -15,6 +15,7 @@ const maxDepth = 5
  * Windows-1252, which older clients send (`Ren%E9`).
  */
 export function parseForm(text: string): Form {
+  if (text === '') return emptyForm()
   return formOf(
     text.split('&').map((pair) => {
       const equals = pair.indexOf('=')

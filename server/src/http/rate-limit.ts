@@ -44,6 +44,7 @@ export function useRateLimit(app: FastifyInstance, setting: RateLimitSetting, ac
   const [own, binding, accounts] = [new Counters(), new Counters(), new Counters()]
   app.addHook('onRequest', async (req, reply) => {
     const limits = limitsOf(req, setting, accountLimit)
+    if (limits.own === 'off' && limits.binding === 'off' && limits.account === 'off') return
     const counters = [
       limits.own === 'off' ? undefined : own.of(req.apiKey.id, limits.own),
       limits.binding === 'off' ? undefined : binding.of(req.apiKey.limitedKeyId, limits.binding),
