@@ -597,6 +597,21 @@ create table events (
 );
 create index events_account on events (account_id, "position");
 
+-- Events that cannot be numbered or queued because of their own values. A job returns them to the outbox every hour.
+create table events_set_aside (
+  id bigint not null,
+  account_id bigint not null,
+  list_id bigint,
+  type text not null,
+  phone bigint,
+  occurred_at timestamptz not null,
+  callback_url text,
+  time_zone text not null,
+  facts jsonb not null,
+  fields json,
+  constraint events_set_aside_pkey primary key (id)
+);
+
 -- The progress of writing a broadcast's audience. The cursor commits with each slice, so that a slice is written once.
 create table expansions (
   message_id bigint not null,

@@ -19,6 +19,9 @@ create table event_outbox (
   fields json
 );
 
+-- Events that cannot be numbered or queued because of their own values. A job returns them to the outbox every hour.
+create table events_set_aside (like event_outbox, primary key (id));
+
 create table events (
   position bigint primary key,
   account_id bigint not null,

@@ -9,7 +9,7 @@ import { keySettings } from '../db/by-keys.ts'
 import { poolDb } from '../db/db.ts'
 import { idleTransactionTimeout, makePool } from '../db/pool.ts'
 import { listenForWork } from '../db/wake.ts'
-import { deleteEventsJob } from '../events/events.jobs.ts'
+import { deleteEventsJob, returnEventsJob } from '../events/events.jobs.ts'
 import { reportResults, reportSent } from '../events/message-events.ts'
 import { numberEvents } from '../events/sequence.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from '../flight-plans/flight-plans.jobs.ts'
@@ -50,6 +50,7 @@ const jobs: Job[] = [
   computeFlightPlanJob,
   forgetFlightPlansJob,
   deleteEventsJob,
+  returnEventsJob,
   deleteDeliveriesJob,
   disableFailingJob,
   applyReplays,
@@ -68,6 +69,7 @@ const schedules: Schedule[] = [
   { name: forgetIdempotencyKeysJob.name, everySeconds: 3_600 },
   { name: forgetFlightPlansJob.name, everySeconds: 3_600 },
   { name: deleteEventsJob.name, everySeconds: 3_600 },
+  { name: returnEventsJob.name, everySeconds: 3_600 },
   { name: deleteDeliveriesJob.name, everySeconds: 3_600 },
   { name: disableFailingJob.name, everySeconds: 600 },
 ]
@@ -114,8 +116,10 @@ async function startWorker(rt: Runtime) {
   const results = repeat(() => reportResults(rt), 1_000, 'report results of transactional messages')
   const number = repeat(
     async () => {
-      const { count, isFull } = await numberEvents(eventRt.db, (tx, events) =>
-        insertDeliveries(tx, events, rt.clock.now()),
+      const { count, isFull } = await numberEvents(
+        eventRt.db,
+        (tx, events) => insertDeliveries(tx, events, rt.clock.now()),
+        ({ id, error }) => log.error({ event: id, err: error }, 'event set aside'),
       )
       if (count > 0) dispatch.now()
       return isFull

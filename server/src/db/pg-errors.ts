@@ -51,6 +51,18 @@ export function isOutOfResources(error: unknown): boolean {
   return resourceClasses.has(code.slice(0, 2)) || (code === internalError && sourceFilesOfStorage.has(file))
 }
 
+// data exception, integrity constraint violation, program limit exceeded (such as the size of an index row)
+const valueClasses = new Set(['22', '23', '54'])
+
+/**
+ * Returns whether work may have failed because of the values of one of its rows: an error of PostgreSQL about values, or one of our
+ * own code. Without these values, the rest of the work may succeed.
+ */
+export function isErrorOfValues(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return valueClasses.has((error.code ?? '').slice(0, 2))
+  return !isDatabaseUnavailable(error)
+}
+
 /** Describes the kind of an error without its message, which may quote values of rows. */
 export function kindOfError(error: unknown): string {
   if (error instanceof pg.DatabaseError) {

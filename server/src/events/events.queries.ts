@@ -28,6 +28,33 @@ export async function takeRecorded(tx: Db, limit: number): Promise<RecordedEvent
   )
 }
 
+/** Moves an event from the outbox to those that are set aside; returns whether it was there. */
+export async function setEventAside(db: Db, id: number): Promise<boolean> {
+  const moved = await db.exec(
+    'set_event_aside',
+    /* sql */ `
+    with taken as (delete from event_outbox where id = $1 returning *)
+    insert into events_set_aside select * from taken`,
+    [id],
+  )
+  return moved > 0
+}
+
+/** Moves up to `limit` events that are set aside back to the outbox, oldest first, and returns how many. */
+export function returnEvents(db: Db, limit: number): Promise<number> {
+  return db.exec(
+    'return_events_set_aside',
+    /* sql */ `
+    with taken as (
+      delete from events_set_aside
+       where id = any(array(select id from events_set_aside order by id limit $1 for update skip locked))
+      returning *
+    )
+    insert into event_outbox overriding system value select * from taken`,
+    [limit],
+  )
+}
+
 /** Returns the custom fields of these lists. */
 export async function findFieldsOfLists(tx: Db, listIds: number[]): Promise<Map<number, ValueRules[]>> {
   const rows = await tx.many<{ listId: number; fields: ValueRules[] }>(

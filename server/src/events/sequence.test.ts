@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { returnEventsJob } from './events.jobs.ts'
 import { becomeSequencer } from './events.queries.ts'
 import { numberEvents } from './sequence.ts'
 
@@ -77,9 +79,51 @@ test('while one transaction numbers events, others take none, which could be of 
   expect(await number()).toHaveLength(1)
 })
 
-test('events stay in the outbox if what follows their numbers fails', async () => {
+test('events stay in the outbox if the database fails after they have their numbers', async () => {
   await optIn(database.db, 2_065_550_101)
-  const failure = numberEvents(database.db, () => Promise.reject(new Error('no fan-out')))
-  await expect(failure).rejects.toThrow('no fan-out')
+  const lost = Object.assign(new Error('no fan-out'), { code: 'ECONNRESET' })
+  await expect(numberEvents(database.db, () => Promise.reject(lost))).rejects.toThrow('no fan-out')
   expect(await number()).toHaveLength(1)
+})
+
+test('an event with values that cannot be numbered or queued stops no other one, is reported, and is tried again', async () => {
+  const { db } = database
+  const phones = Array.from({ length: 40 }, (_, n) => 2_065_550_100 + n)
+  for (const phone of phones) await optIn(db, phone)
+  const spoil = `update event_outbox set facts = facts - 'subscriber' where phone = $1 returning id`
+  const { id: unrendered } = await db.one<{ id: number }>('spoil', spoil, [2_065_550_113])
+  const { id: unqueued } = await db.one<{ id: number }>(
+    'find',
+    'select id from event_outbox where phone = $1',
+    [2_065_550_120],
+  )
+  const [numbered, reported]: [number[], number[]] = [[], []]
+  const numberAll = async () => {
+    const queue = async (tx: typeof db, events: { phone: number | null }[]) => {
+      if (isBroken && events.some(({ phone }) => phone === 2_065_550_120)) {
+        await tx.exec('fail', `select 'x'::int`)
+      }
+    }
+    const keep = async (tx: typeof db, events: { phone: number | null }[]) => {
+      await queue(tx, events)
+      numbered.push(...events.map(({ phone }) => phone ?? 0))
+    }
+    while ((await numberEvents(db, keep, ({ id }) => void reported.push(id))).isFull);
+  }
+  let isBroken = true
+  await numberAll()
+  expect(numbered).toEqual(phones.filter((phone) => phone !== 2_065_550_113 && phone !== 2_065_550_120))
+  expect(reported).toEqual([unrendered, unqueued])
+
+  isBroken = false
+  const run = () => returnEventsJob.run(makeRuntime(database), {}, new AbortController().signal)
+  await run()
+  await numberAll()
+  expect(numbered.slice(38)).toEqual([2_065_550_120])
+  expect(reported.slice(2)).toEqual([unrendered])
+  await db.exec('repair', `update events_set_aside set facts = facts || '{"subscriber":{}}'`)
+  await run()
+  await numberAll()
+  expect(numbered.slice(39)).toEqual([2_065_550_113])
+  expect(await db.many('rest', 'select from events_set_aside')).toEqual([])
 })

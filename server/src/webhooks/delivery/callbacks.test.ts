@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
+import { explain } from '../../../test/explain.ts'
 import { make } from '../../../test/make.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
 import { waitFor } from '../../../test/wait-for.ts'
@@ -14,6 +15,7 @@ import { Sealer } from '../../lib/seal.ts'
 import { insertDeliveries } from './deliveries.queries.ts'
 import { deleteDeliveriesJob, disableFailingJob } from './delivery.jobs.ts'
 import { WebhookDispatcher } from './dispatcher.ts'
+import { deleteIdleCallbackEndpoints } from './endpoints.queries.ts'
 import { sealWebhookSecret } from './secrets.ts'
 import { formatSecret } from './signature.ts'
 
@@ -159,4 +161,29 @@ test('two accounts share no endpoint', async () => {
   accountId = (await make.account(database.db)).id
   await report(receiver.url)
   expect(await count('endpoints')).toBe(2)
+})
+
+test('unused endpoints are looked for by index, a bounded number in each transaction', async () => {
+  const { db } = database
+  await db.exec(
+    'fill',
+    `with e as (insert into endpoints (account_id, origin)
+                select $1, 'https://host' || n from generate_series(1, 300) n returning id)
+     insert into delivery_attempts (account_id, endpoint_id, position, type, is_test, attempt, outcome, started_at,
+                                    duration_ms, request_headers)
+     select $1, id, 1, 'transactional_message_status', false, 1, 'delivered', $2, 5, '{}' from e, generate_series(1, 100)
+      where id % 3 > 0`,
+    [accountId, start],
+  )
+  await db.exec('analyze', 'analyze endpoints, delivery_attempts, deliveries')
+  const deleteSlice = (tx: typeof db) => deleteIdleCallbackEndpoints(tx, start, 0, 100)
+  const recorder = (tx: typeof db) =>
+    deleteSlice({ ...tx, one: async (...given) => (await tx.many(...given)) as never })
+  expect((await explain(database, recorder, {})).compared).toBeLessThan(2_000)
+  const last = await db.tx(deleteSlice)
+  expect(last).not.toBeNull()
+  expect(await count('endpoints')).toBeLessThan(270)
+  const { signal } = new AbortController()
+  await deleteDeliveriesJob.run(makeRuntime({ db, clock }), {}, signal)
+  expect(await count('endpoints')).toBe(200)
 })

@@ -256,6 +256,11 @@ export async function recordAttempts(db: Db, attempts: DeliveryAttempt[]): Promi
   )
 }
 
+/** Postpones a delivery whose attempt cannot be recorded. */
+export function postponeDelivery(db: Db, id: number, until: Date) {
+  return db.exec('postpone_delivery', /* sql */ `update deliveries set due_at = $2 where id = $1`, [id, until])
+}
+
 /** Deletes up to `limit` of the oldest attempts, those that were made before a time, and returns how many. */
 export function deleteAttempts(db: Db, before: Date, limit: number): Promise<number> {
   return db.exec(

@@ -1,10 +1,19 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { becomeSequencer } from '../../events/events.queries.ts'
 import type { Job } from '../../jobs/jobs.ts'
+import type { Runtime } from '../../runtime.ts'
 import { deleteReplays } from '../replays/replays.queries.ts'
 import { deleteAttemptCounts, deleteAttempts, deleteDeadLetters, deleteDeliveries } from './deliveries.queries.ts'
 import { deleteIdleCallbackEndpoints, disableFailing } from './endpoints.queries.ts'
 
 const batchSize = 5_000
+
+/** Number of endpoints that one transaction of the sequencer looks at, and maximum number of such transactions of a run. */
+const sliceSize = 500
+const maxTurns = 10_000
+
+/** Pause while another sequencer works. */
+const busyMs = 20
 
 /** Time after which an endpoint is disabled if no attempt to deliver to it has succeeded. */
 const maxFailingMs = 5 * 86_400_000
@@ -19,11 +28,22 @@ export const deleteDeliveriesJob: Job = {
     while (!signal.aborted && (await deleteDeliveries(rt.db, before, batchSize)) === batchSize);
     while (!signal.aborted && (await deleteDeadLetters(rt.db, before, batchSize)) === batchSize);
     while (!signal.aborted && (await deleteReplays(rt.db, before, batchSize)) === batchSize);
-    await rt.db.tx(async (tx) => {
-      // otherwise a callback could be lost, whose delivery is being inserted
-      if (await becomeSequencer(tx)) await deleteIdleCallbackEndpoints(tx, rt.clock.now(), batchSize)
-    })
+    await deleteIdleEndpoints(rt, signal)
   },
+}
+
+/** Deletes unused endpoints of callbacks in short transactions, because no event is numbered meanwhile. */
+async function deleteIdleEndpoints(rt: Pick<Runtime, 'db' | 'clock'>, signal: AbortSignal): Promise<void> {
+  let after: number | null = 0
+  for (let turns = 0; after !== null && turns < maxTurns && !signal.aborted; turns++) {
+    const from: number = after
+    after = await rt.db.tx(async (tx) => {
+      // otherwise a callback could be lost, whose delivery is being inserted
+      if (!(await becomeSequencer(tx))) return from
+      return deleteIdleCallbackEndpoints(tx, rt.clock.now(), from, sliceSize)
+    })
+    if (after === from) await delay(busyMs, undefined, { ref: false })
+  }
 }
 
 /** Disables the endpoints to which every attempt has failed for five days; their events are kept. */

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isErrorOfValues } from '../../db/pg-errors.ts'
 import { Batcher } from '../../lib/batcher.ts'
 import { FairPlaces } from '../../lib/fair-places.ts'
 import { SlidingCounter } from '../../lib/rate-limit.ts'
 import type { Runtime } from '../../runtime.ts'
 import type { Sender } from './attempt.ts'
-import { type DeliveryAttempt, recordAttempts } from './deliveries.queries.ts'
+import { type DeliveryAttempt, postponeDelivery, recordAttempts } from './deliveries.queries.ts'
 import { EndpointRunner } from './endpoint-runner.ts'
 import {
   disableGone,
@@ -47,6 +48,12 @@ const idleMs = 2_000
 /** Maximum number of log lines about endpoints whose secrets cannot be opened. */
 const maxUnsendableLines = { calls: 20, windowMs: 60_000 }
 
+/** Time after which a delivery is made again whose result cannot be recorded. */
+const unrecordedMs = 3_600_000
+
+/** Time for which a round waits for the queries of due deliveries, so that a slow one does not delay the renewal of leases. */
+const maxFillMs = 1_000
+
 type Entry = { attempt: DeliveryAttempt; recorded: () => void }
 
 /** Delivers events to the endpoints that this worker leases. Any number of workers share the endpoints. */
@@ -71,11 +78,9 @@ export class WebhookDispatcher {
       size: 500,
       maxDelayMs: 10,
       writers: () => 1,
+      isOwn: async (error) => isErrorOfValues(error),
       write: async (batch) => {
-        await recordAttempts(
-          rt.db,
-          batch.map(({ attempt }) => attempt),
-        )
+        await this.#record(batch.map(({ attempt }) => attempt))
         for (const { attempt } of batch) if (attempt.status === 410) await this.#disable(attempt)
         for (const { recorded } of batch) recorded()
       },
@@ -89,7 +94,9 @@ export class WebhookDispatcher {
     await this.#release()
     await this.#endTurns()
     while (await this.#leaseSome());
-    await Promise.all([...this.#runners.values()].map((runner) => runner.fill()))
+    const filled = Promise.all([...this.#runners.values()].map((runner) => runner.fill()))
+    filled.catch(() => {})
+    await Promise.race([filled, delay(maxFillMs, undefined, { ref: false })])
   }
 
   /** Leases a batch of endpoints; returns whether there may be more that this worker can lease. */
@@ -207,6 +214,23 @@ export class WebhookDispatcher {
   #drop(id: number, runner: EndpointRunner): void {
     void runner.stop()
     this.#runners.delete(id)
+  }
+
+  /** Records attempts; one that cannot be recorded alone is recorded without what was sent and received, or postponed. */
+  async #record(attempts: DeliveryAttempt[]): Promise<void> {
+    const [attempt, ...others] = attempts
+    try {
+      await recordAttempts(this.#rt.db, attempts)
+    } catch (error) {
+      if (!attempt || others.length > 0 || !isErrorOfValues(error)) throw error
+      const { id, endpointId, position } = attempt.delivery
+      this.#rt.log.error({ endpoint: endpointId, position, err: error }, 'attempt cannot be recorded with its content')
+      const bare = { ...attempt, request: { url: null, headers: {} }, response: null }
+      await recordAttempts(this.#rt.db, [bare]).catch(async (again) => {
+        if (!isErrorOfValues(again)) throw again
+        await postponeDelivery(this.#rt.db, id, new Date(this.#rt.clock.now().getTime() + unrecordedMs))
+      })
+    }
   }
 
   #reportUnsendable(endpoint: number, error: unknown): void {
