@@ -1,4 +1,4 @@
-import type { EventReceiver } from './event-receiver.ts'
+import type { Arrival, EventReceiver } from './event-receiver.ts'
 import type { EventWorld, FeedEvent, Kill } from './event-world.ts'
 
 // Compares the changes of consent with the feed, and the feed with what the receivers got.
@@ -12,7 +12,7 @@ export async function checkEvents(world: EventWorld): Promise<string[]> {
   const ofList = feed.filter((event) => !callbacks.includes(event))
   return [
     ...(await checkFeed(world, feed)),
-    ...checkMessages(world, feed),
+    ...checkMessages(world, feed, await world.unknownMessages()),
     ...world.receivers.flatMap((receiver) => checkArrivals(receiver, ofList, world.kills)),
     ...checkArrivals(world.callbacks, callbacks, world.kills),
   ].slice(0, 40)
@@ -60,37 +60,39 @@ async function checkFeed(world: EventWorld, feed: FeedEvent[]): Promise<string[]
   return faults
 }
 
-function checkMessages({ broadcasts, transactional }: EventWorld, feed: FeedEvent[]): string[] {
+/** Each message whose result is known has exactly one event. */
+function checkMessages({ broadcasts, transactional }: EventWorld, feed: FeedEvent[], unknown: Set<number>): string[] {
   const faults: string[] = []
-  const sent = feed.filter(({ event }) => event.type === 'message_sent').map(({ event }) => event.message_id)
-  if (String(sent.toSorted()) !== String(broadcasts.toSorted())) {
-    faults.push(`feed: message_sent of ${sent} instead of ${broadcasts}`)
+  for (const id of broadcasts) {
+    const count = feed.filter(({ event }) => event.type === 'message_sent' && event.message_id === id).length
+    if (count > 1 || (count === 0 && !unknown.has(id))) faults.push(`feed: ${count} events of the broadcast ${id}`)
   }
   for (const id of transactional) {
     const results = feed.filter(({ event }) => event.transactional_message_id === id).map(({ event }) => event.status)
-    if (String(results) !== 'delivered')
-      faults.push(`feed: the results of the transactional message ${id} are [${results}]`)
+    const isCorrect = String(results) === 'delivered' || (results.length === 0 && unknown.has(id))
+    if (!isCorrect) faults.push(`feed: the results of the transactional message ${id} are [${results}]`)
   }
   return faults
 }
 
-/** Compares what arrived with the events that must have arrived: each at least once, and again only after a kill. */
+/** Compares what arrived with the events that must have arrived: each at least once, and again only after a failure or a kill. */
 function checkArrivals(receiver: EventReceiver, events: FeedEvent[], kills: readonly Kill[]): string[] {
   const { name, arrivals } = receiver
   const faults = [...receiver.faults]
   const bodies = new Map(events.map(({ position, event }) => [position, { event, body: JSON.stringify(event) }]))
-  const lastArrivals = new Map<number, number>()
+  const lastArrivals = new Map<number, Arrival>()
   const lastByPhone = new Map<unknown, number>()
-  for (const { id, position, body, at } of arrivals) {
+  for (const arrival of arrivals) {
+    const { id, position, body, at } = arrival
     const known = bodies.get(position)
     if (!known) faults.push(`${name}: ${id} is not among its events`)
     else if (JSON.stringify(JSON.parse(body)) !== known.body)
       faults.push(`${name}: ${id} has another body than in the feed`)
     const before = lastArrivals.get(position)
-    lastArrivals.set(position, at)
+    lastArrivals.set(position, arrival)
     if (before !== undefined) {
-      const isAfterKill = kills.some(({ from, to }) => to >= before && from <= at)
-      if (!isAfterKill) faults.push(`${name}: ${id} arrived twice without a kill between`)
+      const isAfterKill = kills.some(({ from, to }) => to >= before.at && from <= at)
+      if (!isAfterKill && !before.isFailure) faults.push(`${name}: ${id} arrived twice without a kill between`)
       continue
     }
     const phone = known?.event.phone_number
@@ -99,9 +101,10 @@ function checkArrivals(receiver: EventReceiver, events: FeedEvent[], kills: read
     if (previous > position) faults.push(`${name}: ${id} arrived after evt_${previous} of the same phone`)
     lastByPhone.set(phone, position)
   }
-  const missing = events.filter(({ position }) => !lastArrivals.has(position)).map(positionOf)
-  if (missing.length > 0) faults.push(`${name}: ${missing.length} events never arrived: ${missing}`)
+  const acknowledged = new Set(arrivals.filter((arrival) => arrival.isAcknowledged).map(positionOf))
+  const missing = events.map(positionOf).filter((position) => !acknowledged.has(position))
+  if (missing.length > 0) faults.push(`${name}: ${missing.length} events were never received: ${missing}`)
   return faults
 }
 
-const positionOf = ({ position }: FeedEvent) => position
+const positionOf = ({ position }: { position: number }) => position

@@ -1,9 +1,24 @@
 import { Webhook } from 'standardwebhooks'
 import type { Certificate } from '../../certificates.ts'
-import { type Respond, startReceiver, type WebhookReceiver } from '../../webhook-receiver.ts'
+import { startReceiver, type WebhookReceiver } from '../../webhook-receiver.ts'
 
-/** One arrival of an event: its id, position and body, and when it arrived, in performance.now() milliseconds. */
-export type Arrival = { id: string; position: number; body: string; at: number }
+/** One arrival of an event. */
+export type Arrival = {
+  id: string
+  position: number
+  body: string
+  /** In performance.now() milliseconds. */
+  at: number
+  isFailure: boolean
+  /** Whether the sender still waited when the receiver responded with a success. */
+  isAcknowledged: boolean
+}
+
+type Options = {
+  tls?: Certificate
+  /** Returns whether the response to the next arrival is a failure. */
+  isFailure: () => boolean
+}
 
 /** A receiver of events, which verifies each signature, keeps what arrived, and can hold its responses. */
 export class EventReceiver {
@@ -19,10 +34,9 @@ export class EventReceiver {
     this.name = name
   }
 
-  static async start(name: string, options: { tls?: Certificate; respond?: Respond } = {}): Promise<EventReceiver> {
+  static async start(name: string, { tls, isFailure }: Options): Promise<EventReceiver> {
     const receiver = new EventReceiver(name)
-    const respond = options.respond ?? ((res) => void res.writeHead(204).end())
-    receiver.#receiver = await startReceiver(async (res, event, n) => {
+    receiver.#receiver = await startReceiver(async (res, event) => {
       const id = String(event.headers['webhook-id'])
       try {
         receiver.#verifier?.verify(event.raw, event.headers as Record<string, string>)
@@ -30,10 +44,19 @@ export class EventReceiver {
         receiver.faults.push(`${name}: ${id} has no valid signature: ${(error as Error).message}`)
       }
       const position = Number(/^evt_(\d+)$/.exec(id)?.[1])
-      receiver.arrivals.push({ id, position, body: event.raw, at: performance.now() })
+      const arrival = {
+        id,
+        position,
+        body: event.raw,
+        at: performance.now(),
+        isFailure: isFailure(),
+        isAcknowledged: false,
+      }
+      receiver.arrivals.push(arrival)
       await receiver.#hold?.opened
-      await respond(res, event, n)
-    }, options)
+      arrival.isAcknowledged = !arrival.isFailure && !res.closed
+      res.writeHead(arrival.isFailure ? 500 : 204).end()
+    }, tls && { tls })
     return receiver
   }
 

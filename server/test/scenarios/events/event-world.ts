@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type pg from 'pg'
+import { leaseMs as idempotencyLeaseMs } from '../../../src/http/idempotency.queries.ts'
 import { formatPhoneNumber } from '../../../src/sms/phone-number.ts'
 import { makeScratch } from '../../carillon-process.ts'
 import { makeAuthority } from '../../certificates.ts'
@@ -49,15 +51,16 @@ export class EventWorld {
     this.#scratch = scratch
   }
 
-  static async open(): Promise<EventWorld> {
+  /** Opens everything; receivers respond 500 if `isFailure` returns true. */
+  static async open(isFailure = () => false): Promise<EventWorld> {
     const scratch = makeScratch(0o755)
     const authority = makeAuthority()
     const caFile = join(scratch.path, 'authority.pem')
     writeFileSync(caFile, authority.cert)
     const [plain, secure, callbacks] = await Promise.all([
-      EventReceiver.start('the HTTP receiver'),
-      EventReceiver.start('the HTTPS receiver', { tls: authority.issue('127.0.0.1') }),
-      EventReceiver.start('the receiver of callbacks'),
+      EventReceiver.start('the HTTP receiver', { isFailure }),
+      EventReceiver.start('the HTTPS receiver', { isFailure, tls: authority.issue('127.0.0.1') }),
+      EventReceiver.start('the receiver of callbacks', { isFailure }),
     ])
     const env = { CARILLON_EXTRA_CA_FILE: caFile, CARILLON_RATE_LIMIT: 'off' }
     const options = { binds: 1, window: 20, latencyMs: 20, leaseMs: 2_000, env }
@@ -108,7 +111,10 @@ export class EventWorld {
   }
 
   async broadcast(): Promise<void> {
-    this.broadcasts.push(await this.installation.broadcast(this.listId, 'The library is open'))
+    const { body } = await this.#postOnce(`/lists/${this.listId}/messages`, {
+      message: { content: 'The library is open' },
+    })
+    this.broadcasts.push((body.message as { id: number }).id)
   }
 
   async sendTransactional(phone: number): Promise<void> {
@@ -117,7 +123,7 @@ export class EventWorld {
       content: 'Your book is here',
       webhook_callback_url: this.callbacks.url,
     }
-    const { body } = await this.#call('POST', '/transactional_messages', { transactional_message: message })
+    const { body } = await this.#postOnce('/transactional_messages', { transactional_message: message })
     this.transactional.push((body.transactional_message as { id: number }).id)
   }
 
@@ -142,6 +148,8 @@ export class EventWorld {
   /** Kills a process that the supervisor restarts, or all processes of the database. */
   async kill(role: 'api' | 'gateway' | 'database', during: () => Promise<void>): Promise<void> {
     await this.#recordKill(async () => {
+      const target = role === 'database' ? 'postmaster' : role
+      await waitFor(() => this.installation.pid(target), { what: `a ${target} to kill` })
       if (role === 'database') this.installation.signalDatabase('SIGKILL')
       else this.installation.kill(role)
       await during()
@@ -180,13 +188,27 @@ export class EventWorld {
     )
   }
 
-  /** Waits until all messages and results are reported, all events numbered, and all deliveries made. */
-  async settle(): Promise<void> {
+  /**
+   * Waits until all messages and results are reported, all events numbered, and all deliveries made. Texts may have become unknown
+   * when a gateway was killed; their messages are reported ten minutes later.
+   */
+  async settle(timeoutMs = 0): Promise<void> {
     await this.withClient((client) =>
-      waitFor(async () => (await client.query(settledSql)).rowCount === 1, { what: 'all events to be delivered' }),
+      waitFor(async () => (await client.query(settledSql)).rowCount === 1, {
+        timeoutMs,
+        what: 'all events to be delivered',
+      }),
     )
     const last = await this.lastPosition()
     await waitFor(() => (this.read.at(-1)?.position ?? 0) >= last, { what: 'the feed to be read' })
+  }
+
+  /** Returns the ids of messages with a text whose result is not known. */
+  async unknownMessages(): Promise<Set<number>> {
+    return this.withClient(async (client) => {
+      const { rows } = await client.query<{ message_id: string }>(unknownSql)
+      return new Set(rows.map(({ message_id }) => Number(message_id)))
+    })
   }
 
   async lastPosition(): Promise<number> {
@@ -220,20 +242,27 @@ export class EventWorld {
     }
   }
 
-  /** Calls the API until it responds, whatever is killed meanwhile; throws if it rejects the request. */
-  async #call(method: string, path: string, body?: object): Promise<ApiResponse> {
-    return waitFor(
-      async () => {
-        const response = await this.installation.call(method, path, body).catch(() => undefined)
-        if (response === undefined || response.status >= 500) return undefined
-        if (response.status < 300 || this.#stopping.signal.aborted) return response
-        throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(response.body)}`)
-      },
-      { what: `a response to ${method} ${path}` },
-    )
+  /** Posts with one idempotency key until it succeeds; the key of a request whose api was killed is claimed until its lease ends. */
+  #postOnce(path: string, body: object): Promise<ApiResponse> {
+    return this.#call('POST', path, body, { 'idempotency-key': randomUUID() })
   }
 
-  /** Stops the reader and the installation; returns the supervisor's exit code. */
+  /** Calls the API until it responds, whatever is killed meanwhile; throws if it rejects the request. */
+  async #call(method: string, path: string, body?: object, headers: Record<string, string> = {}): Promise<ApiResponse> {
+    const isKeyed = 'idempotency-key' in headers
+    const final = async () => {
+      const response = await this.installation.call(method, path, body, headers).catch(() => undefined)
+      const isTemporary = response === undefined || response.status >= 500 || (isKeyed && response.status === 409)
+      return isTemporary ? undefined : response
+    }
+    const what = `a response to ${method} ${path}`
+    const response = await waitFor(final, { timeoutMs: isKeyed ? idempotencyLeaseMs + 60_000 : 60_000, what })
+    if (response.status >= 300)
+      throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(response.body)}`)
+    return response
+  }
+
+  /** Stops the reader and the installation. */
   async close(): Promise<void> {
     this.#stopping.abort()
     await this.#reading?.catch(() => {})
@@ -248,9 +277,14 @@ export class EventWorld {
   }
 }
 
+/** Messages with a text whose result is not known. */
+const unknownSql = /* sql */ `select message_id from message_totals where unknown > 0`
+
 const settledSql = /* sql */ `
   select 1 where not exists (select from event_outbox)
              and not exists (select from deliveries)
-             and not exists (select from messages where kind = 'broadcast' and reported_at is null)
-             and not exists (select from messages where kind = 'transactional' and report_at is not null)
+             and not exists (select from messages where status <> 'sent' and kind <> 'system')
+             and not exists (select from message_totals where queued + submitting + sent > 0)
+             and not exists (select from messages where kind = 'broadcast' and reported_at is null and id not in (${unknownSql}))
+             and not exists (select from messages where report_at is not null and id not in (${unknownSql}))
              and not exists (select from inbound_messages where interpreted_at is null)`

@@ -33,8 +33,8 @@ export const places = {
   fanOutCommits: { table: 'deliveries', operation: 'insert', atCommit: true },
   claim: { table: 'endpoints', operation: 'update', when: isClaim },
   claimCommits: { table: 'endpoints', operation: 'update', when: isClaim, atCommit: true },
-  mark: { table: 'delivery_attempts', operation: 'insert' },
-  markCommits: { table: 'delivery_attempts', operation: 'insert', atCommit: true },
+  mark: { table: 'deliveries', operation: 'delete' },
+  markCommits: { table: 'deliveries', operation: 'delete', atCommit: true },
 } satisfies Record<string, Place>
 
 export type PlaceName = keyof typeof places
