@@ -32,6 +32,17 @@ describe('the documentation', () => {
   })
 })
 
+describe('CONTRIBUTING.md', () => {
+  test('names each npm script', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+    const names = Object.keys(scripts).filter((name) => !(name.startsWith('pre') && name.slice(3) in scripts))
+    const page = read('CONTRIBUTING.md')
+    const isNamed = (name: string) => new RegExp(`\`npm (run )?${name}( [^\`]*)?\``).test(page)
+    expect(names.length).toBeGreaterThan(10)
+    expect(names.filter((name) => !isNamed(name))).toEqual([])
+  })
+})
+
 describe('docs/architecture.md', () => {
   test('shows each state transition with the roles that make it', () => {
     const roles = new Map<string, Set<string>>()
