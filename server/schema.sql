@@ -80,6 +80,20 @@ begin
   execute format('alter table %I drop constraint %I', submits_table, submits_table || '_day');
 end $function$;
 
+create or replace function events_after(account bigint, after bigint, most bigint)
+ returns SETOF events
+ language plpgsql
+ STABLE
+ SET enable_sort TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_seqscan TO 'off'
+as $function$
+begin
+  return query select * from events e
+                where (e.account_id, e.position) > (account, after) and (e.account_id, e.position) < (account + 1, 0)
+                order by e.account_id, e.position limit most;
+end $function$;
+
 create or replace function has_listener(list bigint)
  returns boolean
  language plpgsql

@@ -37,6 +37,17 @@ create table events (
 );
 create index events_account on events (account_id, position);
 
+-- Returns the first events of an account after a position, in their order. Only the index on (account_id, position) has this order,
+-- and sorting is off: otherwise a plan for an average account reads the events of all others for a small one, and a plan
+-- from before the table grew sorts all events of a large one.
+create function events_after(account bigint, after bigint, most bigint) returns setof events stable language plpgsql
+  set enable_sort = off set enable_bitmapscan = off set enable_seqscan = off as $$
+begin
+  return query select * from events e
+                where (e.account_id, e.position) > (account, after) and (e.account_id, e.position) < (account + 1, 0)
+                order by e.account_id, e.position limit most;
+end $$;
+
 -- The last position; the sequencer locks it. Positions of deleted events are not used again.
 create table event_sequence (
   singleton boolean primary key default true constraint event_sequence_singleton check (singleton),

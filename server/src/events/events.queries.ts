@@ -155,8 +155,7 @@ export function readFeed(db: Db, { accountId, after, types, limit }: FeedQuery) 
     'read_feed',
     /* sql */ `
     with compared as (
-      select position, type, is_test, payload from events
-       where account_id = $1 and position > $2 order by position limit ${maxCompared}
+      select position, type, is_test, payload from events_after($1, $2, ${maxCompared})
     ), page as (
       select position, payload from compared
        where ($3::text[] is null or type = any($3)) and not is_test
@@ -195,8 +194,7 @@ export function findNewEvents(db: Db, afters: Map<number, number>): Promise<NewE
     select w.account_id as "accountId", count(*) as compared,
            coalesce(array_agg(distinct e.type) filter (where not e.is_test), '{}') as types
       from unnest($1::bigint[], $2::bigint[]) as w(account_id, after)
-     cross join lateral (select type, is_test from events
-                          where account_id = w.account_id and position > w.after order by position limit $3) e
+     cross join lateral events_after(w.account_id, w.after, $3) e
      group by w.account_id`,
     [[...afters.keys()], [...afters.values()], maxNewCompared],
   )
