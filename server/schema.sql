@@ -542,13 +542,13 @@ create table endpoints (
   -- until then there is no attempt, after failures or as the endpoint asked for
   paused_until timestamptz,
   disabled_at timestamptz,
-  -- gone: the endpoint responded 410; failing: no attempt succeeded for days
+  -- gone: the endpoint responded 410; failing: no attempt succeeded for days; requested: by its owner; deleted: with its webhook
   disabled_reason text,
   constraint endpoints_pkey primary key (id),
   constraint endpoints_origin unique (account_id, origin),
   constraint endpoints_webhook unique (webhook_id),
   constraint endpoints_disabled check ((disabled_at is null) = (disabled_reason is null)),
-  constraint endpoints_disabled_reason check (disabled_reason = any (array['gone', 'failing'])),
+  constraint endpoints_disabled_reason check (disabled_reason = any (array['gone', 'failing', 'requested', 'deleted'])),
   constraint endpoints_target check ((webhook_id is null) = (origin is not null)),
   constraint endpoints_account_id_fkey foreign key (account_id) references accounts(id),
   constraint endpoints_webhook_id_fkey foreign key (webhook_id) references webhooks(id) on delete cascade
@@ -1574,10 +1574,12 @@ create table webhooks (
   message_sent boolean not null default false,
   cleaned boolean not null default false,
   reply_received boolean not null default false,
-  enabled boolean not null default true,
   created_at timestamptz not null,
   updated_at timestamptz not null,
+  -- from then on, it does not exist for the API; a job deletes its rows in slices
+  deleted_at timestamptz,
   constraint webhooks_pkey primary key (id),
   constraint webhooks_list_id_fkey foreign key (list_id) references lists(id)
 );
-create index webhooks_list on webhooks (list_id, id);
+create index webhooks_deleted on webhooks (id) where (deleted_at is not null);
+create index webhooks_list on webhooks (list_id, id) where (deleted_at is null);

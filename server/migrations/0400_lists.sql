@@ -145,8 +145,10 @@ create table webhooks (
   message_sent boolean not null default false,
   cleaned boolean not null default false,
   reply_received boolean not null default false,
-  enabled boolean not null default true,
   created_at timestamptz not null,
-  updated_at timestamptz not null
+  updated_at timestamptz not null,
+  -- from then on, it does not exist for the API; a job deletes its rows in slices
+  deleted_at timestamptz
 );
-create index webhooks_list on webhooks (list_id, id);
+create index webhooks_list on webhooks (list_id, id) where deleted_at is null;
+create index webhooks_deleted on webhooks (id) where deleted_at is not null;

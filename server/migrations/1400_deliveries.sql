@@ -26,8 +26,8 @@ create table endpoints (
   -- until then there is no attempt, after failures or as the endpoint asked for
   paused_until timestamptz,
   disabled_at timestamptz,
-  -- gone: the endpoint responded 410; failing: no attempt succeeded for days
-  disabled_reason text constraint endpoints_disabled_reason check (disabled_reason in ('gone', 'failing')),
+  -- gone: the endpoint responded 410; failing: no attempt succeeded for days; requested: by its owner; deleted: with its webhook
+  disabled_reason text constraint endpoints_disabled_reason check (disabled_reason in ('gone', 'failing', 'requested', 'deleted')),
   constraint endpoints_origin unique (account_id, origin),
   constraint endpoints_target check ((webhook_id is null) = (origin is not null)),
   constraint endpoints_disabled check ((disabled_at is null) = (disabled_reason is null))

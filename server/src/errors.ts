@@ -104,7 +104,11 @@ export const errors = {
   webhookNotFound: notFound('webhook_not_found', 'Webhook'),
   replayNotFound: notFound('replay_not_found', 'Replay'),
   webhookDisabled: () =>
-    new AppError(422, 'webhook_disabled', 'This webhook is disabled; update it to enable it, and try again'),
+    new AppError(
+      422,
+      'webhook_disabled',
+      'This webhook is disabled; update it with enabled set to true, and try again',
+    ),
   attemptNotFound: notFound('attempt_not_found', 'Attempt'),
   momtReportNotFound: notFound('momt_report_not_found', 'Momt report'),
   emailTaken: () => new AppError(422, 'email_taken', 'Another account or user has this e-mail address'),

@@ -32,6 +32,7 @@ import { insertDeliveries } from '../webhooks/delivery/deliveries.queries.ts'
 import { deleteDeliveriesJob, disableFailingJob } from '../webhooks/delivery/delivery.jobs.ts'
 import { WebhookDispatcher } from '../webhooks/delivery/dispatcher.ts'
 import { applyReplays } from '../webhooks/replays/replays.jobs.ts'
+import { deleteWebhooksJob } from '../webhooks/webhooks.jobs.ts'
 import { runRole } from './role.ts'
 
 const jobs: Job[] = [
@@ -54,6 +55,7 @@ const jobs: Job[] = [
   deleteDeliveriesJob,
   disableFailingJob,
   applyReplays,
+  deleteWebhooksJob,
 ]
 
 const schedules: Schedule[] = [
@@ -72,6 +74,7 @@ const schedules: Schedule[] = [
   { name: returnEventsJob.name, everySeconds: 3_600 },
   { name: deleteDeliveriesJob.name, everySeconds: 3_600 },
   { name: disableFailingJob.name, everySeconds: 600 },
+  { name: deleteWebhooksJob.name, everySeconds: 60 },
 ]
 
 /** Identifies Carillon to the receivers of events. */

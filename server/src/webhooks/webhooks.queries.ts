@@ -23,13 +23,14 @@ export type Webhook = {
 export type WebhookChange = {
   callbackUrl: string | undefined
   events: Partial<Record<WebhookEvent, boolean>>
+  enabled?: boolean | undefined
   headers?: CustomHeaders | undefined
   callsPerSecond?: number | null | undefined
 }
 
 const webhookColumns = /* sql */ `
   id, list_id as "listId", callback_url as "callbackUrl",
-  enabled and not exists (select from endpoints e where e.webhook_id = webhooks.id and e.disabled_at is not null) as enabled,
+  not exists (select from endpoints e where e.webhook_id = webhooks.id and e.disabled_at is not null) as enabled,
   (select header_names from endpoints e where e.webhook_id = webhooks.id) as "headerNames",
   (select calls_per_second from endpoints e where e.webhook_id = webhooks.id) as "callsPerSecond",
   created_at as "createdAt",
@@ -40,7 +41,7 @@ const webhookColumns = /* sql */ `
 export function findWebhook(db: Db, listId: number, id: number) {
   return db.maybeOne<Webhook>(
     'find_webhook',
-    /* sql */ `select ${webhookColumns} from webhooks where id = $1 and list_id = $2`,
+    /* sql */ `select ${webhookColumns} from webhooks where id = $1 and list_id = $2 and deleted_at is null`,
     [id, listId],
   )
 }
@@ -49,7 +50,7 @@ export function findWebhook(db: Db, listId: number, id: number) {
 export function listWebhooks(db: Db, listId: number, page: PageBounds) {
   return db.many<Webhook>(
     'list_webhooks',
-    /* sql */ `select ${webhookColumns} from webhooks where list_id = $1 order by id offset $2 limit $3`,
+    /* sql */ `select ${webhookColumns} from webhooks where list_id = $1 and deleted_at is null order by id offset $2 limit $3`,
     [listId, page.offset, page.perPage],
   )
 }
@@ -58,7 +59,7 @@ export function listWebhooks(db: Db, listId: number, page: PageBounds) {
 export async function countWebhooks(db: Db, listId: number): Promise<number> {
   const { n } = await db.one<{ n: number }>(
     'count_webhooks',
-    /* sql */ `select count(*) as n from webhooks where list_id = $1`,
+    /* sql */ `select count(*) as n from webhooks where list_id = $1 and deleted_at is null`,
     [listId],
   )
   return n
@@ -85,24 +86,37 @@ export function updateWebhook(db: Db, listId: number, id: number, { callbackUrl,
     'update_webhook',
     sql`
     update webhooks set ${assignmentsOf(row)}
-     where list_id = ${listId} and id = ${id}
+     where list_id = ${listId} and id = ${id} and deleted_at is null
     returning ${raw(webhookColumns)}`,
   )
 }
 
-/** Deletes a webhook; returns the number of deleted rows: 1, or 0 if it does not exist. */
-export function deleteWebhook(db: Db, listId: number, id: number) {
-  return db.exec('delete_webhook', /* sql */ `delete from webhooks where id = $1 and list_id = $2`, [id, listId])
+/**
+ * Marks a webhook as deleted and ends the lease of its endpoint, which is not leased again; returns 1, or 0 if it does not exist. The job
+ * `webhooks.delete` deletes its rows.
+ */
+export function markWebhookDeleted(tx: Db, listId: number, id: number, now: Date) {
+  return tx.exec(
+    'mark_webhook_deleted',
+    /* sql */ `
+    with ended as (
+      update endpoints
+         set disabled_at = coalesce(disabled_at, $3), disabled_reason = 'deleted', leased_by = null, leased_until = null
+       where webhook_id = (select id from webhooks where id = $1 and list_id = $2 and deleted_at is null)
+    )
+    update webhooks set deleted_at = $3 where id = $1 and list_id = $2 and deleted_at is null`,
+    [id, listId, now],
+  )
 }
 
-/** Sets the bits of the types of events that the list's enabled webhooks receive; the caller must have locked the list. */
+/** Sets the bits of the types of events that the list's webhooks receive; the caller must have locked the list. */
 export function updateListeners(tx: Db, listId: number) {
   const bits = listEventTypes.map((type) => `${listEvents[type].flag}::int * ${listEvents[type].bit}`).join(' + ')
   return tx.exec(
     'update_listeners',
     /* sql */ `
     update lists
-       set listeners = coalesce((select bit_or(${bits}) from webhooks where list_id = $1 and enabled), 0)
+       set listeners = coalesce((select bit_or(${bits}) from webhooks where list_id = $1 and deleted_at is null), 0)
      where id = $1`,
     [listId],
   )

@@ -105,7 +105,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId,
         summary,
-        description: 'Only the keys in the request change.',
+        description:
+          'Only the keys in the request change. An update enables a webhook that was disabled after a 410 or five days of failures.',
         ...(method === 'POST' && { 'x-extension': true }),
         tags,
         params,
@@ -127,14 +128,14 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'deleteWebhook',
         summary: 'Delete a webhook',
-        description: 'The webhook is not called any more.',
+        description: 'The webhook is not called any more, and the events that wait for it are deleted.',
         tags,
         params,
         response: { 200: WebhookDestroyedResponse, 404: notFound, ...commonErrors },
       },
     },
     async (req) => {
-      await removeWebhook(rt.db, req.account.id, req.params.list_id, req.params.webhook_id)
+      await removeWebhook(rt, req.account.id, req.params.list_id, req.params.webhook_id)
       return { status: 'Webhook destroyed' as const }
     },
   )

@@ -31,6 +31,12 @@ const keys = {
     }),
   ),
   calls_per_second: Type.Optional(Type.Unsafe<number | null>({ ...CallsPerSecond, 'x-extension': true })),
+  enabled: Type.Optional(
+    Type.Unsafe<Static<ReturnType<typeof Flag>>>({
+      ...Flag('False stops the calls; events are kept, and arrive when it is true again.'),
+      'x-extension': true,
+    }),
+  ),
   ...forEachEvent((event) => Type.Optional(Flag(`Whether this event is reported: ${webhookEvents[event]}`))),
 }
 
@@ -102,6 +108,7 @@ export function readWebhookChange(
     events: events as WebhookChange['events'],
     headers: body.headers === undefined ? undefined : readHeaders(body.headers ?? {}),
     callsPerSecond: body.calls_per_second,
+    enabled: body.enabled === undefined ? undefined : isSet(body.enabled),
   }
 }
 

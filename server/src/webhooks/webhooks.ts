@@ -9,6 +9,7 @@ import type { Runtime } from '../runtime.ts'
 import { sealHeaders } from './delivery/custom-headers.ts'
 import {
   defaultEndpointSettings,
+  disableRequested,
   type EndpointSettings,
   enableEndpoint,
   insertEndpoint,
@@ -19,10 +20,10 @@ import { makeSealedSecret } from './delivery/secrets.ts'
 import { keepHidden } from './webhook-headers.ts'
 import {
   countWebhooks,
-  deleteWebhook,
   findWebhook,
   insertWebhook,
   listWebhooks,
+  markWebhookDeleted,
   updateListeners,
   updateWebhook,
   type Webhook,
@@ -56,6 +57,7 @@ export async function createWebhook(rt: Rt, accountId: number, listId: number, w
     const secret = sealer ? makeSealedSecret(sealer) : null
     const settings = settingsOf(webhook, sealer, defaultEndpointSettings)
     await insertEndpoint(tx, { accountId, webhookId: id, secret }, settings)
+    if (webhook.enabled === false) await disableRequested(tx, id, rt.clock.now())
     return existing(await findWebhook(tx, listId, id))
   })
 }
@@ -70,7 +72,9 @@ export async function changeWebhook(
 ): Promise<Webhook> {
   return withListeners(rt.db, accountId, listId, async (tx) => {
     const { callbackUrl } = existing(await findWebhook(tx, listId, id))
-    await enableEndpoint(tx, id, change.callbackUrl !== undefined && change.callbackUrl !== callbackUrl)
+    const hasNewUrl = change.callbackUrl !== undefined && change.callbackUrl !== callbackUrl
+    await enableEndpoint(tx, id, { hasNewUrl, isRequested: change.enabled === true })
+    if (change.enabled === false) await disableRequested(tx, id, rt.clock.now())
     if (change.headers !== undefined || change.callsPerSecond !== undefined) {
       const settings = settingsOf(change, makeSealer(rt.config), await lockEndpointSettings(tx, id))
       await updateEndpointSettings(tx, id, settings)
@@ -96,10 +100,10 @@ function settingsOf(
   }
 }
 
-/** Deletes a webhook; throws the errors of `getWebhook`. */
-export async function removeWebhook(db: Db, accountId: number, listId: number, id: number): Promise<void> {
-  await withListeners(db, accountId, listId, async (tx) => {
-    if ((await deleteWebhook(tx, listId, id)) === 0) throw errors.webhookNotFound()
+/** Deletes a webhook, of which a job deletes what waits for it; throws the errors of `getWebhook`. */
+export async function removeWebhook(rt: Rt, accountId: number, listId: number, id: number): Promise<void> {
+  await withListeners(rt.db, accountId, listId, async (tx) => {
+    if ((await markWebhookDeleted(tx, listId, id, rt.clock.now())) === 0) throw errors.webhookNotFound()
   })
 }
 

@@ -53,7 +53,7 @@ const summaryColumns = sql`
   a.id, a.position, a.type, a.phone, a.is_test as "isTest", a.attempt, a.outcome, a.started_at as "startedAt", a.duration_ms as "durationMs", a.url,
   a.status, a.error, w.id as "webhookId", w.list_id as "listId"`
 
-const webhookOfAttempt = sql`left join endpoints p on p.id = a.endpoint_id left join webhooks w on w.id = p.webhook_id`
+const webhookOfAttempt = sql`left join endpoints p on p.id = a.endpoint_id left join webhooks w on w.id = p.webhook_id and w.deleted_at is null`
 
 /**
  * Returns up to `limit` attempts of the filter before a key, latest first, from the next `maxScanned` attempts of its index.
@@ -132,7 +132,7 @@ export async function findEndpointId(db: Db, accountId: number, webhookId: numbe
     'find_endpoint_of_webhook',
     /* sql */ `
     select p.id from endpoints p join webhooks w on w.id = p.webhook_id join lists l on l.id = w.list_id
-     where w.id = $1 and p.account_id = $2 and l.deleted_at is null`,
+     where w.id = $1 and p.account_id = $2 and w.deleted_at is null and l.deleted_at is null`,
     [webhookId, accountId],
   )
   return row?.id

@@ -29,7 +29,7 @@ export function findHealth(db: Db, webhookId: number, now: Date) {
   return db.maybeOne<WebhookHealth>(
     'find_webhook_health',
     sql`
-    select w.enabled and p.disabled_at is null as enabled, p.disabled_at as "disabledAt",
+    select p.disabled_at is null as enabled, p.disabled_at as "disabledAt",
            p.disabled_reason as "disabledReason", p.failing_since as "failingSince",
            (select c.last_delivered_at from attempt_counts c
              where c.endpoint_id = p.id and c.last_delivered_at is not null
@@ -43,7 +43,7 @@ export function findHealth(db: Db, webhookId: number, now: Date) {
            (select v.occurred_at from events v
              where v.position = (select d.position from deliveries d
                                   where d.endpoint_id = p.id order by d.position limit 1)) as "oldestWaitingAt"
-      from endpoints p join webhooks w on w.id = p.webhook_id
+      from endpoints p
      where p.webhook_id = ${webhookId}`,
   )
 }

@@ -22,7 +22,8 @@ const HealthSchema = Type.Object(
     enabled: Type.Boolean(),
     disabled_at: TimeOrNull,
     disabled_reason: TextOrNull({
-      description: '`gone`: it responded 410; `failing`: all attempts of five days failed.',
+      description:
+        '`gone`: it responded 410; `failing`: all attempts of five days failed; `requested`: an update set `enabled` to false.',
     }),
     failing_since: Type.Unsafe<string | null>({
       ...TimeOrNull,

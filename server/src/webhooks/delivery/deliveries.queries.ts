@@ -10,7 +10,7 @@ export const receivesType = listEventTypes
   .join(' or ')
 
 /**
- * Inserts a delivery of each event for each enabled webhook that receives it, and for its callback URL. A delivery of a phone with
+ * Inserts a delivery of each event for each webhook that receives it, and for its callback URL. A delivery of a phone with
  * an earlier one is behind that one. The endpoints are locked before, as `releaseEndpoint` requires.
  */
 export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Date): Promise<void> {
@@ -23,7 +23,7 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
     /* sql */ `
     select p.id from endpoints p
      where p.id = any(array(
-       select e.id from webhooks w join endpoints e on e.webhook_id = w.id where w.list_id = any($1::bigint[]) and w.enabled
+       select e.id from webhooks w join endpoints e on e.webhook_id = w.id where w.list_id = any($1::bigint[]) and w.deleted_at is null
         union all
        select e.id from unnest($2::bigint[], $3::text[]) as c(account_id, origin)
          join endpoints e on e.account_id = c.account_id and e.origin = c.origin))
@@ -40,7 +40,7 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
   const target = sql`
       select v.position, v.phone, p.id as endpoint_id
         from ${event}
-        join webhooks w on w.list_id = v.list_id and w.enabled and (${raw(receivesType)})
+        join webhooks w on w.list_id = v.list_id and w.deleted_at is null and (${raw(receivesType)})
         join endpoints p on p.webhook_id = w.id and p.id = any(${ids}::bigint[])
        union all
       select v.position, v.phone, p.id
@@ -151,6 +151,7 @@ export function listDueDeliveries(
           where endpoint_id = $1 and not is_behind and is_replay and due_at <= $2 and id <> all($3::bigint[])
           order by due_at, id limit $5)
       ) d join events v on v.position = d.position
+     where (select p.disabled_at is null from endpoints p where p.id = $1)
      order by d.is_replay, d.due_at, d.id limit $4`,
     [endpointId, now, except, limit, maxReplays],
   )

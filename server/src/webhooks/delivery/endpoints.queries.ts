@@ -33,7 +33,7 @@ const leasedColumns = /* sql */ `
 
 /** The relation `t` with the webhook of an endpoint `f`, or the account's secrets of callbacks. */
 const targets = /* sql */ `
-  select f.id, w.id as webhook_id, w.callback_url, w.enabled, c.secret, c.previous_secret, c.previous_secret_until
+  select f.id, w.id as webhook_id, w.callback_url, c.secret, c.previous_secret, c.previous_secret_until
     from endpoints f
     left join webhooks w on w.id = f.webhook_id
     left join callback_secrets c on c.account_id = f.account_id and f.webhook_id is null`
@@ -177,7 +177,7 @@ export function renewEndpointLeases(db: Db, { holder, now, until }: Lease, ids: 
     )
     update endpoints e set leased_until = $3
       from (${targets} where f.id = any(array(select id from held))) t
-     where e.id = t.id and (t.webhook_id is null or t.enabled)
+     where e.id = t.id
     returning ${leasedColumns}`,
     [holder, now, until, ids],
   )
@@ -271,9 +271,14 @@ export async function disableFailing(db: Db, since: Date, now: Date): Promise<nu
 
 /**
  * Enables the endpoint of a webhook again and ends its pause; the deliveries that it has not received are due. Attempts that are
- * in progress neither pause nor disable it. With a new URL, its failures are forgotten.
+ * in progress neither pause nor disable it. With a new URL, its failures are forgotten. One that its owner has disabled stays disabled
+ * unless `isRequested`.
  */
-export async function enableEndpoint(tx: Db, webhookId: number, hasNewUrl: boolean): Promise<void> {
+export async function enableEndpoint(
+  tx: Db,
+  webhookId: number,
+  { hasNewUrl, isRequested }: { hasNewUrl: boolean; isRequested: boolean },
+): Promise<void> {
   // a fan-out that has the row inserts deliveries, which the second statement must see
   await tx.exec('lock_endpoint_of_webhook', /* sql */ `select from endpoints where webhook_id = $1 for update`, [
     webhookId,
@@ -282,11 +287,25 @@ export async function enableEndpoint(tx: Db, webhookId: number, hasNewUrl: boole
     'enable_endpoint',
     /* sql */ `
     update endpoints e
-       set disabled_at = null, disabled_reason = null, paused_until = null, revision = revision + 1,
+       set disabled_at = case when disabled_reason = 'requested' and not $3 then disabled_at end,
+           disabled_reason = case when disabled_reason = 'requested' and not $3 then disabled_reason end,
+           paused_until = null, revision = revision + 1,
            failing_since = case when disabled_at is null and not $2 then failing_since end,
            next_due_at = ${firstDueAt}
      where webhook_id = $1`,
-    [webhookId, hasNewUrl],
+    [webhookId, hasNewUrl, isRequested],
+  )
+}
+
+/** Disables the endpoint of a webhook for its owner, and ends its lease; its deliveries are kept. */
+export function disableRequested(tx: Db, webhookId: number, at: Date) {
+  return tx.exec(
+    'disable_requested',
+    /* sql */ `
+    update endpoints
+       set disabled_at = coalesce(disabled_at, $2), disabled_reason = 'requested', leased_by = null, leased_until = null
+     where webhook_id = $1`,
+    [webhookId, at],
   )
 }
 

@@ -128,7 +128,7 @@ export function scanEvents(tx: Db, replay: OpenReplay, oldest: Date, limit: numb
              where account_id = ${replay.accountId} and position > ${replay.afterPosition} and position <= ${replay.toPosition}
              order by position limit ${limit}) v
      cross join endpoints p join webhooks w on w.id = p.webhook_id
-     where p.id = ${replay.endpointId}
+     where p.id = ${replay.endpointId} and w.deleted_at is null
      order by v.position`,
   )
 }
@@ -219,7 +219,7 @@ export function findReplayable(db: Db, webhookId: number, position: number | nul
     select s.last_position as last, p.id as "endpointId",
            greatest(s.deleted_position,
                     (select v.position from events v where v.occurred_at < $3 order by v.occurred_at desc limit 1)) as deleted,
-           not w.enabled or p.disabled_at is not null as disabled,
+           p.disabled_at is not null as disabled,
            (select json_build_object('occurredAt', v.occurred_at, 'received', v.list_id = w.list_id and not v.is_test
                    and (${receivesType}))
               from events v where v.position = $2 and v.account_id = p.account_id) as event
@@ -244,7 +244,7 @@ export function findAttemptedEvent(db: Db, accountId: number, attemptId: number)
   return db.maybeOne<AttemptedEvent>(
     'find_attempted_event',
     /* sql */ `
-    select p.id as "endpointId", a.position, coalesce(not w.enabled, false) or p.disabled_at is not null as disabled,
+    select case when w.deleted_at is null then p.id end as "endpointId", a.position, p.disabled_at is not null as disabled,
            a.is_test as "isTest", v.occurred_at as "occurredAt", s.deleted_position as deleted
       from event_sequence s, delivery_attempts a
       left join endpoints p on p.id = a.endpoint_id
