@@ -81,6 +81,8 @@ function secretsOf({ url, headers }: SentRequest): HiddenValues {
 
 /** Returns the value of a header whose URLs have no query, fragment, user name and password; one of a location may be relative. */
 function withoutQueries(name: string, value: string): string {
-  const shown = value.replace(/\/\/[^\s/?#@"'<>]*@/g, '//').replace(/(\/\/[^\s?#"'<>]*)[?#][^\s"'<>]*/g, '$1')
+  const shown = value
+    .replace(/\/\/[^\s/?#@"'<>]*@/g, '//')
+    .replace(/(\/\/[^\s?#"'<>]*)[?#][^\s"'<>]*/g, (_, location) => location)
   return headersWithUrl.test(name) ? shown.replace(/[?#][^\s"'<>]*/g, '') : shown
 }
