@@ -12,10 +12,10 @@ import { numberEvents } from '../../events/sequence.ts'
 import { loopbackRanges } from '../../lib/address-ranges.ts'
 import { makeGuardedFetch } from '../../lib/guarded-fetch.ts'
 import { Sealer } from '../../lib/seal.ts'
+import { deleteIdleCallbackEndpoints } from './callback-endpoints.queries.ts'
 import { insertDeliveries } from './deliveries.queries.ts'
 import { deleteDeliveriesJob, disableFailingJob } from './delivery.jobs.ts'
 import { WebhookDispatcher } from './dispatcher.ts'
-import { deleteIdleCallbackEndpoints } from './endpoints.queries.ts'
 import { sealWebhookSecret } from './secrets.ts'
 import { formatSecret } from './signature.ts'
 
@@ -179,7 +179,7 @@ test('unused endpoints are looked for by index, a bounded number in each transac
   const deleteSlice = (tx: typeof db) => deleteIdleCallbackEndpoints(tx, start, 0, 100)
   const recorder = (tx: typeof db) =>
     deleteSlice({ ...tx, one: async (...given) => (await tx.many(...given)) as never })
-  expect((await explain(database, recorder, {})).compared).toBeLessThan(2_000)
+  expect((await explain(database, recorder, {})).compared).toBeLessThan(1_000)
   const last = await db.tx(deleteSlice)
   expect(last).not.toBeNull()
   expect(await count('endpoints')).toBeLessThan(270)

@@ -1,7 +1,7 @@
 import type { Db } from '../../db/db.ts'
 import { param, raw, type Sql, sql } from '../../db/sql.ts'
 import { listEvents, listEventTypes, type NumberedEvent } from '../../events/event-types.ts'
-import { insertCallbackEndpoints } from './endpoints.queries.ts'
+import { insertCallbackEndpoints } from './callback-endpoints.queries.ts'
 import type { LoggedRequest, LoggedResponse } from './logged-exchange.ts'
 
 /** The condition that the webhook `w` receives the type of the event `v`. */
