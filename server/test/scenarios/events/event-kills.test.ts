@@ -98,14 +98,19 @@ const cases = [
     ...worker('mark'),
     async pause(world) {
       const arrived = world.receivers.map(({ arrivals }) => arrivals.length)
-      const open = world.receivers.map((receiver) => receiver.hold())
-      const release = async () => open.forEach((respond) => void respond())
+      const holds = world.receivers.map((receiver) => receiver.hold())
+      const release = async () => holds.forEach((hold) => void hold.release())
       return {
         async reached() {
           const haveArrived = () => world.receivers.every(({ arrivals }, n) => arrivals.length > (arrived[n] ?? 0))
           await waitFor(haveArrived, { what: 'a POST at each receiver' })
         },
-        ...{ release, finish: release },
+        release,
+        async finish() {
+          // otherwise the receivers would respond to a sender whose end they have not noticed
+          await waitFor(() => holds.every((hold) => hold.areClosed()), { what: 'the connections of the worker to end' })
+          await release()
+        },
       }
     },
   }),

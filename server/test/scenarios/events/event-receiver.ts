@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { Webhook } from 'standardwebhooks'
 import type { Certificate } from '../../certificates.ts'
 import { startReceiver, type WebhookReceiver } from '../../webhook-receiver.ts'
@@ -28,7 +29,7 @@ export class EventReceiver {
   readonly faults: string[] = []
   #verifier: Webhook | undefined
   #receiver: WebhookReceiver | undefined
-  #hold: { opened: Promise<void>; open: () => void } | undefined
+  #hold: { released: Promise<void>; responses: ServerResponse[] } | undefined
 
   private constructor(name: string) {
     this.name = name
@@ -53,7 +54,8 @@ export class EventReceiver {
         isAcknowledged: false,
       }
       receiver.arrivals.push(arrival)
-      await receiver.#hold?.opened
+      receiver.#hold?.responses.push(res)
+      await receiver.#hold?.released
       arrival.isAcknowledged = !arrival.isFailure && !res.closed
       res.writeHead(arrival.isFailure ? 500 : 204).end()
     }, tls && { tls })
@@ -69,13 +71,17 @@ export class EventReceiver {
     this.#verifier = new Webhook(secret)
   }
 
-  /** Holds responses until the returned function is called. */
-  hold(): () => void {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#hold = { opened: promise, open: resolve }
-    return () => {
-      this.#hold = undefined
-      resolve()
+  /** Holds responses until `release` is called; `areClosed` returns whether no sender waits for them any more. */
+  hold(): { release: () => void; areClosed: () => boolean } {
+    const { promise: released, resolve } = Promise.withResolvers<void>()
+    const responses: ServerResponse[] = []
+    this.#hold = { released, responses }
+    return {
+      release: () => {
+        this.#hold = undefined
+        resolve()
+      },
+      areClosed: () => responses.every(({ closed }) => closed),
     }
   }
 
