@@ -610,6 +610,7 @@ create table events (
   constraint events_pkey primary key ("position")
 );
 create index events_account on events (account_id, "position");
+create index events_tests on events (account_id, occurred_at) where is_test;
 
 -- Events that cannot be numbered or queued because of their own values. A job returns them to the outbox every hour.
 create table events_set_aside (

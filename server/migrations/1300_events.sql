@@ -36,6 +36,7 @@ create table events (
   is_test boolean not null default false
 );
 create index events_account on events (account_id, position);
+create index events_tests on events (account_id, occurred_at) where is_test;
 
 -- Returns the first events of an account after a position, in their order. Only the index on (account_id, position) has this order,
 -- and sorting is off: otherwise a plan for an average account reads the events of all others for a small one, and a plan

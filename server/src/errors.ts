@@ -186,6 +186,14 @@ export const errors = {
       undefined,
       1,
     ),
+  tooManyTestEvents: (limit: number) =>
+    new AppError(
+      429,
+      'too_many_test_events',
+      `At most ${limit} test events of an account are sent in a minute`,
+      undefined,
+      60,
+    ),
   rateLimited: () => new AppError(429, 'rate_limited', 'Rate limit exceeded'),
   internal: () => new AppError(500, 'internal_error', 'Internal server error'),
   unavailable: () => new AppError(503, 'unavailable', 'Temporarily unavailable, please try again'),

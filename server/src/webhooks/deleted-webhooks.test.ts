@@ -107,17 +107,18 @@ test('nothing is queued for, and nothing is delivered to, a deleted webhook; its
   const dispatcher = world.newDispatcher()
   await dispatcher.round()
   await waitFor(() => receiver.received.length === 1)
-  await world.db.exec(
-    'more',
-    `insert into deliveries (endpoint_id, position, phone, due_at)
-     select endpoint_id, position + 1000, 7, due_at from deliveries`,
-  )
-  await removeWebhook(rt(), world.accountId, list.id, list.webhookId)
   await world.optIn(list, phones(2).slice(1))
+  await removeWebhook(rt(), world.accountId, list.id, list.webhookId)
+  // as an event that was recorded before
+  await world.db.exec('listen', 'update lists set listeners = 31 where id = $1', [list.id])
+  await world.optIn(list, phones(3).slice(2))
   expect(await world.pending()).toBe(2)
   blocked.resolve()
   await waitFor(async () => (await world.attemptsOf()).length === 1)
-  for (const other of [dispatcher, world.newDispatcher()]) await other.round()
+  for (const each of [dispatcher, world.newDispatcher()]) {
+    await each.round()
+    await each.stop()
+  }
   await runJob()
   expect(receiver.received).toHaveLength(1)
   expect(await world.pending()).toBe(0)

@@ -1,12 +1,20 @@
-import { expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
+import { freshDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
 import { listEventTypes } from '../events/event-types.ts'
 import { numberEvents } from '../events/sequence.ts'
 import { insertDeliveries, listDueDeliveries } from './delivery/deliveries.queries.ts'
+import { maxTestsPerMinute, sendTestEvent } from './test-events.ts'
 
 const start = new Date('2026-03-02T10:00:00Z')
-const api = useApi({ clock: { now: () => start } })
+const clock = { time: start, now: () => clock.time }
+const api = useApi({ clock })
+
+afterEach(() => {
+  clock.time = start
+})
 
 async function newWebhook() {
   const list = await make.list(api.db, { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id })
@@ -75,4 +83,29 @@ test('tests and previews reject unknown types, disabled webhooks and strangers',
   expect((await api.owner.post(`${path}/test_events`, body)).body.code).toBe('webhook_disabled')
   expect((await api.owner.get(`${path}/preview`)).status).toBe(200)
   expect(await api.db.one('count_tests', 'select count(*) as n from events')).toEqual({ n: 0 })
+})
+
+test('an account sends at most 30 test events in a minute', async () => {
+  const { path } = await newWebhook()
+  const send = () => api.owner.post(`${path}/test_events`, { test_event: { type: 'subscribe' } })
+  for (let n = 0; n < 30; n++) expect((await send()).status).toBe(202)
+  const rejected = await send()
+  expect(rejected.body.code).toBe('too_many_test_events')
+  expect(rejected.headers['retry-after']).toBe('60')
+  clock.time = new Date(start.getTime() + 60_000)
+  expect((await send()).status).toBe(202)
+})
+
+test('concurrent test events do not exceed their limit', async () => {
+  const fresh = await freshDatabase()
+  try {
+    const list = await make.list(fresh.db)
+    const { id: webhookId } = await make.webhook(fresh.db, { listId: list.id })
+    const webhook = { accountId: list.accountId, listId: list.id, webhookId, timeZone: 'UTC' }
+    const rt = makeRuntime({ ...fresh, clock })
+    const sent = await Promise.allSettled(Array.from({ length: 40 }, () => sendTestEvent(rt, webhook, 'subscribe')))
+    expect(sent.filter(({ status }) => status === 'fulfilled')).toHaveLength(maxTestsPerMinute)
+  } finally {
+    await fresh.close()
+  }
 })

@@ -1,3 +1,4 @@
+import { lockCap } from '../accounts/caps.queries.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import type { ListEventType } from '../events/event-types.ts'
@@ -7,7 +8,11 @@ import { sampleEvent } from '../events/sample-events.ts'
 import type { Runtime } from '../runtime.ts'
 import { requeueDeliveries } from './delivery/requeue.queries.ts'
 import { findEndpointId } from './delivery-log/attempts.queries.ts'
+import { countTestEvents } from './test-events.queries.ts'
 import { getWebhook } from './webhooks.ts'
+
+/** Maximum number of test events of an account in a minute: each one takes a position, for which events of all accounts wait. */
+export const maxTestsPerMinute = 30
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
@@ -16,7 +21,8 @@ export type TestedWebhook = { accountId: number; listId: number; webhookId: numb
 
 /**
  * Queues a made-up event of a type for one webhook, whether it receives the type or not, and returns its position. It is
- * delivered once, and not in the feed. Throws a 422 for a disabled webhook, and the errors of `getWebhook`.
+ * delivered once, and not in the feed. Throws a 422 for a disabled webhook, a 429 after 30 of the account in a minute, and the errors
+ * of `getWebhook`.
  */
 export function sendTestEvent(rt: Rt, webhook: TestedWebhook, type: ListEventType): Promise<number> {
   const { accountId, listId, webhookId } = webhook
@@ -25,6 +31,10 @@ export function sendTestEvent(rt: Rt, webhook: TestedWebhook, type: ListEventTyp
     const { enabled } = await getWebhook(tx, accountId, listId, webhookId)
     const endpointId = await findEndpointId(tx, accountId, webhookId)
     if (!enabled || endpointId === undefined) throw errors.webhookDisabled()
+    // the statement after the lock counts those of concurrent requests
+    await lockCap(tx, 'test_events', accountId)
+    const recent = await countTestEvents(tx, accountId, new Date(now.getTime() - 60_000), maxTestsPerMinute)
+    if (recent >= maxTestsPerMinute) throw errors.tooManyTestEvents(maxTestsPerMinute)
     const payload = await render(tx, webhook, type, now, renderTestPayload)
     const position = await insertTestEvent(tx, { accountId, listId, type, occurredAt: now, payload })
     await requeueDeliveries(tx, endpointId, [position], now)

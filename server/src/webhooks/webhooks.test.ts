@@ -110,7 +110,7 @@ test('a list has at most 20 webhooks', async () => {
   for (let n = 1; n < 20; n++) await create(list)
   // one that is deleted does not count, although its rows still exist
   expect((await api.owner.delete(`/lists/${list.id}/webhooks/${deleted.id}`)).status).toBe(200)
-  await create(list)
+  expect(await create(list)).toMatchObject({ callback_url: url })
   expect(await api.owner.post(`/lists/${list.id}/webhooks`, { webhook })).toMatchObject({
     status: 422,
     body: { code: 'too_many_webhooks', error: 'At most 20 webhooks of a list are allowed' },
