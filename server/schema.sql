@@ -820,6 +820,7 @@ create index inbound_messages_opt_outs on inbound_messages (id) where ((interpre
 create index inbound_messages_parts on inbound_messages (phone) where (kind = 'part');
 create index inbound_messages_phone on inbound_messages (phone, id);
 create index inbound_messages_problem on inbound_messages (connection_id, id) where (problem is not null);
+create index inbound_messages_received on inbound_messages (short_code, received_at, id);
 create index inbound_messages_replies on inbound_messages (phone, short_code, interpreted_at) where (reply_message_id is not null);
 create index inbound_messages_unapplied on inbound_messages (connection_id, received_at) where ((kind = 'opt_out') and (opted_out_at is null) and (interpreted_at is not null));
 create index inbound_messages_unapplied_code on inbound_messages (short_code, id) where ((kind = 'opt_out') and (opted_out_at is null) and (interpreted_at is not null));
@@ -1014,6 +1015,16 @@ create table message_log (
   requeued_at timestamptz
 ) partition by range (logged_on);
 
+-- The log ids of a closed message to many recipients, so that its rows are found without reading the rest of its day. Until then its
+-- chunks have them.
+create table message_ranges (
+  message_id bigint not null,
+  first_log_id bigint not null,
+  last_log_id bigint not null,
+  constraint message_ranges_pkey primary key (message_id, first_log_id),
+  constraint message_ranges_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
+);
+
 -- Everything that we send is a message: a broadcast to a list, a transactional message, or a system text (confirmation,
 -- HELP, opt-in question) to one number. Its recipients are rows of message_log.
 create table messages (
@@ -1092,6 +1103,7 @@ create table messages (
   constraint messages_list_id_fkey foreign key (list_id) references lists(id),
   constraint messages_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
 );
+create index messages_accepted on messages (account_id, accepted_at, id) where (accepted_at is not null);
 create index messages_answerable on messages (short_code_id, phone, id) where is_reported;
 create index messages_cancelled on messages (account_id, id) where ((status = 'cancelled') and (closed_at is null) and ((billed_at is null) or (requeued_at is not null)));
 create index messages_deadline on messages (deliver_by) where ((status = 'sending') and (deliver_by is not null));
@@ -1108,6 +1120,16 @@ create index messages_unclosed on messages (sent_at) where ((status = 'sent') an
 create index messages_uncounted on messages (list_id) where ((kind = 'broadcast') and (closed_at is null) and (accepted_at is not null));
 create index messages_unreported on messages (sent_at, id) where ((status = 'sent') and (kind = 'broadcast') and (reported_at is null));
 
+-- The parts of a report's file, which the file store has under `name`; the file is all of them in their order.
+create table momt_report_parts (
+  report_id bigint not null,
+  part_number integer not null,
+  name text not null,
+  bytes bigint not null,
+  constraint momt_report_parts_pkey primary key (report_id, part_number),
+  constraint momt_report_parts_report_id_fkey foreign key (report_id) references momt_reports(id)
+);
+
 -- Requested exports of the message log, MT and MO. The contract calls the run of one an import.
 create table momt_reports (
   id bigint not null generated always as identity,
@@ -1117,10 +1139,19 @@ create table momt_reports (
   -- the UTC offsets in the request, Z or -07:00, because the API returns the dates with them
   date_from_offset text not null,
   date_to_offset text not null,
+  -- filters; null means all
+  direction text,
+  statuses text[],
+  message_type text,
+  short_code text,
+  list_id bigint,
+  carrier text,
+  phone bigint,
+  format text not null,
+  gzip boolean not null,
   webhook_callback_url text,
   import_started_at timestamptz,
   import_completed_at timestamptz,
-  s3_url text,
   total_rows bigint,
   processed_rows bigint not null default 0,
   mo_count bigint not null default 0,
@@ -1130,12 +1161,28 @@ create table momt_reports (
   cancelled boolean,
   created_at timestamptz not null,
   updated_at timestamptz not null,
+  -- what the next slice does, and where it begins: the acceptance of a message or the arrival of an MO, its id, and a log id
+  stage text not null default 'count_mt',
+  cursor_at timestamptz not null,
+  cursor_id bigint not null default 0,
+  cursor_log_id bigint not null default 0,
+  -- rows that were counted before the first one is written
+  counted bigint not null default 0,
+  -- turns of its run that failed in succession, and the time of the next one
+  failures smallint not null default 0,
+  due_at timestamptz not null,
+  -- when the file was deleted
+  expired_at timestamptz,
   constraint momt_reports_pkey primary key (id),
+  constraint momt_reports_direction check (direction = any (array['mo', 'mt'])),
+  constraint momt_reports_format check (format = any (array['json', 'csv'])),
   constraint momt_reports_period check (date_from <= date_to),
+  constraint momt_reports_stage check (stage = any (array['count_mt', 'count_mo', 'mt', 'mo'])),
   constraint momt_reports_account_id_fkey foreign key (account_id) references accounts(id)
 );
 create index momt_reports_account on momt_reports (account_id, id);
-create index momt_reports_waiting on momt_reports (id) where (import_completed_at is null);
+create index momt_reports_completed on momt_reports (import_completed_at) where (counts_calculated and (expired_at is null));
+create index momt_reports_waiting on momt_reports (account_id, id) where ((import_completed_at is null) and (cancelled is null));
 
 -- The latest look-up of a number. The result does not depend on a list, so all accounts share it.
 create table number_look_ups (

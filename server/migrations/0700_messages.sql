@@ -71,6 +71,8 @@ create table messages (
   constraint messages_send_hours check ((send_from is null) = (send_to is null) and send_from < send_to)
 );
 create index messages_list on messages (list_id, id) where kind = 'broadcast';
+-- what a report of a period reads
+create index messages_accepted on messages (account_id, accepted_at, id) where accepted_at is not null;
 -- Broadcasts whose received texts are counted in the log.
 create index messages_uncounted on messages (list_id)
   where kind = 'broadcast' and closed_at is null and accepted_at is not null;

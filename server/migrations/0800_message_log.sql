@@ -128,6 +128,15 @@ create table expansions (
   cursor_phone bigint not null default 0
 );
 
+-- The log ids of a closed message to many recipients, so that its rows are found without reading the rest of its day. Until then its
+-- chunks have them.
+create table message_ranges (
+  message_id bigint not null references messages on delete cascade,
+  first_log_id bigint not null,
+  last_log_id bigint not null,
+  primary key (message_id, first_log_id)
+);
+
 -- About a thousand log rows of consecutive ids: the unit of work that a gateway leases.
 create table send_chunks (
   id bigint generated always as identity primary key,

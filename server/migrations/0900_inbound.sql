@@ -48,6 +48,8 @@ create index inbound_messages_unconfirmed on inbound_messages (opted_out_at, id)
 create index inbound_messages_unconfirmed_phone on inbound_messages (phone, short_code)
  where interpreted_at is null and opted_out_at is not null;
 create index inbound_messages_phone on inbound_messages (phone, id);
+-- what a report of a period reads
+create index inbound_messages_received on inbound_messages (short_code, received_at, id);
 -- the replies that a phone got, which are limited
 create index inbound_messages_replies on inbound_messages (phone, short_code, interpreted_at) where reply_message_id is not null;
 create unique index inbound_messages_delivery on inbound_messages (delivery_key) where acknowledged_at is null;

@@ -7,10 +7,19 @@ create table momt_reports (
   -- the UTC offsets in the request, Z or -07:00, because the API returns the dates with them
   date_from_offset text not null,
   date_to_offset text not null,
+  -- filters; null means all
+  direction text constraint momt_reports_direction check (direction in ('mo', 'mt')),
+  statuses text[],
+  message_type text,
+  short_code text,
+  list_id bigint,
+  carrier text,
+  phone bigint,
+  format text not null constraint momt_reports_format check (format in ('json', 'csv')),
+  gzip boolean not null,
   webhook_callback_url text,
   import_started_at timestamptz,
   import_completed_at timestamptz,
-  s3_url text,
   total_rows bigint,
   processed_rows bigint not null default 0,
   mo_count bigint not null default 0,
@@ -20,10 +29,32 @@ create table momt_reports (
   cancelled boolean,
   created_at timestamptz not null,
   updated_at timestamptz not null,
+  -- what the next slice does, and where it begins: the acceptance of a message or the arrival of an MO, its id, and a log id
+  stage text not null default 'count_mt' constraint momt_reports_stage check (stage in ('count_mt', 'count_mo', 'mt', 'mo')),
+  cursor_at timestamptz not null,
+  cursor_id bigint not null default 0,
+  cursor_log_id bigint not null default 0,
+  -- rows that were counted before the first one is written
+  counted bigint not null default 0,
+  -- turns of its run that failed in succession, and the time of the next one
+  failures smallint not null default 0,
+  due_at timestamptz not null,
+  -- when the file was deleted
+  expired_at timestamptz,
   constraint momt_reports_period check (date_from <= date_to)
 );
 create index momt_reports_account on momt_reports (account_id, id);
-create index momt_reports_waiting on momt_reports (id) where import_completed_at is null;
+create index momt_reports_waiting on momt_reports (account_id, id) where import_completed_at is null and cancelled is null;
+create index momt_reports_completed on momt_reports (import_completed_at) where counts_calculated and expired_at is null;
+
+-- The parts of a report's file, which the file store has under `name`; the file is all of them in their order.
+create table momt_report_parts (
+  report_id bigint not null references momt_reports,
+  part_number integer not null,
+  name text not null,
+  bytes bigint not null,
+  primary key (report_id, part_number)
+);
 
 -- Gifts reported by a donation platform, recorded on the subscriber who gave or on the message that prompted the gift.
 create table donations (

@@ -111,6 +111,13 @@ export const errors = {
     ),
   attemptNotFound: notFound('attempt_not_found', 'Attempt'),
   momtReportNotFound: notFound('momt_report_not_found', 'Momt report'),
+  fileNotFound: () =>
+    new AppError(
+      404,
+      'file_not_found',
+      'No such file, or the link has expired; the report has a new link each time it is read',
+    ),
+  rangeNotSatisfiable: () => new AppError(416, 'range_not_satisfiable', 'The file has no bytes in this range'),
   emailTaken: () => new AppError(422, 'email_taken', 'Another account or user has this e-mail address'),
   lastOwner: () =>
     new AppError(422, 'last_owner', 'This user is the only owner of the account; add another owner first'),

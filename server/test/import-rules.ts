@@ -24,6 +24,7 @@ const DOWNHILL = [
   'subscribers',
   'events',
   'imports',
+  'files',
   'attachments',
   'log',
   'messages',

@@ -173,8 +173,10 @@ async function replay(db: Db, given: { webhookId: number }) {
 async function momtReport(db: Db, given: { accountId: number }) {
   return db.one<{ id: number }>(
     'make_momt_report',
-    `insert into momt_reports (account_id, date_from, date_from_offset, date_to, date_to_offset, created_at, updated_at)
-     values ($1, now() - interval '1 day', 'Z', now(), 'Z', now(), now()) returning id`,
+    `insert into momt_reports (account_id, date_from, date_from_offset, date_to, date_to_offset, format, gzip, cursor_at,
+                               due_at, created_at, updated_at)
+     values ($1, now() - interval '1 day', 'Z', now(), 'Z', 'json', false, now() - interval '1 day', now(), now(), now())
+     returning id`,
     [given.accountId],
   )
 }

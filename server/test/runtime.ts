@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { pino } from 'pino'
 import { readEnv } from '../src/config/config.ts'
 import type { Db } from '../src/db/db.ts'
@@ -9,7 +11,11 @@ import { Metrics } from '../src/system/metrics.ts'
 export function makeRuntime(given: { db: Db; url?: string } & Partial<Runtime>): Runtime {
   const { url, ...rest } = given
   return {
-    config: readEnv({ CARILLON_RATE_LIMIT: 'off', CARILLON_SECRET_KEY: 'ca'.repeat(32) }),
+    config: readEnv({
+      CARILLON_RATE_LIMIT: 'off',
+      CARILLON_SECRET_KEY: 'ca'.repeat(32),
+      CARILLON_FILES_DIR: join(tmpdir(), 'files'),
+    }),
     log: pino({ level: 'silent' }),
     clock: systemClock,
     databaseUrl: url ?? '',

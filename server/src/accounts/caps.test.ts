@@ -22,7 +22,7 @@ let listId: number
 
 const names = [
   ...['api_keys', 'lists', 'webhooks', 'custom_fields', 'drafts', 'scheduled_messages', 'queued_changes'],
-  ...['open_imports', 'open_replays', 'flight_plans'],
+  ...['open_imports', 'open_replays', 'open_momt_reports', 'flight_plans'],
 ]
 const limit = 4
 /** No more than the uploads of an account that run or wait. */
@@ -89,6 +89,11 @@ const creations: Array<[name: string, existing: number, create: Create]> = [
       await make.numberedEvent(database.db, { listId: list })
       return caller.post(`/lists/${list}/webhooks/${webhook.id}/replays`, { replay: { from_position: 1 } })
     },
+  ],
+  [
+    'open_momt_reports',
+    0,
+    (caller) => caller.post('/momt_reports', { date_from: '2026-02-01', date_to: '2026-02-02' }),
   ],
   ['flight_plans', 0, (caller, list) => caller.post(`/lists/${list}/flight_plans`, message({}))],
 ]

@@ -24,6 +24,7 @@ import { foldListDeltasJob } from '../lists/lists.jobs.ts'
 import { correctPausedFlags } from '../log/pause.queries.ts'
 import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
 import { deleteReceiptsJob } from '../receipts/receipts.jobs.ts'
+import { deleteReportFilesJob, runReports } from '../reports/momt-reports.jobs.ts'
 import type { Runtime } from '../runtime.ts'
 import { applyChanges } from '../subscribers/subscribers.jobs.ts'
 import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
@@ -56,6 +57,8 @@ const jobs: Job[] = [
   disableFailingJob,
   applyReplays,
   deleteWebhooksJob,
+  runReports,
+  deleteReportFilesJob,
 ]
 
 const schedules: Schedule[] = [
@@ -75,6 +78,7 @@ const schedules: Schedule[] = [
   { name: deleteDeliveriesJob.name, everySeconds: 3_600 },
   { name: disableFailingJob.name, everySeconds: 600 },
   { name: deleteWebhooksJob.name, everySeconds: 60 },
+  { name: deleteReportFilesJob.name, everySeconds: 3_600 },
 ]
 
 /** Identifies Carillon to the receivers of events. */

@@ -13,6 +13,7 @@ export const caps = {
   queued_changes: { limit: 1_000, of: 'queued changes of tags and profiles of an account' },
   open_imports: { limit: 100, of: 'open imports of an account' },
   open_replays: { limit: 20, of: 'open replays of an account' },
+  open_momt_reports: { limit: 20, of: 'open reports of an account' },
   flight_plans: { limit: 5, of: 'pending flight plans of an account' },
 } as const satisfies Record<string, { limit: number; of: string }>
 

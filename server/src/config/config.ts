@@ -56,6 +56,10 @@ export type Config = {
   extraCaFile: string | undefined
   /** Days for which events and attempts to deliver them are kept. */
   eventDays: number
+  /** An absolute path. */
+  filesDir: string
+  /** Days for which the files of reports are kept. */
+  reportDays: number
   /** The number service; numbers are not looked up if `url` is undefined. */
   lookUp: { url: string | undefined; token: Secret | undefined; timeoutMs: number; cacheDays: number }
   /** Bearer token that /metrics accepts from other machines. */
@@ -96,6 +100,7 @@ export function readEnv(env: Env): Config {
   const logFile = read('CARILLON_LOG_FILE')
   const tlsFile = read('CARILLON_SIMULATOR_TLS_FILE')
   const extraCaFile = read('CARILLON_EXTRA_CA_FILE')
+  const filesDir = read('CARILLON_FILES_DIR')
   const config: Config = {
     mode,
     http: {
@@ -136,6 +141,8 @@ export function readEnv(env: Env): Config {
       receiptDeadlineMs: read('CARILLON_RECEIPT_DEADLINE_S') * 1_000,
     },
     eventDays: read('CARILLON_EVENT_DAYS'),
+    filesDir: filesDir ? resolve(checkout, filesDir) : join(dataDir, 'files'),
+    reportDays: read('CARILLON_REPORT_DAYS'),
     allowPrivateUrls: [...read('CARILLON_ALLOW_PRIVATE_URLS'), ...(mode === 'sandbox' ? loopbackRanges : [])],
     extraCaFile: extraCaFile ? resolve(checkout, extraCaFile) : undefined,
     lookUp: {

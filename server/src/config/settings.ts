@@ -109,6 +109,15 @@ export const settings = {
     help: 'Days for which events, attempts to deliver them, and undelivered events of disabled webhooks are kept',
     parse: wholeNumber(1, 3_650),
   }),
+  CARILLON_FILES_DIR: optional({
+    help: 'Directory of the files of reports; api and worker processes on several machines need the same one. Default: files in the data directory',
+    parse: plainText,
+    example: '/srv/carillon/files',
+  }),
+  CARILLON_REPORT_DAYS: required('30', {
+    help: 'Days for which the files of reports are kept',
+    parse: wholeNumber(1, 3_650),
+  }),
   CARILLON_UPLOAD_DISK_MB: required('16384', {
     help: 'Space for the rows of unfinished uploads in <data>/uploads, and for rows that are not applied yet in the database, in megabytes; one account gets at most half',
     parse: wholeNumber(16, 10_000_000),

@@ -19,7 +19,7 @@ const batchSize = 1_000
 type OnNumbered = (tx: Db, events: NumberedEvent[]) => Promise<void>
 
 /** An event that is set aside because of its own values, and its error. */
-export type SetAside = { id: number; error: unknown }
+export type UnnumberedEvent = { id: number; error: unknown }
 
 /**
  * Numbers visible events of the outbox and passes them to `onNumbered` in the same transaction. Returns how many there were,
@@ -30,7 +30,7 @@ export type SetAside = { id: number; error: unknown }
 export async function numberEvents(
   db: Db,
   onNumbered: OnNumbered,
-  onSetAside: (event: SetAside) => void = () => {},
+  onSetAside: (event: UnnumberedEvent) => void = () => {},
 ): Promise<Numbered> {
   for (let limit = batchSize; ; limit = Math.ceil(limit / 4)) {
     let firstId: number | undefined

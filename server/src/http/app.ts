@@ -39,6 +39,7 @@ import { rateRoutes } from '../rates/rates.routes.ts'
 import { receiptRoutes } from '../receipts/receipts.routes.ts'
 import { explanationRoutes } from '../reports/explanation.routes.ts'
 import { metricsRoutes } from '../reports/metrics.routes.ts'
+import { momtFileRoutes } from '../reports/momt-file.routes.ts'
 import { momtReportRoutes } from '../reports/momt-reports.routes.ts'
 import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
@@ -145,6 +146,7 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
   await useOpenApi(app)
   await app.register(healthRoutes)
   await app.register(metricsRoutes)
+  await app.register(momtFileRoutes, { rt: app.rt })
   await app.register(api, { prefix: '/api/v2', rt, scope, sockets })
   await serveConsole(app)
   await app.ready()

@@ -118,8 +118,9 @@ ${countMoves(['requeue'])}
 }
 
 /**
- * Closes a message at its receipt deadline and deletes its chunks; returns false if rows in state `sent`, or received texts of a
- * broadcast that are not counted, remain.
+ * Closes a message at its receipt deadline and replaces its chunks by the ranges of their log ids; returns false if rows in state
+ * `sent`, or received texts of a broadcast that are not counted, remain. The ids of a block of 16,384 belong to one message, so the
+ * chunks of consecutive blocks are one range.
  */
 export async function closeMessage(db: Db, overdue: MessageAtDeadline, at: Date): Promise<boolean> {
   const rows = await db.exec(
@@ -131,7 +132,17 @@ export async function closeMessage(db: Db, overdue: MessageAtDeadline, at: Date)
          and (select sent from message_totals where message_id = $1) = 0
          and (m.kind <> 'broadcast'
               or not exists (select from send_chunks where message_id = $1 and first_log_id > m.received_through))
-      returning m.id
+      returning m.id, m.phone
+    ), blocks as (
+      select c.message_id, c.first_log_id / 16384 as block, min(c.first_log_id) as first, max(c.last_log_id) as last
+        from closed m join send_chunks c on c.message_id = m.id
+       where m.phone is null
+       group by c.message_id, block
+    ), ranges as (
+      insert into message_ranges (message_id, first_log_id, last_log_id)
+      select message_id, min(first), max(last)
+        from (select *, block - row_number() over (order by block) as run from blocks) b
+       group by message_id, run
     )
     delete from send_chunks where message_id in (select id from closed)`,
     [overdue.messageId, at, overdue.requeuedAt],

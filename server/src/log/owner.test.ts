@@ -13,7 +13,7 @@ const sources = readdirSync(root, { recursive: true, encoding: 'utf8' })
 const logSources = sources.filter(({ path }) => path.startsWith('log/'))
 
 const WRITE =
-  /\b(?:insert\s+into|update|delete\s+from|truncate|merge\s+into)\s+(?:only\s+)?(?:message_log\w*|submits\w*|message_counters|send_chunks|expansions|received_counts|\$\{[^}]*(?:logTable|submitsTable)\()/gi
+  /\b(?:insert\s+into|update|delete\s+from|truncate|merge\s+into)\s+(?:only\s+)?(?:message_log\w*|submits\w*|message_counters|send_chunks|expansions|message_ranges|received_counts|\$\{[^}]*(?:logTable|submitsTable)\()/gi
 
 /** Returns the statements in a source text that write to the log's tables. */
 const writesIn = (text: string) => [...text.matchAll(WRITE)].map(([found]) => found)

@@ -1,10 +1,13 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
+import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
 import { Count, formatTime, Id, TextOrNull, Time, TimeOrNull, timeFault, Whole, WholeOrNull } from '../http/schema.ts'
 import { type CallbackUrlCheck, maxUrlLength } from '../lib/callback-url.ts'
 import { formatInstant, type InstantWithOffset, parseInstant, readDate } from '../lib/dates.ts'
+import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
+import { momtStatuses } from './momt-rows.sql.ts'
 
 /** The id of a report in a path. */
 export const MomtReportIdParam = idParam('Id of the report.', errors.momtReportNotFound)
@@ -21,17 +24,44 @@ export const MomtReportBody = Type.Object({
   webhook_callback_url: Type.Optional(
     TextOrNull({ maxLength: maxUrlLength, description: 'The http or https URL to call when the report is complete.' }),
   ),
+  direction: Type.Optional(TextOrNull({ description: 'Only `mt` (texts to phones) or `mo` (texts from phones).' })),
+  status_array: Type.Optional(
+    Type.Unsafe<string[] | null>({
+      type: ['array', 'null'],
+      items: { type: 'string', maxLength: 40 },
+      maxItems: 20,
+      description: `Only rows with these statuses: ${momtStatuses.join(', ')}.`,
+    }),
+  ),
+  message_type: Type.Optional(
+    TextOrNull({ description: 'Only texts to phones of this type: broadcast, transactional or system.' }),
+  ),
+  carrier: Type.Optional(
+    TextOrNull({ maxLength: 200, description: 'Only numbers of this carrier, by the name of a look-up.' }),
+  ),
+  shortcode: Type.Optional(TextOrNull({ maxLength: 40, description: 'Only texts of this short code.' })),
+  campaign: Type.Optional(
+    Type.Unsafe<number | null>({
+      type: ['integer', 'null'],
+      minimum: 1,
+      description: 'Only texts of the list with this id.',
+    }),
+  ),
+  phone_number: Type.Optional(TextOrNull({ maxLength: 40, description: 'Only texts to or from this number.' })),
+  is_csv: Type.Optional(Type.Boolean({ description: 'Whether the file is CSV instead of JSON lines.' })),
+  gzip: Type.Optional(Type.Boolean({ description: 'Whether the file is compressed with gzip.' })),
 })
 
 const IntegerOrNull = WholeOrNull(0, Number.MAX_SAFE_INTEGER)
-/** A filter that only reports of the vendor's staff have. */
-const NoFilter = Type.Null({ description: 'A filter; always null.' })
 
 export const MomtReportSchema = Type.Object(
   {
     id: Id('Id of the report.'),
     account_id: Id('Id of the account.'),
-    s3_url: TextOrNull({ description: 'URL of the file; null until it exists.' }),
+    s3_url: TextOrNull({
+      description:
+        'Link to the file, which is valid for an hour; each read returns a new one. Null until the file exists.',
+    }),
     import_started_at: TimeOrNull,
     import_completed_at: TimeOrNull,
     total_rows: IntegerOrNull,
@@ -39,23 +69,27 @@ export const MomtReportSchema = Type.Object(
     percent_complete: Whole(0, 100),
     mo_count: Count(),
     mt_count: Count(),
-    shortcode: NoFilter,
+    shortcode: TextOrNull({ description: 'A filter.' }),
     date_range: Type.Literal('json'),
     date_from: Time,
     date_to: Time,
-    campaign: NoFilter,
-    carrier: NoFilter,
-    phone_number: NoFilter,
-    direction: NoFilter,
-    status_array: NoFilter,
+    campaign: IntegerOrNull,
+    carrier: TextOrNull({ description: 'A filter.' }),
+    phone_number: TextOrNull({ description: 'A filter.' }),
+    direction: TextOrNull({ description: 'A filter.' }),
+    status_array: Type.Unsafe<string[] | null>({
+      type: ['array', 'null'],
+      items: { type: 'string' },
+      description: 'A filter.',
+    }),
     created_at: Time,
     updated_at: Time,
     counts_calculated: Type.Boolean({ description: 'Whether the report is complete.' }),
     type: Type.Null(),
-    is_csv: Type.Literal(false),
+    is_csv: Type.Boolean(),
     webhook_callback_url: TextOrNull(),
     run_errors: TextOrNull(),
-    message_type: NoFilter,
+    message_type: TextOrNull({ description: 'A filter.' }),
     cancelled: Type.Unsafe<boolean | null>({ type: ['boolean', 'null'] }),
   },
   { title: 'MomtReport' },
@@ -63,42 +97,59 @@ export const MomtReportSchema = Type.Object(
 
 export const MomtReportResponse = Type.Object({ status: Type.Literal('OK'), momt_report: MomtReportSchema })
 
+export const MomtReportPage = pageSchema('momt_reports', MomtReportSchema)
+
+/** What presenting a report requires: the account's time zone, and the link to its file. */
+export type Presentation = { timeZone: string; link: string | null }
+
 /** Returns a report as the API presents it, with its keys in the order of the contract. */
-export function presentMomtReport(report: MomtReport, timeZone: string): Static<typeof MomtReportSchema> {
-  const { totalRows, processedRows } = report
+export function presentMomtReport(
+  report: MomtReport,
+  { timeZone, link }: Presentation,
+): Static<typeof MomtReportSchema> {
+  const { filters } = report
   return {
     id: report.id,
     account_id: report.accountId,
-    s3_url: report.s3Url,
+    s3_url: link,
     import_started_at: formatTime(report.importStartedAt, timeZone),
     import_completed_at: formatTime(report.importCompletedAt, timeZone),
-    total_rows: totalRows,
-    processed_rows: processedRows,
-    percent_complete: report.countsCalculated ? 100 : totalRows ? Math.floor((processedRows / totalRows) * 100) : 0,
+    total_rows: report.totalRows,
+    processed_rows: report.processedRows,
+    percent_complete: percentOf(report),
     mo_count: report.moCount,
     mt_count: report.mtCount,
-    shortcode: null,
+    shortcode: filters.shortCode,
     date_range: 'json',
     date_from: formatInstant({ instant: report.dateFrom, offset: report.dateFromOffset }),
     date_to: formatInstant({ instant: report.dateTo, offset: report.dateToOffset }),
-    campaign: null,
-    carrier: null,
-    phone_number: null,
-    direction: null,
-    status_array: null,
+    campaign: filters.listId,
+    carrier: filters.carrier,
+    phone_number: filters.phone === null ? null : formatPhoneNumber(filters.phone),
+    direction: filters.direction,
+    status_array: filters.statuses,
     created_at: formatTime(report.createdAt, timeZone),
     updated_at: formatTime(report.updatedAt, timeZone),
     counts_calculated: report.countsCalculated,
     type: null,
-    is_csv: false,
+    is_csv: report.format === 'csv',
     webhook_callback_url: report.webhookCallbackUrl,
     run_errors: report.runErrors,
-    message_type: null,
+    message_type: filters.messageType,
     cancelled: report.cancelled,
   }
 }
 
-/** Returns the report of a validated body; throws a 422 if a time or the URL is malformed. */
+/** 100 only when the file can be downloaded; texts that are sent meanwhile can make the rows more than were counted. */
+function percentOf({ countsCalculated, totalRows, processedRows }: MomtReport): number {
+  if (countsCalculated) return 100
+  return totalRows ? Math.min(99, Math.floor((processedRows / totalRows) * 100)) : 0
+}
+
+const directions = ['mt', 'mo'] as const
+const messageTypes = ['broadcast', 'transactional', 'system'] as const
+
+/** Returns the report of a validated body; throws a 422 if a time, a filter or the URL is malformed. */
 export function readMomtReport(
   body: Static<typeof MomtReportBody>,
   accountId: number,
@@ -110,6 +161,15 @@ export function readMomtReport(
   const webhookCallbackUrl = body.webhook_callback_url || null
   const urlFault = webhookCallbackUrl === null ? undefined : faultOf(webhookCallbackUrl)
   if (urlFault !== undefined) faults.webhook_callback_url = [urlFault]
+  const filters = {
+    direction: readWord('direction', body.direction, directions, faults),
+    statuses: readStatuses(body.status_array, faults),
+    messageType: readWord('message_type', body.message_type, messageTypes, faults),
+    shortCode: body.shortcode || null,
+    listId: body.campaign ?? null,
+    carrier: body.carrier || null,
+    phone: readPhone(body.phone_number, faults),
+  }
   if (!from || !to || Object.keys(faults).length > 0) throw errors.invalid(faults)
   return {
     accountId,
@@ -117,8 +177,40 @@ export function readMomtReport(
     dateFromOffset: from.offset,
     dateTo: to.instant,
     dateToOffset: to.offset,
+    filters,
+    format: body.is_csv ? 'csv' : 'json',
+    gzip: body.gzip ?? false,
     webhookCallbackUrl,
   }
+}
+
+type Faults = Record<string, string[]>
+
+function readWord<W extends string>(
+  field: string,
+  given: string | null | undefined,
+  words: readonly W[],
+  faults: Faults,
+) {
+  if (!given) return null
+  const word = words.find((each) => each === given.trim().toLowerCase())
+  if (word === undefined) faults[field] = [`must be ${words.join(' or ')}`]
+  return word ?? null
+}
+
+function readStatuses(given: string[] | null | undefined, faults: Faults): string[] | null {
+  if (!given || given.length === 0) return null
+  const words = given.map((status) => status.trim().toLowerCase())
+  const unknown = words.filter((word) => !momtStatuses.includes(word))
+  if (unknown.length > 0) faults.status_array = [`must be some of ${momtStatuses.join(', ')}`]
+  return [...new Set(words)]
+}
+
+function readPhone(given: string | null | undefined, faults: Faults): number | null {
+  if (!given) return null
+  const phone = parsePhoneNumber(given)
+  if (phone === undefined) faults.phone_number = ['is not a valid phone number']
+  return phone ?? null
 }
 
 /** Reads a time, or a plain date as the whole day in UTC: its first second as a start, its last one as an end. */

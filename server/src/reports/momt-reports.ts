@@ -1,12 +1,41 @@
+import { rejectAtCap } from '../accounts/caps.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
+import { announceWork } from '../jobs/turns.ts'
+import type { Page } from '../lib/paging.ts'
+import { getList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
-import { findMomtReport, insertMomtReport, type MomtReport, type NewMomtReport } from './momt-reports.queries.ts'
+import {
+  cancelMomtReport,
+  countOpenReports,
+  findMomtReport,
+  insertMomtReport,
+  listMomtReports,
+  type MomtReport,
+  type NewMomtReport,
+} from './momt-reports.queries.ts'
 
-/** Inserts a report and returns it; throws a 422 if its period ends before it starts. No job computes it yet. */
-export async function orderMomtReport(rt: Pick<Runtime, 'db' | 'clock'>, report: NewMomtReport): Promise<MomtReport> {
-  if (report.dateFrom > report.dateTo) throw errors.invalid({ date_to: ['must not be before date_from'] })
-  return insertMomtReport(rt.db, report, rt.clock.now())
+export const runReportsJob = 'momt-reports.run'
+
+/**
+ * Orders a report and returns it. Throws a 422 if its period ends before it starts or has not begun, or if the account has too
+ * many open reports, and a 404 if it has no such list. A period that ends in the future ends now.
+ */
+export function orderMomtReport(
+  rt: Pick<Runtime, 'db' | 'clock' | 'config'>,
+  report: NewMomtReport,
+): Promise<MomtReport> {
+  const { accountId, dateFrom, dateTo, filters } = report
+  const now = rt.clock.now()
+  if (dateFrom > dateTo) throw errors.invalid({ date_to: ['must not be before date_from'] })
+  if (dateFrom > now) throw errors.invalid({ date_from: ['must not be in the future'] })
+  return rt.db.tx(async (tx) => {
+    if (filters.listId !== null) await getList(tx, accountId, filters.listId)
+    await rejectAtCap(tx, rt, { name: 'open_momt_reports', accountId }, () => countOpenReports(tx, accountId))
+    const ordered = await insertMomtReport(tx, report, now)
+    await announceWork(tx, runReportsJob)
+    return ordered
+  })
 }
 
 /** Returns the account's report; throws a 404 if it does not exist. */
@@ -14,4 +43,17 @@ export async function getMomtReport(db: Db, accountId: number, id: number): Prom
   const report = await findMomtReport(db, accountId, id)
   if (!report) throw errors.momtReportNotFound()
   return report
+}
+
+/** Returns a page of the account's reports, newest first. */
+export function getMomtReportPage(db: Db, accountId: number, page: Page) {
+  return listMomtReports(db, accountId, page)
+}
+
+/** Cancels a report that has not ended; throws a 422 if it has, and a 404 if it does not exist. */
+export async function cancelReport({ db, clock }: Pick<Runtime, 'db' | 'clock'>, accountId: number, id: number) {
+  const cancelled = await cancelMomtReport(db, accountId, id, clock.now())
+  if (cancelled) return cancelled
+  const report = await getMomtReport(db, accountId, id)
+  throw errors.invalid({ momt_report: [report.cancelled ? 'is cancelled already' : 'has ended already'] })
 }

@@ -1,0 +1,211 @@
+import { pipeline } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+import { findByKeys } from '../db/by-keys.ts'
+import type { Db } from '../db/db.ts'
+import { type FilePart, fileStoreOf } from '../files/directory-store.ts'
+import type { DoneSlice } from '../jobs/turns.ts'
+import type { Runtime } from '../runtime.ts'
+import {
+  addReportPart,
+  completeReport,
+  failReport,
+  listReportParts,
+  moveReport,
+  type RunningReport,
+} from './momt-reports.queries.ts'
+import type { Direction } from './momt-rows.sql.ts'
+import {
+  copySlice,
+  countReported,
+  countSlice,
+  isDayKept,
+  type LogRange,
+  listRanges,
+  listReportedMessages,
+  listReportedMos,
+  type MomtCursor,
+  type MomtSlice,
+} from './momt-slices.queries.ts'
+
+// The run of a report counts its rows and then writes them, each in slices: first the MTs by the time at which their messages were
+// accepted, then the MOs by the time of their arrival. Each slice is one part of the file, and commits with its cursor.
+
+/** Maximum number of rows of a slice. */
+export const sliceRows = 20_000
+
+/** Maximum number of messages that a slice compares with the filters. */
+const messagesPerSlice = 1_000
+
+/** The folder of a report's file in the file store. */
+export const folderOf = (report: { id: number; accountId: number }) => `momt_reports/${report.accountId}/${report.id}`
+
+/** The part of a direction that comes next; `missingDay` has messages of a day whose log is no longer kept. */
+type Step = { slice?: MomtSlice | undefined; missingDay?: string; next: MomtCursor; isEnd: boolean; width: number }
+
+/** Does the next slice of a report whose row `tx` has locked. */
+export async function runSlice(tx: Db, rt: Runtime, report: RunningReport, rows: number): Promise<DoneSlice> {
+  await findByKeys(tx)
+  switch (report.stage) {
+    case 'count_mt':
+      if (!selects(report, 'mt')) return skipTo(tx, rt, report, 'count_mo')
+      if (!hasRowFilters(report)) return countByCounters(tx, rt, report)
+      return countStep(tx, rt, report, await nextMts(tx, report, rows))
+    case 'count_mo':
+      if (!selects(report, 'mo')) return startWriting(tx, rt, report)
+      return countStep(tx, rt, report, await nextMos(tx, report, rows))
+    case 'mt':
+      if (!selects(report, 'mt')) return skipTo(tx, rt, report, 'mo')
+      return writeStep(tx, rt, report, await nextMts(tx, report, rows))
+    case 'mo':
+      if (!selects(report, 'mo')) return complete(tx, rt, report)
+      return writeStep(tx, rt, report, await nextMos(tx, report, rows))
+  }
+}
+
+/** Returns whether texts of a direction can match the filters. */
+function selects({ filters }: RunningReport, direction: Direction): boolean {
+  const { statuses, messageType } = filters
+  if (filters.direction !== null && filters.direction !== direction) return false
+  if (direction === 'mo') return messageType === null && (statuses === null || statuses.includes('received'))
+  return statuses === null || statuses.some((status) => status !== 'received')
+}
+
+const hasRowFilters = ({ filters }: RunningReport) =>
+  filters.statuses !== null || filters.carrier !== null || filters.phone !== null
+
+const periodOf = ({ accountId, dateFrom, dateTo }: RunningReport) => ({ accountId, from: dateFrom, to: dateTo })
+
+const startOf = ({ dateFrom }: RunningReport): MomtCursor => ({ at: dateFrom, id: 0, logId: 0 })
+
+/** Returns the next ranges of log rows after the report's cursor: rows of one day, and not many more than `rows`. */
+async function nextMts(tx: Db, report: RunningReport, rows: number): Promise<Step> {
+  const { cursor, filters } = report
+  const page = await listReportedMessages(tx, periodOf(report), cursor, filters, messagesPerSlice)
+  const after = page.last ? { ...page.last, id: page.last.id + 1 } : cursor
+  const [first] = page.messages
+  if (!first) return { next: after, isEnd: page.isEnd, width: messagesPerSlice }
+  const others = page.messages.findIndex(({ loggedOn }) => loggedOn !== first.loggedOn)
+  const messages = others < 0 ? page.messages : page.messages.slice(0, others)
+  const behind = others < 0 ? after : startOfMessage(page.messages[others] ?? first)
+  const isEnd = others < 0 && page.isEnd
+  const day = first.loggedOn
+  if (!(await isDayKept(tx, day))) return { missingDay: day, next: behind, isEnd, width: messagesPerSlice }
+  const cut = cutRanges(await listRanges(tx, day, messages), cursor, rows)
+  const slice = cut.ranges.length > 0 ? { day, ranges: cut.ranges } : undefined
+  if (cut.cutAt === undefined) return { slice, next: behind, isEnd, width: cut.width }
+  const { messageId, last } = cut.cutAt
+  const cutMessage = messages.find(({ id }) => id === messageId) ?? first
+  return { slice, next: { ...startOfMessage(cutMessage), logId: last }, isEnd: false, width: cut.width }
+}
+
+const startOfMessage = ({ at, id }: { at: Date; id: number }): MomtCursor => ({ at, id, logId: 0 })
+
+/** Returns the ranges behind the cursor with up to `rows` log ids, and the last one if ids follow it. */
+function cutRanges(all: LogRange[], cursor: MomtCursor, rows: number) {
+  const ranges: LogRange[] = []
+  let width = 0
+  for (const range of all) {
+    const first = range.messageId === cursor.id ? Math.max(range.first, cursor.logId + 1) : range.first
+    if (first > range.last) continue
+    const last = Math.min(range.last, first + rows - width - 1)
+    if (last < first) return { ranges, width, cutAt: ranges.at(-1) }
+    const taken = { ...range, first, last }
+    ranges.push(taken)
+    width += last - first + 1
+    if (last < range.last) return { ranges, width, cutAt: taken }
+  }
+  return { ranges, width, cutAt: undefined }
+}
+
+async function nextMos(tx: Db, report: RunningReport, rows: number): Promise<Step> {
+  const { cursor, filters } = report
+  const mos = await listReportedMos(tx, periodOf(report), cursor, filters.shortCode, rows)
+  const last = mos.at(-1)
+  return {
+    slice: last && { ids: mos.map(({ id }) => id) },
+    next: last ? startOfMessage(last) : cursor,
+    isEnd: mos.length < rows,
+    width: mos.length,
+  }
+}
+
+async function countStep(tx: Db, rt: Runtime, report: RunningReport, step: Step): Promise<DoneSlice> {
+  const { slice, next, isEnd, width } = step
+  const isPlain = slice !== undefined && 'ids' in slice && !hasRowFilters(report) && report.filters.listId === null
+  const n =
+    slice === undefined ? 0 : isPlain ? slice.ids.length : await countSlice(tx, slice, report.timeZone, report.filters)
+  const counted = report.counted + n
+  if (!isEnd) {
+    await moveReport(tx, { ...report, counted, cursor: next }, rt.clock.now())
+    return { rows: Math.max(1, width), ended: false }
+  }
+  if (report.stage === 'count_mt') return skipTo(tx, rt, { ...report, counted }, 'count_mo')
+  return startWriting(tx, rt, { ...report, counted })
+}
+
+async function countByCounters(tx: Db, rt: Runtime, report: RunningReport): Promise<DoneSlice> {
+  const counted = await countReported(tx, periodOf(report), report.filters)
+  return skipTo(tx, rt, { ...report, counted }, 'count_mo')
+}
+
+function startWriting(tx: Db, rt: Runtime, report: RunningReport): Promise<DoneSlice> {
+  return skipTo(tx, rt, { ...report, totalRows: report.counted, importStartedAt: rt.clock.now() }, 'mt')
+}
+
+async function skipTo(tx: Db, rt: Runtime, report: RunningReport, stage: RunningReport['stage']): Promise<DoneSlice> {
+  await moveReport(tx, { ...report, stage, cursor: startOf(report) }, rt.clock.now())
+  return { rows: 1, ended: false }
+}
+
+async function writeStep(tx: Db, rt: Runtime, report: RunningReport, step: Step): Promise<DoneSlice> {
+  const { slice, missingDay, next, isEnd, width } = step
+  let rows = 0
+  if (slice) {
+    const { format, gzip, timeZone, filters } = report
+    const withHeader = report.partCount === 0
+    const store = fileStoreOf(rt.config)
+    let part: FilePart | undefined
+    rows = await copySlice(tx, slice, { format, timeZone, filters, withHeader }, async (lines) => {
+      part = await store.addPart(folderOf(report), gzip ? zip(lines) : lines)
+    })
+    if (part) await addReportPart(tx, report.id, report.partCount + 1, part)
+  }
+  const count = report.stage === 'mt' ? 'mtCount' : 'moCount'
+  const written = {
+    ...report,
+    [count]: report[count] + rows,
+    runErrors: missingDay === undefined ? report.runErrors : noteMissing(report.runErrors, missingDay),
+  }
+  if (isEnd) return report.stage === 'mt' ? skipTo(tx, rt, written, 'mo') : complete(tx, rt, written)
+  await moveReport(tx, { ...written, cursor: next }, rt.clock.now())
+  return { rows: Math.max(1, width), ended: false }
+}
+
+/** Each part is a gzip file; files that follow each other are one. */
+async function* zip(lines: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  const gzip = createGzip()
+  const written = pipeline(lines, gzip)
+  written.catch(() => {})
+  yield* gzip as AsyncIterable<Buffer>
+  await written
+}
+
+const noteMissing = (errors: string | null, day: string) => {
+  const note = `the log of ${day} is no longer kept`
+  if (errors?.includes(note)) return errors
+  return errors === null ? note : `${errors}; ${note}`
+}
+
+async function complete(tx: Db, rt: Runtime, report: RunningReport): Promise<DoneSlice> {
+  const parts = await listReportParts(tx, report.id)
+  const store = fileStoreOf(rt.config)
+  await store.keepOnly(folderOf(report), parts)
+  await completeReport(tx, report, rt.clock.now())
+  return { rows: 1, ended: true }
+}
+
+/** Ends a report that cannot be written, and deletes what there is of its file. */
+export async function giveUpReport(tx: Db, rt: Runtime, report: RunningReport, reason: string): Promise<void> {
+  await fileStoreOf(rt.config).delete(folderOf(report))
+  await failReport(tx, report.id, reason, rt.clock.now())
+}

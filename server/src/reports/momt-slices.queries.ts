@@ -1,0 +1,203 @@
+import { pipeline } from 'node:stream/promises'
+import { to as copyTo } from 'pg-copy-streams'
+import type { Db } from '../db/db.ts'
+import { logTable } from '../log/log-days.ts'
+import { type Direction, type Format, momtColumns, moRows, mtRows, selectListOf } from './momt-rows.sql.ts'
+
+/** The rows that a report selects, without the period. */
+export type MomtFilters = {
+  direction: Direction | null
+  statuses: string[] | null
+  messageType: string | null
+  shortCode: string | null
+  listId: number | null
+  carrier: string | null
+  phone: number | null
+}
+
+export type MomtPeriod = { accountId: number; from: Date; to: Date }
+
+/** A place in the order of a report: by the time of acceptance or arrival, the id of the message or MO, and the log id. */
+export type MomtCursor = { at: Date; id: number; logId: number }
+
+export type ReportedMessage = { id: number; at: Date; loggedOn: string; phone: number | null }
+
+/** Returns the next accepted messages from a place on that match the filters, and the last one that was compared. */
+export async function listReportedMessages(
+  tx: Db,
+  { accountId, to }: MomtPeriod,
+  cursor: MomtCursor,
+  filters: MomtFilters,
+  limit: number,
+): Promise<{ messages: ReportedMessage[]; last: MomtCursor | undefined; isEnd: boolean }> {
+  const rows = await tx.many<ReportedMessage & { isSelected: boolean }>(
+    'list_reported_messages',
+    /* sql */ `
+    select m.id, m.accepted_at as at, m.logged_on::text as "loggedOn", m.phone,
+           ($6::text is null or m.kind = $6) and ($7::bigint is null or m.list_id = $7)
+             and ($8::text is null or m.short_code_id = (select id from short_codes where code = $8))
+             and ($9::bigint is null or m.phone is null or m.phone = $9) as "isSelected"
+      from messages m
+     where m.account_id = $1 and m.accepted_at is not null and m.accepted_at <= $2 and (m.accepted_at, m.id) >= ($3, $4)
+     order by m.accepted_at, m.id limit $5`,
+    [accountId, to, cursor.at, cursor.id, limit, filters.messageType, filters.listId, filters.shortCode, filters.phone],
+  )
+  const last = rows.at(-1)
+  return {
+    messages: rows.filter(({ isSelected }) => isSelected),
+    last: last && { at: last.at, id: last.id, logId: 0 },
+    isEnd: rows.length < limit,
+  }
+}
+
+/** Returns whether the log of a day exists. */
+export async function isDayKept(tx: Db, day: string): Promise<boolean> {
+  const { kept } = await tx.one<{ kept: boolean }>(
+    'is_day_kept',
+    /* sql */ `select to_regclass('message_log_' || to_char($1::date, 'YYYYMMDD')) is not null as kept`,
+    [day],
+  )
+  return kept
+}
+
+export type LogRange = { messageId: number; first: number; last: number }
+
+/** Returns the ranges of log ids of messages of one day, in the order of the messages; texts to one number are ranges of one id. */
+export function listRanges(tx: Db, day: string, messages: readonly ReportedMessage[]) {
+  const one = messages.flatMap(({ id, phone }) => (phone === null ? [] : [{ id, phone }]))
+  return tx.many<LogRange>(
+    `list_log_ranges_${day}`,
+    /* sql */ `
+    with wanted as (
+      select id from unnest($1::bigint[]) as id
+    ), blocks as (
+      select w.id, min(c.first_log_id) as first, max(c.last_log_id) as last
+        from wanted w join send_chunks c on c.message_id = w.id
+       group by w.id, c.first_log_id / 16384
+    ), ranges as (
+      select w.id, r.first_log_id as first, r.last_log_id as last from wanted w join message_ranges r on r.message_id = w.id
+       union all
+      select id, first, last from blocks
+       union all
+      select o.id, l.id, l.id
+        from unnest($2::bigint[], $3::bigint[]) as o (id, phone)
+       cross join lateral (
+         select id from ${logTable(day)} where phone = o.phone and message_id = o.id offset 0) l
+    )
+    select id as "messageId", first, last from ranges order by array_position($4::bigint[], id), first`,
+    [
+      messages.flatMap(({ id, phone }) => (phone === null ? [id] : [])),
+      one.map(({ id }) => id),
+      one.map(({ phone }) => phone),
+      messages.map(({ id }) => id),
+    ],
+  )
+}
+
+/** Returns the next MOs of the account from a place on, in their order. */
+export function listReportedMos(
+  tx: Db,
+  { accountId, to }: MomtPeriod,
+  cursor: MomtCursor,
+  shortCode: string | null,
+  limit: number,
+) {
+  return tx.many<{ id: number; at: Date }>(
+    'list_reported_mos',
+    /* sql */ `
+    select i.id, i.received_at as at
+      from (select code from short_codes where account_id = $1 and ($6::text is null or code = $6)) s
+     cross join lateral (
+       select id, received_at from inbound_messages
+        where short_code = s.code and received_at <= $2 and (received_at, id) > ($3, $4) and kind is distinct from 'part'
+        order by received_at, id limit $5) i
+     order by i.received_at, i.id limit $5`,
+    [accountId, to, cursor.at, cursor.id, limit, shortCode],
+  )
+}
+
+/** Returns the number of log rows of the account's messages in a period, according to their counters. */
+export async function countReported(
+  tx: Db,
+  { accountId, from, to }: MomtPeriod,
+  filters: MomtFilters,
+): Promise<number> {
+  const { n } = await tx.one<{ n: number }>(
+    'count_reported',
+    /* sql */ `
+    select coalesce(sum(t.audience), 0)::bigint as n
+      from messages m
+     cross join lateral (select sum(audience) as audience from message_counters where message_id = m.id) t
+     where m.account_id = $1 and m.accepted_at between $2 and $3
+       and ($4::text is null or m.kind = $4) and ($5::bigint is null or m.list_id = $5)
+       and ($6::text is null or m.short_code_id = (select id from short_codes where code = $6))`,
+    [accountId, from, to, filters.messageType, filters.listId, filters.shortCode],
+  )
+  return n
+}
+
+/** The rows of a slice: MTs of a day in ranges of log ids, or MOs. */
+export type MomtSlice = { day: string; ranges: LogRange[] } | { ids: number[] }
+
+const queryOf = (slice: MomtSlice, format: Format) =>
+  'ids' in slice ? moRows(selectListOf('mo', format)) : mtRows(String(logTable(slice.day)), selectListOf('mt', format))
+
+async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: MomtFilters): Promise<void> {
+  const { phone, carrier, statuses, listId } = filters
+  const given = {
+    ...('ids' in slice
+      ? { ids: slice.ids }
+      : {
+          ranges: slice.ranges.map(({ messageId, first, last }, n) => ({
+            n,
+            message_id: messageId,
+            first_id: first,
+            last_id: last,
+          })),
+        }),
+    ...{ phone, carrier, statuses, list_id: listId },
+  }
+  await tx.one(
+    'set_momt_slice',
+    /* sql */ `select set_config('carillon.momt', $1, true), set_config('timezone', $2, true)`,
+    [JSON.stringify(given), timeZone],
+  )
+}
+
+/** Returns the number of rows of a slice. */
+export async function countSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: MomtFilters): Promise<number> {
+  await setSlice(tx, slice, timeZone, filters)
+  const name = 'ids' in slice ? 'count_momt_mos' : `count_momt_mts_${slice.day}`
+  return (await tx.one<{ n: number }>(name, `select count(*) as n from (${queryOf(slice, 'csv')}) rows`)).n
+}
+
+/**
+ * Copies the rows of a slice to `sink`, as lines, with a header line if `withHeader`, and returns their number. JSON needs no quotes of
+ * COPY, so that two control characters, which JSON does not contain, stand for the delimiter and the quote.
+ */
+export function copySlice(
+  tx: Db,
+  slice: MomtSlice,
+  {
+    format,
+    timeZone,
+    filters,
+    withHeader,
+  }: { format: Format; timeZone: string; filters: MomtFilters; withHeader: boolean },
+  sink: (lines: AsyncIterable<Buffer>) => Promise<void>,
+): Promise<number> {
+  return tx.withClient(async (client) => {
+    await setSlice(tx, slice, timeZone, filters)
+    const options = format === 'csv' ? 'format csv' : `format csv, delimiter e'\\x02', quote e'\\x01'`
+    const stream = client.query(copyTo(`copy (${queryOf(slice, format)}) to stdout (${options})`))
+    const header = Buffer.from(`${momtColumns.join(',')}\n`)
+    await pipeline(
+      async function* () {
+        if (withHeader && format === 'csv') yield header
+        yield* stream as AsyncIterable<Buffer>
+      },
+      (lines: AsyncIterable<Buffer>) => sink(lines),
+    )
+    return stream.rowCount
+  })
+}
