@@ -2,7 +2,7 @@ import type { Db } from '../../db/db.ts'
 import { param, raw, type Sql, sql } from '../../db/sql.ts'
 import { receivesType } from '../delivery/deliveries.queries.ts'
 
-/** What is delivered again: the events of a range of positions, or those that were given up since a time. */
+/** The events that a replay delivers again: those of a range of positions, or those that were given up since a time. */
 export type ReplayScope =
   | { kind: 'positions'; fromPosition: number; toPosition: number }
   | { kind: 'failures'; failedSince: Date }
@@ -229,7 +229,7 @@ export function findReplayable(db: Db, webhookId: number, position: number | nul
   )
 }
 
-/** What is needed to replay the event of an attempt: null if the endpoint or the event no longer exists. */
+/** The endpoint and event of an attempt, for its replay: null if the endpoint or the event no longer exists. */
 export type AttemptedEvent = {
   endpointId: number | null
   position: number
