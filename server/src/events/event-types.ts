@@ -19,6 +19,8 @@ export const listEventTypes = Object.keys(listEvents) as ListEventType[]
 /** The types of the callbacks of a transactional message. */
 export const callbackTypes = ['transactional_message_status', 'transactional_message_reply'] as const
 
+export type CallbackType = (typeof callbackTypes)[number]
+
 /** The types of events about webhooks, which only the feed has. */
 export const noticeTypes = ['webhook_disabled'] as const
 

@@ -1,13 +1,13 @@
-import type { ListEventType, RecordedEvent } from './event-types.ts'
+import type { CallbackType, ListEventType, RecordedEvent } from './event-types.ts'
 
 // Made-up events, for tests of webhooks and previews of payloads. Their ids are 0, which no record has.
 
 const phone = 2_065_550_100
 const content = 'Cedar Valley Pantry: open today from 9 to 12.'
 
-/** Returns a made-up event of a list. */
+/** Returns a made-up event of a list, or of a transactional message. */
 export function sampleEvent(
-  type: ListEventType,
+  type: ListEventType | CallbackType,
   { accountId, listId, timeZone, at }: { accountId: number; listId: number; timeZone: string; at: Date },
 ): RecordedEvent {
   const facts = factsOf(type, at.toISOString())
@@ -18,7 +18,7 @@ export function sampleEvent(
   }
 }
 
-function factsOf(type: ListEventType, at: string): Record<string, unknown> {
+function factsOf(type: ListEventType | CallbackType, at: string): Record<string, unknown> {
   const lastOptIn = { method: 'keyword', keyword: 'CEDAR' }
   switch (type) {
     case 'subscribe':
@@ -35,6 +35,10 @@ function factsOf(type: ListEventType, at: string): Record<string, unknown> {
         ...{ messageId: 0, sentAt: at, content, receivedAt: at, reply: 'Thank you!' },
         ...{ optId: 0, subscriber: subscriber(at), lastOptIn },
       }
+    case 'transactional_message_status':
+      return { messageId: 0, status: 'delivered' }
+    case 'transactional_message_reply':
+      return { messageId: 0, receivedAt: at, reply: 'Thank you!', carrier: 383, carrierName: 'AT&T' }
     case 'message_sent':
       return {
         ...{ id: 0, name: 'Opening hours', sentAt: at, content },

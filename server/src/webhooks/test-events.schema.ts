@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { listEventTypes } from '../events/event-types.ts'
+import { callbackTypes, listEventTypes } from '../events/event-types.ts'
 import { Id } from '../http/schema.ts'
 
 const EventTypeName = Type.Unsafe<(typeof listEventTypes)[number]>({
@@ -20,13 +20,21 @@ export const TestEventResponse = Type.Object({
   ),
 })
 
-export const PreviewQuery = Type.Object({ type: Type.Optional(EventTypeName) })
+const previewTypes = [...listEventTypes, ...callbackTypes]
+
+const PreviewTypeName = Type.Unsafe<(typeof previewTypes)[number]>({
+  type: 'string',
+  enum: previewTypes,
+  description: 'Type of the event, of the list or of a transactional message.',
+})
+
+export const PreviewQuery = Type.Object({ type: Type.Optional(PreviewTypeName) })
 
 export const PreviewResponse = Type.Object({
   status: Type.Literal('OK'),
   preview: Type.Object(
     {
-      type: EventTypeName,
+      type: PreviewTypeName,
       payload: Type.Unsafe<unknown>({ type: 'object', description: 'A body as a webhook receives it.' }),
     },
     { title: 'WebhookPreview' },

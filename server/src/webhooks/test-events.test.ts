@@ -109,3 +109,18 @@ test('concurrent test events do not exceed their limit', async () => {
     await fresh.close()
   }
 })
+
+test('a preview of a callback has the keys of the contract', async () => {
+  const { path } = await newWebhook()
+  const previewOf = async (type: string) =>
+    ((await api.owner.get(`${path}/preview?type=${type}`)).body.preview as { payload: object }).payload
+  const message = { transactional_message_id: 0, phone_number: '2065550100' }
+  const time = '2026-03-02T02:00:00-08:00'
+  expect(await previewOf('transactional_message_status')).toEqual({
+    ...{ type: 'transactional_message_status', ...message, timestamp: time, status: 'delivered' },
+  })
+  expect(await previewOf('transactional_message_reply')).toEqual({
+    ...{ type: 'transactional_message_reply', ...message, received_at: time },
+    ...{ carrier: 383, carrier_name: 'AT&T', content: 'Thank you!' },
+  })
+})

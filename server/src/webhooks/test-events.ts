@@ -1,7 +1,7 @@
 import { lockCap } from '../accounts/caps.queries.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
-import type { ListEventType } from '../events/event-types.ts'
+import type { CallbackType, ListEventType } from '../events/event-types.ts'
 import { findFieldsOfLists, insertTestEvent } from '../events/events.queries.ts'
 import { renderPayload, renderTestPayload } from '../events/payloads.schema.ts'
 import { sampleEvent } from '../events/sample-events.ts'
@@ -43,12 +43,22 @@ export function sendTestEvent(rt: Rt, webhook: TestedWebhook, type: ListEventTyp
 }
 
 /** Returns the payload of a made-up event of a type as JSON, with the custom fields of the list; throws the errors of `getWebhook`. */
-export async function previewPayload(rt: Rt, webhook: TestedWebhook, type: ListEventType): Promise<string> {
+export async function previewPayload(
+  rt: Rt,
+  webhook: TestedWebhook,
+  type: ListEventType | CallbackType,
+): Promise<string> {
   await getWebhook(rt.db, webhook.accountId, webhook.listId, webhook.webhookId)
   return render(rt.db, webhook, type, rt.clock.now(), renderPayload)
 }
 
-async function render(db: Db, webhook: TestedWebhook, type: ListEventType, at: Date, renderer: typeof renderPayload) {
+async function render(
+  db: Db,
+  webhook: TestedWebhook,
+  type: ListEventType | CallbackType,
+  at: Date,
+  renderer: typeof renderPayload,
+) {
   const fields = await findFieldsOfLists(db, [webhook.listId])
   return renderer(sampleEvent(type, { ...webhook, at }), fields.get(webhook.listId) ?? [])
 }
