@@ -79,7 +79,7 @@ const watched: ProcessId[] = []
 let watchdog: ChildProcess | undefined
 
 /** Registers a process with the product's watchdog, which ends it if the test process is killed. */
-function endWithTests({ pid }: ChildProcess) {
+export function endWithTests({ pid }: ChildProcess) {
   const id = pid === undefined ? undefined : identify(pid)
   if (!id) return
   if (!watchdog) {

@@ -8,7 +8,7 @@ import { runCli } from '../../src/cli/cli.ts'
 import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
 import { listPostgresProcesses } from '../../src/supervisor/postgres-processes.ts'
 import { signal } from '../../src/supervisor/processes.ts'
-import { type Carillon, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
+import { type Carillon, endWithTests, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
 import { waitFor } from '../wait-for.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
@@ -235,6 +235,7 @@ export class Installation {
     const second = spawn(process.execPath, [scripts[role]], { env, stdio: ['ignore', logFile, logFile] })
     closeSync(logFile)
     if (second.pid === undefined) throw new Error(`failed to start a second ${role}`)
+    endWithTests(second)
     return second.pid
   }
 
