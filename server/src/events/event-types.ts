@@ -21,12 +21,19 @@ export const callbackTypes = ['transactional_message_status', 'transactional_mes
 
 export type CallbackType = (typeof callbackTypes)[number]
 
+/** The type of the callback of a report of the message log. */
+export const reportTypes = ['momt_report'] as const
+
 /** The types of events about webhooks, which only the feed has. */
 export const noticeTypes = ['webhook_disabled'] as const
 
-export type EventType = ListEventType | (typeof callbackTypes)[number] | (typeof noticeTypes)[number]
+export type EventType =
+  | ListEventType
+  | (typeof callbackTypes)[number]
+  | (typeof reportTypes)[number]
+  | (typeof noticeTypes)[number]
 
-export const eventTypes: readonly EventType[] = [...listEventTypes, ...callbackTypes, ...noticeTypes]
+export const eventTypes: readonly EventType[] = [...listEventTypes, ...callbackTypes, ...reportTypes, ...noticeTypes]
 
 /** An event as its transaction inserted it; `facts` has the values of that moment. */
 export type RecordedEvent = {

@@ -114,6 +114,9 @@ function payloadOf(event: RecordedEvent, fields: ValueRules[]): { fixed: Payload
       return { fixed: resultPayload(event, event.facts as ResultFacts) }
     case 'transactional_message_reply':
       return { fixed: transactionalReplyPayload(event, event.facts as TransactionalReplyFacts) }
+    case 'momt_report':
+      // text, because the keys of the report have an order
+      return { fixed: { status: 'OK', momt_report: JSON.parse((event.facts as { report: string }).report) } }
     case 'webhook_disabled':
       return { fixed: disabledPayload(event, event.facts as DisabledFacts) }
   }

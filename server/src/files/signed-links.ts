@@ -3,15 +3,15 @@ import type { Config } from '../config/config.ts'
 
 // A link to a file works for everybody who has it, until it expires: spreadsheet programs and scripts open it without a key.
 
-/** Validity of a link. */
+/** Validity of a link that a request returns. */
 export const linkMs = 3_600_000
 
 type Keyed = Pick<Config, 'secretKey'>
 
-/** Returns the query that makes a path work for an hour; undefined if this process has no secret key. */
-export function signPath({ secretKey }: Keyed, path: string, now: Date): string | undefined {
+/** Returns the query that makes a path work for some time; undefined if this process has no secret key. */
+export function signPath({ secretKey }: Keyed, path: string, now: Date, validMs: number = linkMs): string | undefined {
   if (!secretKey) return undefined
-  const expires = Math.ceil((now.getTime() + linkMs) / 1_000)
+  const expires = Math.ceil((now.getTime() + validMs) / 1_000)
   return `expires=${expires}&signature=${signatureOf(secretKey.reveal(), path, expires)}`
 }
 

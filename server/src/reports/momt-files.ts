@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import { signPath } from '../files/signed-links.ts'
+import { linkMs, signPath } from '../files/signed-links.ts'
 import type { MomtReport } from './momt-reports.queries.ts'
 import type { Format } from './momt-rows.sql.ts'
 
@@ -19,10 +19,15 @@ export const contentTypeOf = ({ format, gzip }: Kind) => (gzip ? 'application/gz
 
 export const filePathOf = ({ id, name }: { id: number; name: string }) => `/files/momt_reports/${id}/${name}`
 
-/** Returns a link to a report's file that is valid for an hour; null if there is no file, or if this process has no secret key. */
-export function linkOf(config: Pick<Config, 'secretKey' | 'http'>, report: MomtReport, now: Date): string | null {
+/** Returns a link to a report's file that expires; null if there is no file, or if this process has no secret key. */
+export function linkOf(
+  config: Pick<Config, 'secretKey' | 'http'>,
+  report: MomtReport,
+  now: Date,
+  validMs = linkMs,
+): string | null {
   if (!report.countsCalculated || report.expiredAt !== null) return null
   const path = filePathOf({ id: report.id, name: fileNameOf(report) })
-  const query = signPath(config, path, now)
+  const query = signPath(config, path, now, validMs)
   return query === undefined ? null : `${config.http.publicUrl}${path}?${query}`
 }

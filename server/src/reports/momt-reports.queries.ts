@@ -171,26 +171,41 @@ export function moveReport(tx: Db, report: RunningReport, at: Date) {
   )
 }
 
-/** Completes a report: its rows are those that were written. */
+/** Completes a report and returns it: its rows are those that were written. */
 export function completeReport(tx: Db, { id, moCount, mtCount, runErrors }: RunningReport, at: Date) {
-  return tx.exec(
+  return tx.one<MomtReport>(
     'complete_momt_report',
     /* sql */ `
-    update momt_reports
+    update momt_reports r
        set mo_count = $2, mt_count = $3, processed_rows = $2::bigint + $3::bigint, total_rows = $2::bigint + $3::bigint, run_errors = $4, counts_calculated = true,
            import_completed_at = $5, updated_at = $5, failures = 0
-     where id = $1`,
+     where id = $1
+    returning ${reportColumns}`,
     [id, moCount, mtCount, runErrors, at],
   )
 }
 
-/** Ends a report without a file. */
-export async function failReport(tx: Db, id: number, reason: string, at: Date): Promise<void> {
+/** Ends a report without a file, and returns it. */
+export async function failReport(tx: Db, id: number, reason: string, at: Date): Promise<MomtReport> {
   await tx.exec('delete_report_parts', /* sql */ `delete from momt_report_parts where report_id = $1`, [id])
-  await tx.exec(
+  return tx.one<MomtReport>(
     'fail_momt_report',
-    /* sql */ `update momt_reports set run_errors = $2, import_completed_at = $3, updated_at = $3 where id = $1`,
+    /* sql */ `
+    update momt_reports r set run_errors = $2, import_completed_at = $3, updated_at = $3 where id = $1
+    returning ${reportColumns}`,
     [id, reason, at],
+  )
+}
+
+/** Inserts the event of a report that has ended, with the report as the API presents it (JSON), if somebody receives it. */
+export function insertReportEvent(tx: Db, { accountId, webhookCallbackUrl }: MomtReport, report: string, at: Date) {
+  return tx.exec(
+    'insert_report_event',
+    /* sql */ `
+    insert into event_outbox (account_id, type, occurred_at, callback_url, time_zone, facts)
+    select a.id, 'momt_report', $2, $3, a.time_zone, jsonb_build_object('report', $4::text)
+      from accounts a where a.id = $1 and (a.event_feed or $3::text is not null)`,
+    [accountId, at, webhookCallbackUrl, report],
   )
 }
 

@@ -5,14 +5,18 @@ import type { Db } from '../db/db.ts'
 import { type FilePart, fileStoreOf } from '../files/directory-store.ts'
 import type { DoneSlice } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
+import { linkOf } from './momt-files.ts'
 import {
   addReportPart,
   completeReport,
   failReport,
+  insertReportEvent,
   listReportParts,
+  type MomtReport,
   moveReport,
   type RunningReport,
 } from './momt-reports.queries.ts'
+import { presentMomtReport } from './momt-reports.schema.ts'
 import type { Direction } from './momt-rows.sql.ts'
 import {
   copySlice,
@@ -198,14 +202,22 @@ const noteMissing = (errors: string | null, day: string) => {
 
 async function complete(tx: Db, rt: Runtime, report: RunningReport): Promise<DoneSlice> {
   const parts = await listReportParts(tx, report.id)
-  const store = fileStoreOf(rt.config)
-  await store.keepOnly(folderOf(report), parts)
-  await completeReport(tx, report, rt.clock.now())
+  await fileStoreOf(rt.config).keepOnly(folderOf(report), parts)
+  await announceEnd(tx, rt, await completeReport(tx, report, rt.clock.now()), report.timeZone)
   return { rows: 1, ended: true }
 }
 
 /** Ends a report that cannot be written, and deletes what there is of its file. */
 export async function giveUpReport(tx: Db, rt: Runtime, report: RunningReport, reason: string): Promise<void> {
   await fileStoreOf(rt.config).delete(folderOf(report))
-  await failReport(tx, report.id, reason, rt.clock.now())
+  await announceEnd(tx, rt, await failReport(tx, report.id, reason, rt.clock.now()), report.timeZone)
+}
+
+/** The link of a callback works for as long as the callback is retried. */
+const callbackLinkMs = 86_400_000
+
+function announceEnd(tx: Db, rt: Runtime, report: MomtReport, timeZone: string) {
+  const now = rt.clock.now()
+  const link = linkOf(rt.config, report, now, callbackLinkMs)
+  return insertReportEvent(tx, report, JSON.stringify(presentMomtReport(report, { timeZone, link })), now)
 }
