@@ -32,7 +32,13 @@ const withNumbers: Partial<Record<SettingName, Limits>> = {
 /** Variables without a number. */
 const withoutNumbers = new Set<SettingName>([
   ...(['CARILLON_MODE', 'CARILLON_HOST', 'CARILLON_PUBLIC_URL', 'CARILLON_TRUSTED_PROXIES'] as const),
-  ...(['CARILLON_DATA_DIR', 'DATABASE_URL', 'CARILLON_SECRET_KEY', 'CARILLON_RATE_LIMIT'] as const),
+  ...([
+    'CARILLON_DATA_DIR',
+    'CARILLON_FILES_DIR',
+    'DATABASE_URL',
+    'CARILLON_SECRET_KEY',
+    'CARILLON_RATE_LIMIT',
+  ] as const),
   ...(['CARILLON_ALLOW_PRIVATE_URLS', 'CARILLON_LOOKUP_URL', 'CARILLON_LOOKUP_TOKEN'] as const),
   ...([
     'CARILLON_METRICS_TOKEN',

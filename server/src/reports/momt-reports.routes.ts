@@ -42,7 +42,6 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
         body: MomtReportBody,
         response: {
           200: MomtReportResponse,
-          404: errorResponse('No such list on this account.'),
           422: errorResponse('The period, a filter or the callback URL is invalid, or too many reports are open.'),
           ...commonErrors,
         },

@@ -44,6 +44,7 @@ export const MomtReportBody = Type.Object({
     Type.Unsafe<number | null>({
       type: ['integer', 'null'],
       minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
       description: 'Only texts of the list with this id.',
     }),
   ),

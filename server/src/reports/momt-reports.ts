@@ -3,7 +3,7 @@ import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { announceWork } from '../jobs/turns.ts'
 import type { Page } from '../lib/paging.ts'
-import { getList } from '../lists/lists.ts'
+import { findList } from '../lists/lists.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   cancelMomtReport,
@@ -18,8 +18,8 @@ import {
 export const runReportsJob = 'momt-reports.run'
 
 /**
- * Orders a report and returns it. Throws a 422 if its period ends before it starts or has not begun, or if the account has too
- * many open reports, and a 404 if it has no such list. A period that ends in the future ends now.
+ * Orders a report and returns it. Throws a 422 if its period ends before it starts or has not begun, if the account has no such
+ * list, or if it has too many open reports.
  */
 export function orderMomtReport(
   rt: Pick<Runtime, 'db' | 'clock' | 'config'>,
@@ -30,7 +30,9 @@ export function orderMomtReport(
   if (dateFrom > dateTo) throw errors.invalid({ date_to: ['must not be before date_from'] })
   if (dateFrom > now) throw errors.invalid({ date_from: ['must not be in the future'] })
   return rt.db.tx(async (tx) => {
-    if (filters.listId !== null) await getList(tx, accountId, filters.listId)
+    if (filters.listId !== null && !(await findList(tx, accountId, filters.listId))) {
+      throw errors.invalid({ campaign: ['is not a list of this account'] })
+    }
     await rejectAtCap(tx, rt, { name: 'open_momt_reports', accountId }, () => countOpenReports(tx, accountId))
     const ordered = await insertMomtReport(tx, report, now)
     await announceWork(tx, runReportsJob)

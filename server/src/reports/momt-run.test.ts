@@ -144,12 +144,12 @@ describe('a filter', () => {
     expect((await api.owner.get('/momt_reports')).body.count).toBe(0)
   })
 
-  test("by another account's list is a 404", async () => {
+  test("by another account's list is a 422", async () => {
     const foreign = await make.list(api.db, {
       accountId: api.stranger.accountId,
       shortCodeId: api.stranger.shortCode.id,
     })
-    expect((await api.owner.post('/momt_reports', { ...world.period, campaign: foreign.id })).status).toBe(404)
+    expect((await api.owner.post('/momt_reports', { ...world.period, campaign: foreign.id })).status).toBe(422)
   })
 })
 

@@ -111,7 +111,7 @@ test('each page is returned at the limits of its parameters, and clamped outside
 
 /** Ids and positions in bodies are accepted only if they exist. */
 function isReference({ key }: RequestField): boolean {
-  return /(^|_)(id|position)$|^carrier$/.test(key)
+  return /(^|_)(id|position)$|^(carrier|campaign)$/.test(key)
 }
 
 function isOfType({ type }: { type?: string | string[] }, wanted: string): boolean {
