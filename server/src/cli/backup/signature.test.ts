@@ -114,7 +114,8 @@ test('another key, no key and no signature are rejected with a remedy, and accep
     // inside the first frame of signed bytes, because a tag cannot be checked without its key
     const at = bytes === valid ? (boundariesOf(valid)[1] as number) - 100 : bytes.length >> 1
     broken.writeUInt8((broken[at] as number) ^ 4, at)
-    expect(await check(broken, { key: otherKey, unsigned: true })).toMatch(/damaged/)
+    // a changed byte can also change the words with which a file begins
+    expect(await check(broken, { key: otherKey, unsigned: true })).toMatch(/damaged|is not a backup/)
     expect(await check(bytes.subarray(0, -100), { key: otherKey, unsigned: true })).toMatch(/damaged|too early/)
   }
   // a file of this installation that was changed is not a foreign one

@@ -21,7 +21,7 @@ test.each([
     const [receiver, healthy] = [await world.receiverOf(), await world.receiverOf()]
     const list = await world.listWith(receiver.url)
     const { id } = await world.db.one<{ id: number }>(
-      'spoil',
+      `spoil_${column}`,
       `update endpoints set ${column} = $1 where webhook_id = $2 returning id`,
       [sealed, list.webhookId],
     )
@@ -49,7 +49,7 @@ test.each([
     expect(lines).toMatchObject([
       { level: 50, msg: 'cannot open the secrets of an endpoint, it is paused', endpoint: id },
     ])
-    await world.db.exec('repair', `update endpoints set ${column} = $1 where id = $2`, [right, id])
+    await world.db.exec(`repair_${column}`, `update endpoints set ${column} = $1 where id = $2`, [right, id])
     world.clock.time = new Date(start.getTime() + 60_000)
     await waitFor(async () => {
       await dispatcher.round()
