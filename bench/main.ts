@@ -45,6 +45,10 @@ const benches: Record<string, { description: string; load: () => Promise<{ run()
       'deliveries over TLS to a fast receiver, alone and beside slow, failing and silent ones (--events --adds --seconds --rounds --profile)',
     load: () => import('./webhooks.ts'),
   },
+  momt: {
+    description: 'speed and memory of reports of the message log, next to a bare COPY (--rows --days)',
+    load: () => import('./momt.ts'),
+  },
   smpp: { description: 'our SMPP codec and session, compared with npm smpp', load: () => import('./smpp.ts') },
   simulator: { description: 'limit of the simulator', load: () => import('./simulator.ts') },
 }
