@@ -8,11 +8,7 @@ import type { Resolve } from '../src/lib/name-resolver.ts'
 import { Sealer } from '../src/lib/seal.ts'
 import { insertDeliveries } from '../src/webhooks/delivery/deliveries.queries.ts'
 import { type LeaseLimits, WebhookDispatcher } from '../src/webhooks/delivery/dispatcher.ts'
-import {
-  defaultEndpointSettings,
-  type EndpointSettings,
-  insertEndpoint,
-} from '../src/webhooks/delivery/endpoints.queries.ts'
+import { defaultEndpointSettings, type EndpointSettings, insertEndpoint } from '../src/webhooks/delivery/endpoints.queries.ts'
 import { makeSealedSecret } from '../src/webhooks/delivery/secrets.ts'
 import { insertWebhook, updateListeners } from '../src/webhooks/webhooks.queries.ts'
 import { freshDatabase, type TestDatabase } from './database.ts'

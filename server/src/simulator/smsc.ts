@@ -4,15 +4,13 @@
 import type { Logger } from 'pino'
 import { delayUntil } from '../lib/timers.ts'
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
-import { dataCoding, npi, ton } from '../smpp/pdu/flags.ts'
 import type { RequestPdu } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
-import { encodeParts } from '../sms/parts.ts'
-import { toSmppAddress } from '../sms/phone-number.ts'
 import { DelayLanes } from './delay-lanes.ts'
 import { drawJitter, setReceiptDelay, slowdownMs } from './delays.ts'
 import { fateByOutcome, fateOf } from './fates.ts'
-import { Handsets, sarOf } from './handsets.ts'
+import { HandsetTraffic } from './handset-traffic.ts'
+import type { Handsets } from './handsets.ts'
 import { Intake, type IntakeCounts } from './intake.ts'
 import { isMessageOperation, MessageOperations } from './message-operations.ts'
 import { MessageStates } from './message-states.ts'
@@ -20,7 +18,6 @@ import { Outgoing, type OutgoingCounts } from './outgoing.ts'
 import { type PendingResponse, sendResponse, textOf } from './pending-response.ts'
 import type { RawFile } from './raw-file.ts'
 import { makeReceipt, type OwedReceipt, receiptPdu, stateOf } from './receipts.ts'
-import { Replies } from './replies.ts'
 import type { Settings } from './settings.ts'
 import type { SettledReceipts } from './settled-receipts.ts'
 import { spellId } from './smsc-id.ts'
@@ -41,7 +38,6 @@ export type SmscOptions = {
 }
 
 export class Smsc {
-  readonly handsets = new Handsets()
   readonly #rawFile: RawFile
   readonly #settledReceipts: SettledReceipts
   #settings: Settings
@@ -51,16 +47,15 @@ export class Smsc {
   readonly #outgoing = new Outgoing({
     receiptPdu: (receipt) => receiptPdu(receipt, this.#settings, Date.now()),
     receiptAcknowledged: (receipt) => this.#receiptAcknowledged(receipt),
-    replyDue: ({ phone, shortCode, content }) => this.sendMo(phone, shortCode, content),
+    replyDue: ({ phone, shortCode, content }) => this.#traffic.send(phone, shortCode, content),
     onDefer: () => this.#arm(),
   })
-  readonly #replies = new Replies()
+  readonly #traffic = new HandsetTraffic(this.#outgoing, () => this.#settings)
   readonly #states = new MessageStates()
   readonly #operations: MessageOperations
   #timer: NodeJS.Timeout | undefined
   #timerDueAt = Number.POSITIVE_INFINITY
   #settledTimer: NodeJS.Timeout | undefined
-  #moReference = 0
   /** While true, all responses are due immediately and no timer runs. */
   #isStopping = false
 
@@ -85,6 +80,10 @@ export class Smsc {
       pending: (smscId) => this.#pending(smscId),
       add: (receipt) => this.#outgoing.addReceipt(receipt, 0),
     })
+  }
+
+  get handsets(): Handsets {
+    return this.#traffic.handsets
   }
 
   get counts(): Counts {
@@ -133,27 +132,15 @@ export class Smsc {
 
   /** Sends a text of a virtual handset, with one deliver_sm per part. */
   sendMo(phone: number, shortCode: string, content: string): void {
-    this.#moReference = (this.#moReference + 1) & 0xff
-    const parts = encodeParts(content, this.#moReference)
-    this.handsets.recordSent(phone, shortCode, content, parts.length, Date.now())
-    for (const part of parts) {
-      this.#outgoing.addMo({
-        source_addr_ton: ton.international,
-        source_addr_npi: npi.isdn,
-        source_addr: toSmppAddress(phone),
-        destination_addr: shortCode,
-        ...part,
-      })
-    }
+    this.#traffic.send(phone, shortCode, content)
   }
 
   /** Drops all owed items and resets the counts; pending responses are still sent, and the raw file is unchanged. */
   reset(): void {
     this.#outgoing.clear()
-    this.#replies.clear()
+    this.#traffic.clear()
     this.#intake.clear()
     this.#states.clear()
-    this.handsets.clear()
     this.#responsesLost = 0
     this.#rawFile.flush()
     this.#settledReceipts.startAt(this.#rawFile.size, [])
@@ -198,23 +185,13 @@ export class Smsc {
     const { pdu, fate, id, smscId, submittedAt } = pending
     const text = textOf(pdu)
     const state = setReceiptDelay(pending, latencyMs, this.#settings.receiptDelayMs)
-    if (state === 'delivered' || state === 'none') this.#deliver(pending, text)
+    if (state === 'delivered' || state === 'none') this.#traffic.deliver(pending, text)
     pending.receipt = makeReceipt(smscId, submittedAt, state, pdu, text)
     if (pending.receipt) this.#groupReceipts(pending, pending.receipt)
     const finalAt = submittedAt + latencyMs + pending.receiptDelayMs
     this.#states.add(id, pdu.source_addr, pdu.destination_addr, stateOf(state), finalAt)
     // the next run may draw another outcome, and must not owe a receipt that this run does not send
     if (fate === fateByOutcome.none) this.#settleReceipt(smscId)
-  }
-
-  #deliver({ pdu, fate, smscId, submittedAt: at }: PendingResponse, text: Buffer): void {
-    const { destination_addr, source_addr, esm_class, tlvs } = pdu
-    const isLatin1 = pdu.data_coding === dataCoding.smscDefault && this.#settings.charset === 'latin1'
-    const data_coding = isLatin1 ? dataCoding.latin1 : pdu.data_coding
-    const sar = tlvs === undefined ? undefined : sarOf(tlvs)
-    this.handsets.recordReceived({ smscId, destination_addr, source_addr, data_coding, esm_class, text, at, sar })
-    const reply = fate.reply && this.#replies.replyTo(pdu, text, fate.reply, at)
-    if (reply) this.#outgoing.addReply(reply)
   }
 
   #groupReceipts(pending: PendingResponse, receipt: OwedReceipt): void {

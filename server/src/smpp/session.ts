@@ -9,7 +9,6 @@ import type { OnOutcome, Outcome } from './in-flight.ts'
 import { Inbox } from './inbox.ts'
 import { Outbox } from './outbox.ts'
 import { OutgoingRequests } from './outgoing-requests.ts'
-import { decodePdu } from './pdu/codec.ts'
 import { commandStatus } from './pdu/command-status.ts'
 import {
   blankPdu,
@@ -18,7 +17,6 @@ import {
   isNotice,
   isResponse,
   type Notice,
-  type Pdu,
   type PduOf,
   type RequestCommand,
   type RequestPdu,
@@ -26,7 +24,7 @@ import {
   type ResponseTo,
   responseOf,
 } from './pdu/pdu.ts'
-import { PduError } from './pdu/pdu-error.ts'
+import { readFrame } from './received-frame.ts'
 import {
   type ResponseFields,
   type SessionEvents,
@@ -37,8 +35,6 @@ import {
 import { destroyStream, disableWriteDelay, endStream, watchStream } from './stream.ts'
 import { Unbinding } from './unbinding.ts'
 
-const COMMAND_ID_AT = 4
-const FIRST_RESPONSE_ID = 0x8000_0000
 /** Maximum number of unsent octets; above it, the session stops reading until the peer reads some of them. */
 const BACKLOG_LIMIT = 1024 * 1024
 
@@ -235,24 +231,11 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   #handleFrame(frame: Buffer) {
-    let pdu: Pdu
-    try {
-      pdu = decodePdu(frame)
-    } catch (error) {
-      if (!(error instanceof PduError)) throw error
-      // NOTE: a generic_nack to a malformed response would be the response to the peer's request with that number.
-      if (frame.readUInt32BE(COMMAND_ID_AT) < FIRST_RESPONSE_ID) this.#reject(error)
-      return
-    }
+    const { pdu, rejection } = readFrame(frame)
+    if (rejection) this.#outbox.add(rejection)
+    if (!pdu) return
     if (isResponse(pdu)) this.#handleResponse(pdu)
     else this.#handleRequest(pdu)
-  }
-
-  /** Rejects a malformed body with the command's response, and other malformed PDUs with generic_nack (§4.3). */
-  #reject(error: PduError) {
-    const { command, command_status, sequence_number } = error
-    const response = command && command in responseOf ? responseOf[command as RequestCommand] : 'generic_nack'
-    this.#outbox.add({ ...blankPdu(response), command_status, sequence_number } as ResponsePdu)
   }
 
   #handleResponse(response: ResponsePdu) {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,7 @@ import { listPostgresProcesses } from '../../src/supervisor/postgres-processes.t
 import { signal } from '../../src/supervisor/processes.ts'
 import { type Carillon, endWithTests, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
 import { waitFor } from '../wait-for.ts'
+import { childrenOf, commandOf, environmentOf, listIfExists, readIfExists } from './process-files.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
 // The whole product as real processes with its own directory: started from the checkout, used through its API and the
@@ -299,38 +300,4 @@ async function freePort(): Promise<number> {
   const address = server.address()
   await new Promise((resolve) => server.close(resolve))
   return typeof address === 'object' && address ? address.port : 0
-}
-
-function childrenOf(parent: number): number[] {
-  return listIfExists('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      const stat = readIfExists(`/proc/${pid}/stat`)
-      const [state, ppid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      return Number(ppid) === parent && state !== 'Z'
-    })
-}
-
-function environmentOf(pid: number): NodeJS.ProcessEnv {
-  const entries = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean)
-  return Object.fromEntries(entries.map((entry) => entry.split(/=(.*)/s).slice(0, 2)))
-}
-
-const commandOf = (pid: number) => readIfExists(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
-
-function listIfExists(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
-  }
-}
-
-function readIfExists(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return '' // the process has ended
-  }
 }

@@ -4,7 +4,7 @@ import type { Job } from '../../jobs/jobs.ts'
 import type { Runtime } from '../../runtime.ts'
 import { deleteReplays } from '../replays/replays.queries.ts'
 import { deleteIdleCallbackEndpoints } from './callback-endpoints.queries.ts'
-import { deleteAttemptCounts, deleteAttempts, deleteDeadLetters, deleteDeliveries } from './deliveries.queries.ts'
+import { deleteAttemptCounts, deleteAttempts, deleteDeadLetters, deleteDeliveries } from './retention.queries.ts'
 import { disableFailing } from './endpoints.queries.ts'
 
 const batchSize = 5_000

@@ -6,7 +6,7 @@ import { phones, start, useWebhooks } from '../../../test/webhook-world.ts'
 import type { Resolve } from '../../lib/name-resolver.ts'
 import { changeWebhook } from '../webhooks.ts'
 import { type CustomHeaders, sealHeaders } from './custom-headers.ts'
-import { deleteAttempts, deleteDeliveries } from './deliveries.queries.ts'
+import { deleteAttempts, deleteDeliveries } from './retention.queries.ts'
 import { disableFailingJob } from './delivery.jobs.ts'
 
 const world = useWebhooks()

@@ -3,7 +3,8 @@ import { explain } from '../../../test/explain.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { phones, start, useWebhooks } from '../../../test/webhook-world.ts'
 import { numberEvents } from '../../events/sequence.ts'
-import { insertDeliveries, listDueDeliveries, recordAttempts } from './deliveries.queries.ts'
+import { insertDeliveries, listDueDeliveries } from './deliveries.queries.ts'
+import { recordAttempts } from './results.queries.ts'
 
 // Of each phone and endpoint, only the first delivery is due; the others are behind it.
 
