@@ -127,6 +127,8 @@ export const errors = {
   connectionUnusable: (reason: string) => new AppError(422, 'connection_unusable', reason),
   noSecretKey: (remedy: string) =>
     new AppError(422, 'no_secret_key', `A secret cannot be stored, because no secret key is set. ${remedy}`),
+  secretUnreadable: () =>
+    new AppError(422, 'secret_unreadable', 'The secret was sealed with another secret key; replace it to sign again'),
   shortCodeTaken: () => new AppError(422, 'short_code_taken', 'Shortcode is taken already'),
   tooManyTags: () => new AppError(422, 'too_many_tags', 'At most 1000 tags of a subscriber are allowed'),
   capReached: (name: string, limit: number, of: string) =>

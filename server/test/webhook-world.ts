@@ -8,7 +8,11 @@ import type { Resolve } from '../src/lib/name-resolver.ts'
 import { Sealer } from '../src/lib/seal.ts'
 import { insertDeliveries } from '../src/webhooks/delivery/deliveries.queries.ts'
 import { type LeaseLimits, WebhookDispatcher } from '../src/webhooks/delivery/dispatcher.ts'
-import { defaultEndpointSettings, type EndpointSettings, insertEndpoint } from '../src/webhooks/delivery/endpoints.queries.ts'
+import {
+  defaultEndpointSettings,
+  type EndpointSettings,
+  insertEndpoint,
+} from '../src/webhooks/delivery/endpoints.queries.ts'
 import { makeSealedSecret } from '../src/webhooks/delivery/secrets.ts'
 import { insertWebhook, updateListeners } from '../src/webhooks/webhooks.queries.ts'
 import { freshDatabase, type TestDatabase } from './database.ts'
@@ -35,7 +39,8 @@ type DispatcherOptions = {
 /** A database of a test file with lists and webhooks, and dispatchers whose clock is moved by hand. */
 export function useWebhooks() {
   const clock = { time: start, now: () => clock.time }
-  const sealer = new Sealer(randomBytes(32))
+  const key = randomBytes(32)
+  const sealer = new Sealer(key)
   const opened: { close(): void }[] = []
   const dispatchers: WebhookDispatcher[] = []
   let database: TestDatabase
@@ -57,12 +62,17 @@ export function useWebhooks() {
   afterEach(async () => {
     for (const server of opened.splice(0)) server.close()
     for (const dispatcher of dispatchers.splice(0)) await dispatcher.stop()
-    await database.db.exec('forget', 'truncate event_outbox, deliveries, delivery_attempts, webhooks cascade')
+    await database.db.exec(
+      'forget',
+      'truncate event_outbox, deliveries, delivery_attempts, webhooks, endpoints cascade',
+    )
   })
 
   const world = {
     clock,
     sealer,
+    /** The key of the sealer, as CARILLON_SECRET_KEY has it. */
+    secretKey: key.toString('hex'),
     get db() {
       return database.db
     },
@@ -129,6 +139,11 @@ export function useWebhooks() {
            from unnest($2::bigint[]) phone`,
         [list.id, numbers, clock.time],
       )
+      await world.number()
+    },
+
+    /** Numbers all events of the outbox and queues their deliveries. */
+    async number() {
       while ((await numberEvents(database.db, (tx, events) => insertDeliveries(tx, events, clock.time))).isFull) {}
     },
 

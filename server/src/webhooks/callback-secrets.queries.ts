@@ -13,15 +13,31 @@ export function findCallbackSecrets(db: Db, accountId: number) {
   )
 }
 
-/** Replaces the secret of the account's callbacks; the one before, if any, is valid until a time. Returns the secrets after that. */
-export function replaceCallbackSecret(db: Db, accountId: number, secret: Buffer, previousUntil: Date) {
-  return db.one<SealedSecrets>(
-    'replace_callback_secret',
+/** Sets the secret of the account's callbacks if it has none; returns whether it did. */
+export async function insertCallbackSecret(tx: Db, accountId: number, secret: Buffer): Promise<boolean> {
+  const inserted = await tx.exec(
+    'insert_callback_secret',
+    /* sql */ `insert into callback_secrets (account_id, secret) values ($1, $2) on conflict (account_id) do nothing`,
+    [accountId, secret],
+  )
+  return inserted > 0
+}
+
+/** Returns the sealed secrets of the account's callbacks, which stay as they are until the transaction ends. */
+export function lockCallbackSecrets(tx: Db, accountId: number) {
+  return tx.one<SealedSecrets>(
+    'lock_callback_secrets',
+    /* sql */ `select ${columns} from callback_secrets where account_id = $1 for update`,
+    [accountId],
+  )
+}
+
+/** Replaces the secrets of the account's callbacks. */
+export function replaceCallbackSecrets(tx: Db, accountId: number, secrets: SealedSecrets) {
+  return tx.exec(
+    'replace_callback_secrets',
     /* sql */ `
-    insert into callback_secrets as c (account_id, secret) values ($1, $2)
-        on conflict (account_id) do update
-       set secret = excluded.secret, previous_secret = c.secret, previous_secret_until = $3
-    returning ${columns}`,
-    [accountId, secret, previousUntil],
+    update callback_secrets set secret = $2, previous_secret = $3, previous_secret_until = $4 where account_id = $1`,
+    [accountId, secrets.secret, secrets.previousSecret, secrets.previousSecretUntil],
   )
 }

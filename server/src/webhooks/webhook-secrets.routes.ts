@@ -16,6 +16,7 @@ import {
 const common = { tags: ['Webhooks'], 'x-extension': true }
 const params = Type.Object({ list_id: ListIdParam, webhook_id: WebhookIdParam })
 const notFound = errorResponse('No such webhook or list on this account.')
+const unreadable = errorResponse('The secret was sealed with another key of the installation.')
 const url = '/lists/:list_id/webhooks/:webhook_id/secret'
 const config = { secrets: ['webhook_secret.secret'] }
 const callbackConfig = { secrets: ['callback_secret.secret'] }
@@ -40,7 +41,7 @@ export const webhookSecretRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'Each delivery is signed with it, as Standard Webhooks defines: `webhook-id`, `webhook-timestamp` and ' +
           '`webhook-signature`. A repeated delivery has the same `webhook-id`.',
         params,
-        response: { 200: WebhookSecretResponse, 404: notFound, ...commonErrors },
+        response: { 200: WebhookSecretResponse, 404: notFound, 422: unreadable, ...commonErrors },
       },
     },
     async (req) => {
@@ -90,7 +91,7 @@ export const webhookSecretRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description:
           'Callbacks of transactional messages are signed with it, as Standard Webhooks defines. Without it, which is null, ' +
           'they are not signed.',
-        response: { 200: CallbackSecretResponse, ...commonErrors },
+        response: { 200: CallbackSecretResponse, 422: unreadable, ...commonErrors },
       },
     },
     async (req) => {

@@ -1,10 +1,21 @@
 import { makeSealer, secretKeyHint } from '../connections/secrets.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
-import type { Sealer } from '../lib/seal.ts'
+import { SealError, type Sealer } from '../lib/seal.ts'
 import type { Runtime } from '../runtime.ts'
-import { findCallbackSecrets, replaceCallbackSecret } from './callback-secrets.queries.ts'
-import { findSecrets, replaceSecret, type SealedSecrets } from './delivery/endpoints.queries.ts'
+import {
+  findCallbackSecrets,
+  insertCallbackSecret,
+  lockCallbackSecrets,
+  replaceCallbackSecrets,
+} from './callback-secrets.queries.ts'
+import {
+  endPauses,
+  findSecrets,
+  lockSecrets,
+  replaceSecrets,
+  type SealedSecrets,
+} from './delivery/endpoints.queries.ts'
 import { makeSealedSecret, openSecrets, sealWebhookSecret } from './delivery/secrets.ts'
 import { readSecret } from './delivery/signature.ts'
 import { getWebhook } from './webhooks.ts'
@@ -14,7 +25,7 @@ type SecretRuntime = Pick<Runtime, 'db' | 'config' | 'clock'>
 /** A webhook's secret in text form; null if its deliveries are not signed. The previous one is valid until then. */
 export type WebhookSecret = { secret: string | null; previousValidUntil: Date | null }
 
-/** Returns the secret of the account's webhook; throws the errors of `getWebhook`. */
+/** Returns the secret of the account's webhook; throws a 422 if the key cannot open it, and the errors of `getWebhook`. */
 export async function getWebhookSecret(
   rt: SecretRuntime,
   accountId: number,
@@ -29,8 +40,9 @@ export async function getWebhookSecret(
 export type SecretChange = { secret: string | undefined; previousValidHours: number }
 
 /**
- * Replaces the secret of the account's webhook with the given one or a new one. The former one also signs for the given time.
- * Throws a 422 for a malformed secret, and the errors of `getWebhook`.
+ * Replaces the secret of the account's webhook with the given one or a new one. The former one also signs for the given time, unless the
+ * key cannot open it; then the endpoint was paused because of it, and is no longer. Throws a 422 for a malformed secret, and the errors
+ * of `getWebhook`.
  */
 export async function rotateWebhookSecret(
   rt: SecretRuntime,
@@ -39,13 +51,18 @@ export async function rotateWebhookSecret(
   change: SecretChange,
 ): Promise<WebhookSecret> {
   const { sealer, sealed, until } = readChange(rt, change, 'webhook_secret.secret')
+  const now = rt.clock.now()
   return rt.db.tx(async (tx: Db) => {
     await getWebhook(tx, accountId, listId, id)
-    return shown(sealer, await replaceSecret(tx, id, sealed, until), rt.clock.now())
+    const former = await lockSecrets(tx, id)
+    const secrets = afterRotation(sealer, former, sealed, until)
+    await replaceSecrets(tx, id, secrets)
+    if (!canSign(sealer, former, now)) await endPauses(tx, { webhookId: id }, now)
+    return shown(sealer, secrets, now)
   })
 }
 
-/** Returns the secret of the callbacks of the account's transactional messages; null if it has no secret. */
+/** Returns the secret of the callbacks of the account; null if it has no secret. Throws a 422 if the key cannot open it. */
 export async function getCallbackSecret(rt: SecretRuntime, accountId: number): Promise<WebhookSecret> {
   const sealed = await findCallbackSecrets(rt.db, accountId)
   return sealed ? shown(makeSealer(rt.config), sealed, rt.clock.now()) : { secret: null, previousValidUntil: null }
@@ -58,7 +75,34 @@ export async function rotateCallbackSecret(
   change: SecretChange,
 ): Promise<WebhookSecret> {
   const { sealer, sealed, until } = readChange(rt, change, 'callback_secret.secret')
-  return shown(sealer, await replaceCallbackSecret(rt.db, accountId, sealed, until), rt.clock.now())
+  const now = rt.clock.now()
+  return rt.db.tx(async (tx: Db) => {
+    if (await insertCallbackSecret(tx, accountId, sealed)) return shown(sealer, firstSecret(sealed), now)
+    const former = await lockCallbackSecrets(tx, accountId)
+    const secrets = afterRotation(sealer, former, sealed, until)
+    await replaceCallbackSecrets(tx, accountId, secrets)
+    if (!canSign(sealer, former, now)) await endPauses(tx, { callbacksOf: accountId }, now)
+    return shown(sealer, secrets, now)
+  })
+}
+
+const firstSecret = (secret: Buffer): SealedSecrets => ({ secret, previousSecret: null, previousSecretUntil: null })
+
+/** Returns the secrets after a rotation: one that the key cannot open would stop the deliveries until its time is over. */
+function afterRotation(sealer: Sealer, { secret }: SealedSecrets, next: Buffer, until: Date): SealedSecrets {
+  const isKept = secret !== null && canSign(sealer, firstSecret(secret), until)
+  return { secret: next, previousSecret: isKept ? secret : null, previousSecretUntil: isKept ? until : null }
+}
+
+/** Returns whether the key can open the secrets that are valid at a time. */
+function canSign(sealer: Sealer, secrets: SealedSecrets, at: Date): boolean {
+  try {
+    openSecrets(sealer, secrets, at)
+    return true
+  } catch (error) {
+    if (error instanceof SealError) return false
+    throw error
+  }
 }
 
 function readChange(rt: SecretRuntime, { secret, previousValidHours }: SecretChange, field: string) {
@@ -72,6 +116,7 @@ function readChange(rt: SecretRuntime, { secret, previousValidHours }: SecretCha
 }
 
 function shown(sealer: Sealer | undefined, sealed: SealedSecrets, now: Date): WebhookSecret {
+  if (sealer && !canSign(sealer, sealed, now)) throw errors.secretUnreadable()
   const [secret, previous] = sealer ? openSecrets(sealer, sealed, now) : []
   return { secret: secret ?? null, previousValidUntil: previous === undefined ? null : sealed.previousSecretUntil }
 }

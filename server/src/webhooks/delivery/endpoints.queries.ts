@@ -1,4 +1,5 @@
 import type { Db } from '../../db/db.ts'
+import { sql } from '../../db/sql.ts'
 
 /** Sealed secrets of an endpoint; the previous one signs until a time. */
 export type SealedSecrets = { secret: Buffer | null; previousSecret: Buffer | null; previousSecretUntil: Date | null }
@@ -68,15 +69,42 @@ export function findSecrets(db: Db, webhookId: number) {
   )
 }
 
-/** Replaces the secret of a webhook; the one before is valid until a time. Returns the secrets after that. */
-export function replaceSecret(db: Db, webhookId: number, secret: Buffer, previousUntil: Date) {
-  return db.one<SealedSecrets>(
-    'replace_secret',
+/** Returns the sealed secrets of a webhook, which stay as they are until the transaction ends. */
+export function lockSecrets(tx: Db, webhookId: number) {
+  return tx.one<SealedSecrets>(
+    'lock_secrets',
+    /* sql */ `select ${secretColumns} from endpoints e where e.webhook_id = $1 for update`,
+    [webhookId],
+  )
+}
+
+/** Replaces the secrets of a webhook. */
+export function replaceSecrets(tx: Db, webhookId: number, secrets: SealedSecrets) {
+  return tx.exec(
+    'replace_secrets',
     /* sql */ `
-    update endpoints e set secret = $2, previous_secret = e.secret, previous_secret_until = $3
-     where e.webhook_id = $1
-    returning ${secretColumns}`,
-    [webhookId, secret, previousUntil],
+    update endpoints set secret = $2, previous_secret = $3, previous_secret_until = $4 where webhook_id = $1`,
+    [webhookId, secrets.secret, secrets.previousSecret, secrets.previousSecretUntil],
+  )
+}
+
+/**
+ * Ends the pauses of the endpoint of a webhook, or of those of the account's callbacks, also one of which only its worker knows yet; they are
+ * looked at when a delivery waits.
+ */
+export function endPauses(tx: Db, of: { webhookId: number } | { callbacksOf: number }, now: Date) {
+  const ofWebhook = 'webhookId' in of
+  const which = ofWebhook
+    ? sql`webhook_id = ${of.webhookId}`
+    : sql`account_id = ${of.callbacksOf} and webhook_id is null`
+  return tx.exec(
+    ofWebhook ? 'end_pause_of_webhook' : 'end_pauses_of_callbacks',
+    sql`
+    with held as (select id from endpoints where ${which} order by id for update)
+    update endpoints
+       set paused_until = null, revision = revision + 1,
+           next_due_at = case when next_due_at is not null then least(next_due_at, ${now}::timestamptz) end
+     where id = any(array(select id from held))`,
   )
 }
 

@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { waitFor } from '../../../test/wait-for.ts'
 import type { ReceivedEvent } from '../../../test/webhook-receiver.ts'
 import { phones, start, useWebhooks } from '../../../test/webhook-world.ts'
-import { findSecrets, replaceSecret } from './endpoints.queries.ts'
+import { findSecrets, replaceSecrets } from './endpoints.queries.ts'
 import { openSecrets, sealWebhookSecret } from './secrets.ts'
 import { formatSecret } from './signature.ts'
 
@@ -51,7 +51,9 @@ test('an event gets eleven attempts within the bounds of the schedule, each with
     expect(seconds).toBeLessThanOrEqual(n ** 4 + 15 + 29 * (n + 1))
     if (n === 8) {
       const until = new Date(now + 10 * 86_400_000)
-      await replaceSecret(world.db, list.webhookId, sealWebhookSecret(world.sealer, second), until)
+      const { secret: former } = await findSecrets(world.db, list.webhookId)
+      const secret = sealWebhookSecret(world.sealer, second)
+      await replaceSecrets(world.db, list.webhookId, { secret, previousSecret: former, previousSecretUntil: until })
     }
     world.clock.time = new Date(now + seconds * 1_000 - 1)
     for (let round = 0; round < 2; round++) await dispatcher.round()
