@@ -4,6 +4,8 @@ create type message_state as enum ('queued', 'submitting', 'sent', 'unknown', 'd
 
 create sequence message_log_blocks;
 
+create sequence test_positions;
+
 create or replace function advance_phones()
  returns trigger
  language plpgsql
@@ -90,7 +92,7 @@ create or replace function events_after(account bigint, after bigint, most bigin
 as $function$
 begin
   return query select * from events e
-                where (e.account_id, e.position) > (account, after) and (e.account_id, e.position) < (account + 1, 0)
+                where (e.account_id, e.position) > (account, after) and (e.account_id, e.position) < (account, 4503599627370496)
                 order by e.account_id, e.position limit most;
 end $function$;
 
@@ -171,11 +173,15 @@ as $function$
 declare
   list bigint := case tg_op when 'DELETE' then old.list_id else new.list_id end;
 begin
-  update event_outbox
-     set fields = (select coalesce(json_agg(json_build_object(
-                            'key', f.key, 'contentType', f.content_type, 'maxLength', f.max_length, 'pattern', f.pattern,
-                            'isEnforced', f.should_validate_regex_via_api, 'defaultValue', f.default_value) order by f.id), '[]')
-                     from custom_fields f where f.list_id = list)
+  with present as materialized (
+    select coalesce(json_agg(json_build_object(
+             'key', f.key, 'contentType', f.content_type, 'maxLength', f.max_length, 'pattern', f.pattern,
+             'isEnforced', f.should_validate_regex_via_api, 'defaultValue', f.default_value) order by f.id), '[]') as definitions
+      from custom_fields f where f.list_id = list
+  ), aside as (
+    update events_set_aside set fields = (select definitions from present) where list_id = list and fields is null
+  )
+  update event_outbox set fields = (select definitions from present)
    where id = any(array(select id from event_outbox where list_id = list and fields is null order by id for update));
   if tg_op = 'DELETE' then return old; end if;
   return new;
@@ -520,7 +526,7 @@ create table endpoints (
   id bigint not null generated always as identity,
   account_id bigint not null,
   webhook_id bigint,
-  -- scheme, host and port of callback URLs
+  -- scheme, host and port of callback URLs; `others` for those of further hosts, `tests` for test events
   origin text,
   -- sealed; the previous one signs as well until its time is over
   secret bytea,
@@ -582,6 +588,8 @@ create table event_outbox (
   facts jsonb not null,
   -- the definitions of the list's custom fields at that moment, if they have changed since; null means the present ones
   fields json,
+  -- how often it was set aside
+  failures smallint not null default 0,
   constraint event_outbox_pkey primary key (id)
 );
 
@@ -605,14 +613,16 @@ create table events (
   -- json, not jsonb: the contract fixes the order of the keys
   payload json not null,
   callback_url text,
-  -- a test of one webhook, which the feed and replays ignore
+  -- a test of one webhook or callback, which the feed and replays ignore
   is_test boolean not null default false,
-  constraint events_pkey primary key ("position")
+  constraint events_pkey primary key ("position"),
+  constraint events_test check (is_test = ("position" >= '4503599627370496'::bigint))
 );
 create index events_account on events (account_id, "position");
+create index events_occurred on events (occurred_at) where (not is_test);
 create index events_tests on events (account_id, occurred_at) where is_test;
 
--- Events that cannot be numbered or queued because of their own values. A job returns them to the outbox every hour.
+-- Events that cannot be numbered or queued because of their own values. A job returns them to the outbox when they are due.
 create table events_set_aside (
   id bigint not null,
   account_id bigint not null,
@@ -624,6 +634,11 @@ create table events_set_aside (
   time_zone text not null,
   facts jsonb not null,
   fields json,
+  failures smallint not null,
+  -- the kind of the latest error, without content
+  error text not null,
+  set_aside_at timestamptz not null,
+  retry_at timestamptz not null,
   constraint events_set_aside_pkey primary key (id)
 );
 

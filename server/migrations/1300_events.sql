@@ -16,11 +16,20 @@ create table event_outbox (
   -- the values at that moment, of which the payload is made
   facts jsonb not null,
   -- the definitions of the list's custom fields at that moment, if they have changed since; null means the present ones
-  fields json
+  fields json,
+  -- how often it was set aside
+  failures smallint not null default 0
 );
 
--- Events that cannot be numbered or queued because of their own values. A job returns them to the outbox every hour.
-create table events_set_aside (like event_outbox, primary key (id));
+-- Events that cannot be numbered or queued because of their own values. A job returns them to the outbox when they are due.
+create table events_set_aside (
+  like event_outbox,
+  -- the kind of the latest error, without content
+  error text not null,
+  set_aside_at timestamptz not null,
+  retry_at timestamptz not null,
+  primary key (id)
+);
 
 create table events (
   position bigint primary key,
@@ -32,20 +41,26 @@ create table events (
   -- json, not jsonb: the contract fixes the order of the keys
   payload json not null,
   callback_url text,
-  -- a test of one webhook, which the feed and replays ignore
-  is_test boolean not null default false
+  -- a test of one webhook or callback, which the feed and replays ignore
+  is_test boolean not null default false,
+  constraint events_test check (is_test = (position >= 4503599627370496))
 );
 create index events_account on events (account_id, position);
+create index events_occurred on events (occurred_at) where not is_test;
 create index events_tests on events (account_id, occurred_at) where is_test;
 
--- Returns the first events of an account after a position, in their order. Only the index on (account_id, position) has this order,
+-- Test events have positions of their own, from 2^52, which no other event reaches: they are taken without a lock, so events of all accounts
+-- do not wait for a request that sends one.
+create sequence test_positions minvalue 4503599627370496;
+
+-- Returns the first events of an account after a position, in their order, without test events. Only the index on (account_id, position) has this order,
 -- and sorting is off: otherwise a plan for an average account reads the events of all others for a small one, and a plan
 -- from before the table grew sorts all events of a large one.
 create function events_after(account bigint, after bigint, most bigint) returns setof events stable language plpgsql
   set enable_sort = off set enable_bitmapscan = off set enable_seqscan = off as $$
 begin
   return query select * from events e
-                where (e.account_id, e.position) > (account, after) and (e.account_id, e.position) < (account + 1, 0)
+                where (e.account_id, e.position) > (account, after) and (e.account_id, e.position) < (account, 4503599627370496)
                 order by e.account_id, e.position limit most;
 end $$;
 
@@ -136,11 +151,15 @@ create function store_fields_of_events() returns trigger language plpgsql as $$
 declare
   list bigint := case tg_op when 'DELETE' then old.list_id else new.list_id end;
 begin
-  update event_outbox
-     set fields = (select coalesce(json_agg(json_build_object(
-                            'key', f.key, 'contentType', f.content_type, 'maxLength', f.max_length, 'pattern', f.pattern,
-                            'isEnforced', f.should_validate_regex_via_api, 'defaultValue', f.default_value) order by f.id), '[]')
-                     from custom_fields f where f.list_id = list)
+  with present as materialized (
+    select coalesce(json_agg(json_build_object(
+             'key', f.key, 'contentType', f.content_type, 'maxLength', f.max_length, 'pattern', f.pattern,
+             'isEnforced', f.should_validate_regex_via_api, 'defaultValue', f.default_value) order by f.id), '[]') as definitions
+      from custom_fields f where f.list_id = list
+  ), aside as (
+    update events_set_aside set fields = (select definitions from present) where list_id = list and fields is null
+  )
+  update event_outbox set fields = (select definitions from present)
    where id = any(array(select id from event_outbox where list_id = list and fields is null order by id for update));
   if tg_op = 'DELETE' then return old; end if;
   return new;

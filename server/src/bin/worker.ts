@@ -12,6 +12,7 @@ import { listenForWork } from '../db/wake.ts'
 import { deleteEventsJob, returnEventsJob } from '../events/events.jobs.ts'
 import { reportResults, reportSent } from '../events/message-events.ts'
 import { numberEvents } from '../events/sequence.ts'
+import { makeSetAsideReporter } from '../events/set-aside.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from '../flight-plans/flight-plans.jobs.ts'
 import { forgetIdempotencyKeysJob } from '../http/idempotency.jobs.ts'
 import { applyImport } from '../imports/imports.jobs.ts'
@@ -121,12 +122,13 @@ async function startWorker(rt: Runtime) {
   const dispatch = repeat(async () => dispatcher?.round(), 250, 'deliver events')
   const report = repeat(() => reportSent(rt), 1_000, 'report sent broadcasts')
   const results = repeat(() => reportResults(rt), 1_000, 'report results of transactional messages')
+  const onSetAside = makeSetAsideReporter(log)
   const number = repeat(
     async () => {
       const { count, isFull } = await numberEvents(
         eventRt.db,
         (tx, events) => insertDeliveries(tx, events, rt.clock.now()),
-        ({ id, error }) => log.error({ event: id, err: error }, 'event set aside'),
+        { onSetAside, clock: rt.clock },
       )
       if (count > 0) dispatch.now()
       return isFull

@@ -8,6 +8,7 @@ import { accountCommands } from './accounts.commands.ts'
 import { backupCommands } from './backup.commands.ts'
 import { type CliCommand, UsageError } from './command.ts'
 import { connectionCommands } from './connections.commands.ts'
+import { eventCommands } from './events.commands.ts'
 import { helpOf, helpOfAll } from './help.ts'
 import { installationCommands } from './installation.commands.ts'
 import { keyCommands } from './keys.commands.ts'
@@ -29,6 +30,7 @@ export const commands: readonly CliCommand[] = [
   ...quietHoursCommands,
   ...messageCommands,
   ...webhookCommands,
+  ...eventCommands,
   ...installationCommands,
   ...backupCommands,
 ]

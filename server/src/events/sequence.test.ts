@@ -4,7 +4,9 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { returnEventsJob } from './events.jobs.ts'
 import { becomeSequencer } from './events.queries.ts'
-import { numberEvents } from './sequence.ts'
+import { numberEvents, type UnnumberedEvent } from './sequence.ts'
+import { setEventAside } from './set-aside.queries.ts'
+import { makeSetAsideReporter } from './set-aside.ts'
 
 let database: TestDatabase
 let list: { id: number; accountId: number }
@@ -97,7 +99,8 @@ test('an event with values that cannot be numbered or queued stops no other one,
     'select id from event_outbox where phone = $1',
     [2_065_550_120],
   )
-  const [numbered, reported]: [number[], number[]] = [[], []]
+  const [numbered, reported]: [number[], [id: number, failures: number][]] = [[], []]
+  const clock = { time: new Date(), now: () => clock.time }
   const numberAll = async () => {
     const queue = async (tx: typeof db, events: { phone: number | null }[]) => {
       if (isBroken && events.some(({ phone }) => phone === 2_065_550_120)) {
@@ -108,22 +111,81 @@ test('an event with values that cannot be numbered or queued stops no other one,
       await queue(tx, events)
       numbered.push(...events.map(({ phone }) => phone ?? 0))
     }
-    while ((await numberEvents(db, keep, ({ id }) => void reported.push(id))).isFull);
+    const onSetAside = ({ id, failures }: UnnumberedEvent) => void reported.push([id, failures])
+    while ((await numberEvents(db, keep, { onSetAside, clock })).isFull);
   }
   let isBroken = true
   await numberAll()
   expect(numbered).toEqual(phones.filter((phone) => phone !== 2_065_550_113 && phone !== 2_065_550_120))
-  expect(reported).toEqual([unrendered, unqueued])
+  expect(reported).toEqual([
+    [unrendered, 1],
+    [unqueued, 1],
+  ])
 
   isBroken = false
-  const run = () => returnEventsJob.run(makeRuntime(database), {}, new AbortController().signal)
-  await run()
-  await numberAll()
+  const runAfter = async (hours: number) => {
+    clock.time = new Date(clock.time.getTime() + hours * 3_600_000)
+    await returnEventsJob.run(makeRuntime({ ...database, clock }), {}, new AbortController().signal)
+    await numberAll()
+  }
+  await runAfter(0.99)
+  expect(numbered).toHaveLength(38)
+  await runAfter(0.01)
   expect(numbered.slice(38)).toEqual([2_065_550_120])
-  expect(reported.slice(2)).toEqual([unrendered])
+  expect(reported.slice(2)).toEqual([[unrendered, 2]])
   await db.exec('repair', `update events_set_aside set facts = facts || '{"subscriber":{}}'`)
-  await run()
-  await numberAll()
+  await runAfter(1.99)
+  expect(numbered).toHaveLength(39)
+  await runAfter(0.01)
   expect(numbered.slice(39)).toEqual([2_065_550_113])
   expect(await db.many('rest', 'select from events_set_aside')).toEqual([])
+})
+
+test('an event that fails again and again is retried after twice as long each time, up to a day, and logged once', async () => {
+  const { db } = database
+  await optIn(db, 2_065_550_101)
+  const at = new Date('2026-03-02T10:00:00Z')
+  const lines: object[] = []
+  const report = makeSetAsideReporter({ error: (fields: object) => void lines.push(fields) } as never)
+  const hours: number[] = []
+  for (let n = 0; n < 7; n++) {
+    const { id } = await db.one<{ id: number }>('outbox', 'select id from event_outbox')
+    const failures = (await setEventAside(db, id, 'TypeError', at)) ?? 0
+    report({ id, failures, error: new TypeError('no subscriber') })
+    const { retryAt } = await db.one<{ retryAt: Date }>('aside', 'select retry_at as "retryAt" from events_set_aside')
+    hours.push((retryAt.getTime() - at.getTime()) / 3_600_000)
+    await returnEventsJob.run(
+      makeRuntime({ ...database, clock: { now: () => retryAt } }),
+      {},
+      new AbortController().signal,
+    )
+  }
+  expect(hours).toEqual([1, 2, 4, 8, 16, 24, 24])
+  expect(lines).toHaveLength(1)
+  for (let id = 1; id <= 100; id++) report({ id, failures: 1, error: new TypeError('no subscriber') })
+  expect(lines).toHaveLength(20)
+})
+
+test('many events with the same fault are set aside in few transactions, and the next event is numbered', async () => {
+  const { db } = database
+  const faulty = 120
+  for (let n = 0; n < faulty; n++) await optIn(db, 2_065_550_100 + n)
+  await db.exec('spoil_all', `update event_outbox set facts = facts - 'subscriber'`)
+  await optIn(db, 2_065_550_100 + faulty)
+  let transactions = 0
+  const counting: typeof db = {
+    ...db,
+    tx: (run) => {
+      transactions++
+      return db.tx(run)
+    },
+  }
+  const numbered: (number | null)[] = []
+  const keep = async (_tx: typeof db, events: { phone: number | null }[]) => {
+    numbered.push(...events.map(({ phone }) => phone))
+  }
+  while ((await numberEvents(counting, keep)).isFull);
+  expect(numbered).toEqual([2_065_550_100 + faulty])
+  expect(transactions).toBeLessThan(3 * faulty)
+  await db.exec('forget', 'delete from events_set_aside')
 })

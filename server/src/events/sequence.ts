@@ -1,15 +1,10 @@
 import type { Db } from '../db/db.ts'
-import { isErrorOfValues } from '../db/pg-errors.ts'
+import { isErrorOfValues, kindOfError } from '../db/pg-errors.ts'
+import { type Clock, systemClock } from '../lib/clock.ts'
 import type { NumberedEvent, RecordedEvent } from './event-types.ts'
-import {
-  becomeSequencer,
-  findFieldsOfLists,
-  insertEvents,
-  setEventAside,
-  takePositions,
-  takeRecorded,
-} from './events.queries.ts'
+import { becomeSequencer, findFieldsOfLists, insertEvents, takePositions, takeRecorded } from './events.queries.ts'
 import { renderPayload } from './payloads.schema.ts'
+import { setEventAside } from './set-aside.queries.ts'
 
 export type Numbered = { count: number; isFull: boolean }
 
@@ -18,8 +13,16 @@ const batchSize = 1_000
 
 type OnNumbered = (tx: Db, events: NumberedEvent[]) => Promise<void>
 
-/** An event that is set aside because of its own values, and its error. */
-export type UnnumberedEvent = { id: number; error: unknown }
+/** An event that is set aside because of its own values, how often it was, and its error. */
+export type UnnumberedEvent = { id: number; failures: number; error: unknown }
+
+/** Maximum number of events that one call sets aside. */
+const maxSetAside = 100
+
+/** Maximum number of events of a transaction after one that is set aside, because the next one often has the same fault. */
+const smallBatch = 4
+
+type Options = { onSetAside?: (event: UnnumberedEvent) => void; clock?: Clock }
 
 /**
  * Numbers visible events of the outbox and passes them to `onNumbered` in the same transaction. Returns how many there were,
@@ -30,23 +33,31 @@ export type UnnumberedEvent = { id: number; error: unknown }
 export async function numberEvents(
   db: Db,
   onNumbered: OnNumbered,
-  onSetAside: (event: UnnumberedEvent) => void = () => {},
+  { onSetAside = () => {}, clock = systemClock }: Options = {},
 ): Promise<Numbered> {
-  for (let limit = batchSize; ; limit = Math.ceil(limit / 4)) {
+  let limit = batchSize
+  for (let setAside = 0; setAside < maxSetAside; ) {
     let firstId: number | undefined
     try {
-      return await db.tx((tx) =>
+      const numbered = await db.tx((tx) =>
         numberBatch(tx, limit, onNumbered, (id) => {
           firstId = id
         }),
       )
+      return { ...numbered, isFull: numbered.isFull || setAside > 0 }
     } catch (error) {
       if (firstId === undefined || !isErrorOfValues(error)) throw error
-      if (limit > 1) continue
-      if (await setEventAside(db, firstId)) onSetAside({ id: firstId, error })
-      return { count: 0, isFull: true }
+      if (limit > 1) {
+        limit = Math.ceil(limit / 4)
+        continue
+      }
+      const failures = await setEventAside(db, firstId, kindOfError(error), clock.now())
+      if (failures !== undefined) onSetAside({ id: firstId, failures, error })
+      setAside++
+      limit = smallBatch
     }
   }
+  return { count: 0, isFull: true }
 }
 
 async function numberBatch(

@@ -5,6 +5,7 @@ import { makeRuntime } from '../../test/runtime.ts'
 import { createLogDaysAhead } from '../broadcasts/close.ts'
 import { optOut } from '../opt-ins/opt-out.ts'
 import { numberEvents } from './sequence.ts'
+import { returnEvents, setEventAside } from './set-aside.queries.ts'
 
 // A payload has the values of the moment of the change, whatever changes until the event has its position.
 
@@ -112,4 +113,13 @@ test('texts that are received before the event has a position are not counted', 
   await exec('deliver', `update message_log set state = 'delivered' where phone = $1`, [phone])
   await exec('more', 'update received_counts set messages = 30 where list_id = $1', [list.id])
   expect(await numbered()).toMatchObject([{ type: 'unsubscribe', total_messages_received: 5 }])
+})
+
+test('fields that change while an event is set aside do not change it', async () => {
+  await leave()
+  const { id } = await database.db.one<{ id: number }>('outbox', 'select id from event_outbox')
+  await setEventAside(database.db, id, 'TypeError', new Date())
+  await exec('delete', 'delete from custom_fields where list_id = $1', [list.id])
+  await returnEvents(database.db, { id }, 1)
+  expect(await numbered()).toMatchObject([{ type: 'unsubscribe', shelf: 12 }])
 })

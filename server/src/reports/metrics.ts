@@ -1,4 +1,5 @@
 import { findAlarms } from '../connections/alarms.ts'
+import { countEventsSetAside, maxCountedAside } from '../events/set-aside.queries.ts'
 import type { MetricFamily } from '../lib/metric-series.ts'
 import { countSetAside } from '../log/failures.queries.ts'
 import { lanes } from '../messages/messages.ts'
@@ -11,7 +12,7 @@ const laneName = (lane: number) => laneNames.get(lane) ?? String(lane)
 
 /**
  * Returns metrics of state that is only in the database: depth and lag of the queue, open recipients, receipts, binds,
- * alarms, and messages that are set aside.
+ * alarms, and messages and events that are set aside.
  */
 export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promise<Snapshot> {
   const depth = await measureLanes(rt.db, rt.clock.now())
@@ -19,6 +20,7 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
   const waiting = await countWaitingReceipts(rt.db)
   const binds = await measureBinds(rt.db)
   const setAside = await countSetAside(rt.db)
+  const eventsAside = await countEventsSetAside(rt.db)
   const alarms = await findAlarms(rt.db, null, rt.clock.now())
   const families: MetricFamily[] = [
     {
@@ -67,6 +69,12 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
       help: 'Messages with work that keeps failing and that a person must act on, by the work',
       type: 'gauge',
       values: setAside.map(({ sweep, count }) => ({ labels: { work: sweep }, value: count })),
+    },
+    {
+      name: 'carillon_set_aside_events',
+      help: `Events that cannot be numbered and that a person must act on, by type; at most ${maxCountedAside} are counted`,
+      type: 'gauge',
+      values: eventsAside.map(({ type, count }) => ({ labels: { type }, value: count })),
     },
     {
       name: 'carillon_alarms',
