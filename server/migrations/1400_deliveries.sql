@@ -4,7 +4,7 @@ create table endpoints (
   id bigint generated always as identity primary key,
   account_id bigint not null references accounts,
   webhook_id bigint constraint endpoints_webhook unique references webhooks on delete cascade,
-  -- scheme, host and port of callback URLs
+  -- scheme, host and port of callback URLs; `others` for those of further hosts, `tests` for test events
   origin text,
   -- sealed; the previous one signs as well until its time is over
   secret bytea,

@@ -1,13 +1,18 @@
 import type { Job } from '../jobs/jobs.ts'
-import { deleteEvents, returnEvents } from './events.queries.ts'
+import { deleteEvents } from './events.queries.ts'
+import { feedPositions, testPositions } from './positions.ts'
+import { returnEvents } from './set-aside.queries.ts'
 
 const batchSize = 5_000
 
-/** Tries to number up to `batchSize` events that were set aside again, of which many may have the same cause. */
+/** Number of events that are returned at a time: few, because newer events wait while each one fails alone. */
+const returnedSize = 500
+
+/** Returns events that were set aside and are due to the outbox. */
 export const returnEventsJob: Job = {
   name: 'events.return',
   async run(rt) {
-    await returnEvents(rt.db, batchSize)
+    await returnEvents(rt.db, { dueAt: rt.clock.now() }, returnedSize)
   },
 }
 
@@ -16,6 +21,8 @@ export const deleteEventsJob: Job = {
   name: 'events.forget',
   async run(rt, _payload, signal) {
     const before = new Date(rt.clock.now().getTime() - rt.config.eventDays * 86_400_000)
-    while (!signal.aborted && (await rt.db.tx((tx) => deleteEvents(tx, before, batchSize))) > 0);
+    for (const range of [feedPositions, testPositions]) {
+      while (!signal.aborted && (await rt.db.tx((tx) => deleteEvents(tx, range, before, batchSize))) > 0);
+    }
   },
 }

@@ -2,6 +2,7 @@ import { customFieldsJson } from '../custom-fields/custom-fields.sql.ts'
 import type { ValueRules } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
 import type { NumberedEvent, RecordedEvent } from './event-types.ts'
+import type { PositionRange } from './positions.ts'
 
 /** Makes the transaction the only sequencer until it ends; returns false if there is another one. */
 export async function becomeSequencer(tx: Db): Promise<boolean> {
@@ -28,33 +29,6 @@ export async function takeRecorded(tx: Db, limit: number): Promise<RecordedEvent
   )
 }
 
-/** Moves an event from the outbox to those that are set aside; returns whether it was there. */
-export async function setEventAside(db: Db, id: number): Promise<boolean> {
-  const moved = await db.exec(
-    'set_event_aside',
-    /* sql */ `
-    with taken as (delete from event_outbox where id = $1 returning *)
-    insert into events_set_aside select * from taken`,
-    [id],
-  )
-  return moved > 0
-}
-
-/** Moves up to `limit` events that are set aside back to the outbox, oldest first, and returns how many. */
-export function returnEvents(db: Db, limit: number): Promise<number> {
-  return db.exec(
-    'return_events_set_aside',
-    /* sql */ `
-    with taken as (
-      delete from events_set_aside
-       where id = any(array(select id from events_set_aside order by id limit $1 for update skip locked))
-      returning *
-    )
-    insert into event_outbox overriding system value select * from taken`,
-    [limit],
-  )
-}
-
 /** Returns the custom fields of these lists. */
 export async function findFieldsOfLists(tx: Db, listIds: number[]): Promise<Map<number, ValueRules[]>> {
   const rows = await tx.many<{ listId: number; fields: ValueRules[] }>(
@@ -76,11 +50,19 @@ export async function takePositions(tx: Db, count: number): Promise<number> {
 }
 
 /**
- * Leaves out the positions that the original of a restored database, or another copy, may have used. Microseconds since 1970 are more than
- * all positions used before: no installation has a million events per second. If the clock is behind, 10^9 positions are left out.
+ * Leaves out the positions that the original of a restored database, or another copy, may have used, also those of test events. Microseconds
+ * since 1970 are more than all positions used before: no installation has a million events per second. If the clock is behind, 10^9
+ * positions are left out.
  */
-export function leaveOutPositions(db: Db) {
-  return db.exec(
+export async function leaveOutPositions(db: Db): Promise<void> {
+  await db.exec(
+    'leave_out_test_positions',
+    /* sql */ `
+    select setval('test_positions', case when b.now > b.last_value then b.now else b.last_value + 1000000000 end)
+      from (select last_value, 4503599627370496 + (extract(epoch from clock_timestamp()) * 1000000)::bigint as now
+              from test_positions) b`,
+  )
+  await db.exec(
     'leave_out_positions',
     /* sql */ `
     with raised as (
@@ -114,17 +96,18 @@ export function insertEvents(tx: Db, events: NumberedEvent[]) {
   )
 }
 
-export type TestEvent = Pick<NumberedEvent, 'accountId' | 'listId' | 'type' | 'occurredAt' | 'payload'>
+export type TestEvent = Pick<NumberedEvent, 'accountId' | 'listId' | 'type' | 'occurredAt' | 'payload' | 'callbackUrl'>
 
-/** Inserts a test event with the next position, which it returns; no sequencer works until the transaction ends. */
+/** Inserts a test event and returns its position, for which no other transaction waits. */
 export async function insertTestEvent(tx: Db, event: TestEvent): Promise<number> {
-  const position = await takePositions(tx, 1)
-  const { accountId, listId, type, occurredAt, payload } = event
-  await tx.exec(
+  const { accountId, listId, type, occurredAt, payload, callbackUrl } = event
+  const { position } = await tx.one<{ position: number }>(
     'insert_test_event',
     /* sql */ `
-    insert into events (position, account_id, list_id, type, occurred_at, payload, is_test) values ($1, $2, $3, $4, $5, $6, true)`,
-    [position, accountId, listId, type, occurredAt, payload],
+    insert into events (position, account_id, list_id, type, occurred_at, payload, callback_url, is_test)
+    values (nextval('test_positions'), $1, $2, $3, $4, $5, $6, true)
+    returning position`,
+    [accountId, listId, type, occurredAt, payload, callbackUrl],
   )
   return position
 }
@@ -155,10 +138,10 @@ export function readFeed(db: Db, { accountId, after, types, limit }: FeedQuery) 
     'read_feed',
     /* sql */ `
     with compared as (
-      select position, type, is_test, payload from events_after($1, $2, ${maxCompared})
+      select position, type, payload from events_after($1, $2, ${maxCompared})
     ), page as (
       select position, payload from compared
-       where ($3::text[] is null or type = any($3)) and not is_test
+       where $3::text[] is null or type = any($3)
        order by position limit $4
     )
     select a.event_feed as enabled, s.last_position as last, s.deleted_position as deleted,
@@ -192,7 +175,7 @@ export function findNewEvents(db: Db, afters: Map<number, number>): Promise<NewE
     'find_new_events',
     /* sql */ `
     select w.account_id as "accountId", count(*) as compared,
-           coalesce(array_agg(distinct e.type) filter (where not e.is_test), '{}') as types
+           array_agg(distinct e.type) as types
       from unnest($1::bigint[], $2::bigint[]) as w(account_id, after)
      cross join lateral events_after(w.account_id, w.after, $3) e
      group by w.account_id`,
@@ -201,24 +184,26 @@ export function findNewEvents(db: Db, afters: Map<number, number>): Promise<NewE
 }
 
 /**
- * Deletes up to `limit` events that occurred before a time, oldest positions first, and returns how many. Events that wait to
+ * Deletes up to `limit` events of a range that occurred before a time, oldest positions first, and returns how many. Events that wait to
  * be delivered stay.
  */
-export function deleteEvents(tx: Db, before: Date, limit: number): Promise<number> {
+export function deleteEvents(tx: Db, { first, last }: PositionRange, before: Date, limit: number): Promise<number> {
   return tx.exec(
     'delete_events',
     /* sql */ `
     with old as (
-      select position from (select position, occurred_at from events order by position limit $2) first
+      select position
+        from (select position, occurred_at from events where position between $3 and $4 order by position limit $2) first
        where occurred_at < $1 and not exists (select from deliveries d where d.position = first.position)
     ), deleted as (
-      delete from events where position = any(array(select position from old)) returning position
+      delete from events where position = any(array(select position from old)) returning position, is_test
     ), bound as (
-      update event_sequence set deleted_position = greatest(deleted_position, (select max(position) from deleted))
-       where exists (select from deleted)
+      update event_sequence
+         set deleted_position = greatest(deleted_position, (select max(position) from deleted where not is_test))
+       where exists (select from deleted where not is_test)
     )
     select from deleted`,
-    [before, limit],
+    [before, limit, first, last],
   )
 }
 

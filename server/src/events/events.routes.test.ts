@@ -3,6 +3,7 @@ import { useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { deleteEvents } from './events.queries.ts'
+import { feedPositions } from './positions.ts'
 import { numberEvents } from './sequence.ts'
 
 const start = new Date('2026-03-02T10:00:00Z')
@@ -139,7 +140,7 @@ test('deleted events are a 410 with the oldest position', async () => {
   const positions = (body.events as FeedEvent[]).map(({ position }) => position)
   const [, second = 0, third = 0] = positions
   await api.db.exec('grow_old', `update events set occurred_at = '2026-01-01' where position <= $1`, [second])
-  expect(await deleteEvents(api.db, start, 100)).toBeGreaterThanOrEqual(2)
+  expect(await deleteEvents(api.db, feedPositions, start, 100)).toBeGreaterThanOrEqual(2)
   const late = await api.owner.get(`/events?after=${second - 1}`)
   expect(late.status).toBe(410)
   expect(late.body).toMatchObject({ code: 'events_deleted', details: { oldest_position: [String(third)] } })

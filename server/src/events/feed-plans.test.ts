@@ -4,7 +4,9 @@ import { explain } from '../../test/explain.ts'
 import { make } from '../../test/make.ts'
 import type { Db } from '../db/db.ts'
 import { insertDeliveries } from '../webhooks/delivery/deliveries.queries.ts'
+import { findReplayable } from '../webhooks/replays/replays.queries.ts'
 import { deleteEvents, findNewEvents, readFeed, takeRecorded } from './events.queries.ts'
+import { feedPositions } from './positions.ts'
 
 // What the feed, its waiting reads, the retention, the sequencer and the fan-out read does not depend on the number of events, accounts
 // and webhooks; for events, which become many within a minute, whether the statistics know it or not.
@@ -86,7 +88,7 @@ describe.each(['unknown', 'known'])('while the size is %s to the statistics', (s
   })
 
   test('the retention reads the oldest events only', async () => {
-    const found = await read((db) => deleteEvents(db, new Date(at.getTime() + 1), 100))
+    const found = await read((db) => deleteEvents(db, feedPositions, new Date(at.getTime() + 1), 100))
     expect(found.compared).toBeLessThan(3_000)
   })
 
@@ -95,6 +97,13 @@ describe.each(['unknown', 'known'])('while the size is %s to the statistics', (s
     expect(found.rows).toBe(100)
     expect(found.compared).toBeLessThan(3_000)
   })
+})
+
+test('the bound of what may be replayed is read from an index', async () => {
+  const { id } = await database.db.one<{ id: number }>('a_webhook', 'select min(id) as id from webhooks')
+  for (const oldest of [at, new Date(at.getTime() + 1)]) {
+    expect((await read((db) => findReplayable(db, id, 5, oldest))).buffers).toBeLessThan(100)
+  }
 })
 
 test('the fan-out finds the webhooks of the lists of its events', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { insertTestEvent } from './events.queries.ts'
 import { FeedWaiters, maxWaitingPerAccount } from './feed-waiters.ts'
 
 let database: TestDatabase
@@ -21,14 +22,14 @@ beforeEach(async () => {
 afterEach(() => waiters.stop())
 
 /** Inserts events of a type with the next positions, and returns the last position. */
-async function happen(account: number, type: string, { count = 1, isTest = false } = {}): Promise<number> {
+async function happen(account: number, type: string, { count = 1 } = {}): Promise<number> {
   const { last } = await database.db.one<{ last: number }>(
     'happen',
     `with s as (update event_sequence set last_position = last_position + $3 returning last_position as last),
-          e as (insert into events (position, account_id, type, occurred_at, payload, is_test)
-                select last + 1 - n, $1, $2, now(), '{}', $4 from s, generate_series(1, $3::int) n)
+          e as (insert into events (position, account_id, type, occurred_at, payload)
+                select last + 1 - n, $1, $2, now(), '{}' from s, generate_series(1, $3::int) n)
      select last from s`,
-    [accounts[account]?.id, type, count, isTest],
+    [accounts[account]?.id, type, count],
   )
   return last
 }
@@ -68,7 +69,8 @@ describe('a wait is ended by', () => {
 
 test('a test event ends no wait', async () => {
   const [quiet, other] = [await wait(0), await wait(1)]
-  await happen(0, 'subscribe', { isTest: true })
+  const event = { accountId: accounts[0]?.id ?? 0, listId: null, type: 'subscribe' as const, occurredAt: new Date() }
+  await insertTestEvent(database.db, { ...event, payload: '{}', callbackUrl: null })
   await happen(1, 'subscribe')
   await other.done
   expect(quiet.ended).toBeUndefined()

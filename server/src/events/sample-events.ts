@@ -8,7 +8,7 @@ const content = 'Cedar Valley Pantry: open today from 9 to 12.'
 /** Returns a made-up event of a list, or of a transactional message. */
 export function sampleEvent(
   type: ListEventType | CallbackType,
-  { accountId, listId, timeZone, at }: { accountId: number; listId: number; timeZone: string; at: Date },
+  { accountId, listId, timeZone, at }: { accountId: number; listId: number | null; timeZone: string; at: Date },
 ): RecordedEvent {
   const facts = factsOf(type, at.toISOString())
   const phoneOfEvent = type === 'message_sent' ? null : phone

@@ -72,6 +72,12 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['GET', '/lists/LIST/webhooks/HOOK/replays/REPLAY', undefined, 200],
   ['POST', '/lists/LIST/webhooks/HOOK/test_events', { test_event: { type: 'subscribe' } }, 202],
   ['GET', '/lists/LIST/webhooks/HOOK/preview', undefined, 200],
+  [
+    'POST',
+    '/callback_test_events',
+    { callback_test_event: { type: 'transactional_message_reply', webhook_callback_url: 'https://shop.example/' } },
+    202,
+  ],
   ['GET', '/lists/LIST/webhooks/HOOK/health', undefined, 200],
   ['GET', '/lists/LIST/webhooks/HOOK/deliveries', undefined, 200],
   ['GET', '/webhook_attempts', undefined, 200],

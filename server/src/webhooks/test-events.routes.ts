@@ -1,15 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { commonErrors, errorResponse } from '../http/schema.ts'
+import { makeCallbackUrlCheck } from '../lib/callback-url.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import {
+  CallbackTestBody,
+  CallbackTestResponse,
   PreviewQuery,
   PreviewResponse,
   presentPreview,
+  readCallbackTest,
   TestEventBody,
   TestEventResponse,
 } from './test-events.schema.ts'
-import { previewPayload, sendTestEvent } from './test-events.ts'
+import { previewPayload, sendCallbackTest, sendTestEvent } from './test-events.ts'
 import { WebhookIdParam } from './webhooks.schema.ts'
 
 const common = { tags: ['Webhooks'], 'x-extension': true }
@@ -18,6 +22,7 @@ const notFound = errorResponse('No such webhook or list on this account.')
 
 export const testEventRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
+  const faultOfUrl = makeCallbackUrlCheck(rt.config.allowPrivateUrls)
 
   app.post(
     '/lists/:list_id/webhooks/:webhook_id/test_events',
@@ -46,6 +51,32 @@ export const testEventRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const position = await sendTestEvent(rt, { accountId, listId, webhookId, timeZone }, type)
       reply.status(202)
       return { status: 'OK' as const, test_event: { type, position } }
+    },
+  )
+
+  app.post(
+    '/callback_test_events',
+    {
+      schema: {
+        ...common,
+        operationId: 'testCallback',
+        summary: 'Send a test event to a callback URL',
+        description:
+          'A made-up callback, as a message or a report with this URL would send it, with the additional key `is_test`, which is ' +
+          'true. It is delivered once; the result is in the log of attempts.',
+        body: CallbackTestBody,
+        response: {
+          202: CallbackTestResponse,
+          422: errorResponse('The type or the URL is invalid.'),
+          ...commonErrors,
+        },
+      },
+    },
+    async (req, reply) => {
+      const test = readCallbackTest(req.body.callback_test_event, faultOfUrl)
+      const position = await sendCallbackTest(rt, { accountId: req.account.id, timeZone: req.account.timeZone }, test)
+      reply.status(202)
+      return { status: 'OK' as const, callback_test_event: { type: test.type, position } }
     },
   )
 

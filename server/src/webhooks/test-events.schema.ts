@@ -1,6 +1,8 @@
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
 import { callbackTypes, listEventTypes } from '../events/event-types.ts'
 import { Id } from '../http/schema.ts'
+import { type CallbackUrlCheck, maxUrlLength } from '../lib/callback-url.ts'
 
 const EventTypeName = Type.Unsafe<(typeof listEventTypes)[number]>({
   type: 'string',
@@ -19,6 +21,40 @@ export const TestEventResponse = Type.Object({
     { title: 'WebhookTestEvent' },
   ),
 })
+
+const CallbackTypeName = Type.Unsafe<(typeof callbackTypes)[number]>({
+  type: 'string',
+  enum: callbackTypes,
+  description: 'Type of the callback.',
+})
+
+export const CallbackTestBody = Type.Object({
+  callback_test_event: Type.Object(
+    {
+      type: CallbackTypeName,
+      webhook_callback_url: Type.String({ maxLength: maxUrlLength, description: 'The http or https URL to call.' }),
+    },
+    { title: 'CallbackTestEventCreation' },
+  ),
+})
+
+export const CallbackTestResponse = Type.Object({
+  status: Type.Literal('OK'),
+  callback_test_event: Type.Object(
+    { type: CallbackTypeName, position: Id('Its position, with which the log of attempts can be filtered.') },
+    { title: 'CallbackTestEvent' },
+  ),
+})
+
+/** Returns the type and URL of a test of a callback; throws a 422 for a URL that must not be called. */
+export function readCallbackTest(
+  { type, webhook_callback_url: url }: Static<typeof CallbackTestBody>['callback_test_event'],
+  faultOf: CallbackUrlCheck,
+) {
+  const fault = faultOf(url)
+  if (fault !== undefined) throw errors.invalid({ 'callback_test_event.webhook_callback_url': [fault] })
+  return { type, url }
+}
 
 const previewTypes = [...listEventTypes, ...callbackTypes]
 

@@ -6,12 +6,13 @@ import { findFieldsOfLists, insertTestEvent } from '../events/events.queries.ts'
 import { renderPayload, renderTestPayload } from '../events/payloads.schema.ts'
 import { sampleEvent } from '../events/sample-events.ts'
 import type { Runtime } from '../runtime.ts'
+import { lockTestEndpoint } from './delivery/callback-endpoints.queries.ts'
 import { requeueDeliveries } from './delivery/requeue.queries.ts'
 import { findEndpointId } from './delivery-log/attempts.queries.ts'
 import { countTestEvents } from './test-events.queries.ts'
 import { getWebhook } from './webhooks.ts'
 
-/** Maximum number of test events of an account in a minute: each one takes a position, for which events of all accounts wait. */
+/** Maximum number of test events of an account in a minute: each one is a request to an address of the caller's choice. */
 export const maxTestsPerMinute = 30
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
@@ -31,15 +32,41 @@ export function sendTestEvent(rt: Rt, webhook: TestedWebhook, type: ListEventTyp
     const { enabled } = await getWebhook(tx, accountId, listId, webhookId)
     const endpointId = await findEndpointId(tx, accountId, webhookId)
     if (!enabled || endpointId === undefined) throw errors.webhookDisabled()
-    // the statement after the lock counts those of concurrent requests
-    await lockCap(tx, 'test_events', accountId)
-    const recent = await countTestEvents(tx, accountId, new Date(now.getTime() - 60_000), maxTestsPerMinute)
-    if (recent >= maxTestsPerMinute) throw errors.tooManyTestEvents(maxTestsPerMinute)
+    await rejectAtLimit(tx, accountId, now)
     const payload = await render(tx, webhook, type, now, renderTestPayload)
-    const position = await insertTestEvent(tx, { accountId, listId, type, occurredAt: now, payload })
+    const event = { accountId, listId, type, occurredAt: now, payload, callbackUrl: null }
+    const position = await insertTestEvent(tx, event)
     await requeueDeliveries(tx, endpointId, [position], now)
     return position
   })
+}
+
+/**
+ * Queues a made-up callback of a type to a URL and returns its position. It is delivered once, and not in the feed. Tests of an account have an
+ * endpoint of their own, so a failing URL delays no callback of its host. Throws a 429 as `sendTestEvent` does.
+ */
+export function sendCallbackTest(
+  rt: Rt,
+  { accountId, timeZone }: { accountId: number; timeZone: string },
+  { type, url }: { type: CallbackType; url: string },
+): Promise<number> {
+  const now = rt.clock.now()
+  return rt.db.tx(async (tx) => {
+    await rejectAtLimit(tx, accountId, now)
+    const payload = renderTestPayload(sampleEvent(type, { accountId, listId: null, timeZone, at: now }), [])
+    const event = { accountId, listId: null, type, occurredAt: now, payload, callbackUrl: url }
+    const position = await insertTestEvent(tx, event)
+    await requeueDeliveries(tx, await lockTestEndpoint(tx, accountId), [position], now)
+    return position
+  })
+}
+
+/** Throws a 429 if the account has sent its test events of this minute. */
+async function rejectAtLimit(tx: Db, accountId: number, now: Date): Promise<void> {
+  // the statement after the lock counts those of concurrent requests
+  await lockCap(tx, 'test_events', accountId)
+  const recent = await countTestEvents(tx, accountId, new Date(now.getTime() - 60_000), maxTestsPerMinute)
+  if (recent >= maxTestsPerMinute) throw errors.tooManyTestEvents(maxTestsPerMinute)
 }
 
 /** Returns the payload of a made-up event of a type as JSON, with the custom fields of the list; throws the errors of `getWebhook`. */

@@ -7,7 +7,15 @@ import type { Sealer } from '../lib/seal.ts'
 import { getList, lockList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
 import { sealHeaders } from './delivery/custom-headers.ts'
-import { defaultEndpointSettings, disableRequested, type EndpointSettings, enableEndpoint, insertEndpoint, lockEndpointSettings, updateEndpointSettings } from './delivery/endpoints.queries.ts'
+import {
+  defaultEndpointSettings,
+  disableRequested,
+  type EndpointSettings,
+  enableEndpoint,
+  insertEndpoint,
+  lockEndpointSettings,
+  updateEndpointSettings,
+} from './delivery/endpoints.queries.ts'
 import { makeSealedSecret } from './delivery/secrets.ts'
 import { keepHidden } from './webhook-headers.ts'
 import {

@@ -134,6 +134,12 @@ const written: Bodies = {
   'GET /lists/{list_id}/webhooks/{webhook_id}/replays/{replay_id}': null,
   'POST /lists/{list_id}/webhooks/{webhook_id}/test_events': { test_event: { type: 'subscribe' } },
   'GET /lists/{list_id}/webhooks/{webhook_id}/preview': null,
+  'POST /callback_test_events': {
+    callback_test_event: {
+      type: 'transactional_message_status',
+      webhook_callback_url: 'https://shop.example/sms?order=7',
+    },
+  },
   'GET /lists/{list_id}/webhooks/{webhook_id}/health': null,
   'GET /lists/{list_id}/webhooks/{webhook_id}/deliveries': null,
   'GET /webhook_attempts': null,

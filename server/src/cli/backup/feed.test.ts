@@ -6,6 +6,7 @@ import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
 import { make } from '../../../test/make.ts'
 import { Secret } from '../../config/secret.ts'
 import type { Db } from '../../db/db.ts'
+import { insertTestEvent } from '../../events/events.queries.ts'
 import { getFeedPage } from '../../events/feed.ts'
 import { FeedWaiters } from '../../events/feed-waiters.ts'
 import { numberEvents } from '../../events/sequence.ts'
@@ -84,6 +85,19 @@ test('a restored copy uses no position again, and a reader that has read later e
   expect((await read(copy, kept)).phones).toEqual(['2065550204'])
   expect((await read(copy, empty.next)).phones).toEqual(['2065550204'])
   expect((await read(copy, 0)).phones).toEqual(['2065550201', '2065550204'])
+})
+
+test('test events of a restored copy use no position of the original, or of another copy', async () => {
+  const event = { accountId: list.accountId, listId: null, type: 'subscribe' as const, occurredAt: new Date() }
+  const send = (db: Db) => insertTestEvent(db, { ...event, payload: '{}', callbackUrl: null })
+  await send(origin)
+  const file = await backUp()
+  const later = [await send(origin), await send(origin)]
+  const first = await send(await restore(file))
+  const second = await send(await restore(file))
+  expect(first).toBeGreaterThan(Math.max(...later))
+  expect(second).toBeGreaterThan(first)
+  expect(second).toBeLessThan(Number.MAX_SAFE_INTEGER)
 })
 
 test('an old backup that is restored again uses no position of the first copy', async () => {

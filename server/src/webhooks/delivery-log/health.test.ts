@@ -2,9 +2,9 @@ import { expect, test } from 'vitest'
 import { useApi } from '../../../test/api.ts'
 import { make } from '../../../test/make.ts'
 import { numberEvents } from '../../events/sequence.ts'
-import { type DeliveryAttempt, recordAttempts } from '../delivery/results.queries.ts'
 import { insertDeliveries } from '../delivery/deliveries.queries.ts'
 import { disableFailing, disableGone } from '../delivery/endpoints.queries.ts'
+import { type DeliveryAttempt, recordAttempts } from '../delivery/results.queries.ts'
 import { maxCounted } from './health.queries.ts'
 
 const now = new Date('2026-03-02T10:00:00Z')

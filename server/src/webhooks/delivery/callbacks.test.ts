@@ -12,7 +12,8 @@ import { numberEvents } from '../../events/sequence.ts'
 import { loopbackRanges } from '../../lib/address-ranges.ts'
 import { makeGuardedFetch } from '../../lib/guarded-fetch.ts'
 import { Sealer } from '../../lib/seal.ts'
-import { deleteIdleCallbackEndpoints } from './callback-endpoints.queries.ts'
+import { sendCallbackTest } from '../test-events.ts'
+import { deleteIdleCallbackEndpoints, maxCallbackHosts } from './callback-endpoints.queries.ts'
 import { insertDeliveries } from './deliveries.queries.ts'
 import { deleteDeliveriesJob, disableFailingJob } from './delivery.jobs.ts'
 import { WebhookDispatcher } from './dispatcher.ts'
@@ -178,7 +179,13 @@ test('unused endpoints are looked for by index, a bounded number in each transac
   await db.exec('analyze', 'analyze endpoints, delivery_attempts, deliveries')
   const deleteSlice = (tx: typeof db) => deleteIdleCallbackEndpoints(tx, start, 0, 100)
   const recorder = (tx: typeof db) =>
-    deleteSlice({ ...tx, one: async (...given) => (await tx.many(...given)) as never })
+    deleteSlice({
+      ...tx,
+      one: async (...given) => {
+        await tx.many(...given)
+        return { last: null, idle: [] } as never
+      },
+    })
   expect((await explain(database, recorder, {})).compared).toBeLessThan(1_000)
   const last = await db.tx(deleteSlice)
   expect(last).not.toBeNull()
@@ -186,4 +193,97 @@ test('unused endpoints are looked for by index, a bounded number in each transac
   const { signal } = new AbortController()
   await deleteDeliveriesJob.run(makeRuntime({ db, clock }), {}, signal)
   expect(await count('endpoints')).toBe(200)
+})
+
+test('hosts beyond a maximum share one endpoint, as long as it exists, and no event of theirs overtakes another', async () => {
+  const { db } = database
+  const other = accountId
+  accountId = (await make.account(db)).id
+  await db.exec(
+    'fill_hosts',
+    `insert into endpoints (account_id, origin) select $1, 'https://host' || n || '.example' from generate_series(1, $2) n`,
+    [accountId, maxCallbackHosts - 1],
+  )
+  const receivers = [await receiverOf(), await receiverOf(), await receiverOf()]
+  const [own, ...further] = receivers.map(({ url }) => url)
+  const origins = async () =>
+    (
+      await db.many<{ origin: string }>(
+        'origins',
+        `select e.origin from deliveries d join endpoints e on e.id = d.endpoint_id where e.account_id = $1 order by d.id`,
+        [accountId],
+      )
+    ).map(({ origin }) => origin)
+  const originOf = (url = '') => new URL(url).origin
+  for (const url of [own, ...further, own, 'https://host1.example/']) await report(url ?? '')
+  expect(await origins()).toEqual([originOf(own), 'others', 'others', originOf(own), 'https://host1.example'])
+  await db.exec('room', `delete from endpoints where account_id = $1 and origin = 'https://host2.example'`, [accountId])
+  await report(further[0] ?? '')
+  expect((await origins()).at(-1)).toBe('others')
+  const dispatcher = newDispatcher()
+  await waitFor(async () => {
+    await dispatcher.round()
+    return receivers.every(({ received }) => received.length > 0) && (await origins()).length === 1
+  })
+  expect(receivers.map(({ received }) => received.length)).toEqual([2, 2, 1])
+  await dispatcher.stop()
+
+  // when nothing of it is left
+  clock.time = new Date(start.getTime() + 31 * 86_400_000)
+  await deleteDeliveriesJob.run(makeRuntime({ db, clock }), {}, new AbortController().signal)
+  await report(further[0] ?? '')
+  expect(await origins()).toEqual([originOf(further[0])])
+  accountId = other
+  await report(further[0] ?? '')
+  expect(await origins()).toEqual([originOf(further[0])])
+})
+
+test('a batch of callbacks to many hosts inserts no more endpoints than the maximum and the shared one', async () => {
+  const { db } = database
+  await db.exec(
+    'report_many',
+    `insert into event_outbox (account_id, type, phone, occurred_at, callback_url, time_zone, facts)
+     select $1, 'transactional_message_status', 2065550100 + n, $2, 'https://host' || n || '.example/', 'UTC',
+            '{"messageId":7,"status":"delivered"}' from generate_series(1, $3::int) n`,
+    [accountId, start, maxCallbackHosts + 500],
+  )
+  while ((await numberEvents(db, (tx, events) => insertDeliveries(tx, events, clock.time))).isFull);
+  expect(await count('endpoints')).toBe(maxCallbackHosts + 1)
+  expect(await count('deliveries')).toBe(maxCallbackHosts + 500)
+  const shared = await db.one(
+    'shared',
+    `select count(*) as n from deliveries d join endpoints e on e.id = d.endpoint_id where origin = 'others'`,
+  )
+  expect(shared).toEqual({ n: 500 })
+})
+
+test('a test of a callback is signed, made once at its URL, and in the log, and delays no callback of its host', async () => {
+  const receiver = await receiverOf((res, { body }) => void res.writeHead(body.is_test ? 500 : 200).end())
+  const secret = formatSecret(randomBytes(32))
+  await database.db.exec('secret', 'insert into callback_secrets (account_id, secret) values ($1, $2)', [
+    accountId,
+    sealWebhookSecret(sealer, secret),
+  ])
+  clock.time = new Date()
+  const rt = makeRuntime({ db: database.db, clock })
+  const test = { type: 'transactional_message_reply', url: `${receiver.url}?test=1` } as const
+  const positions: number[] = []
+  for (let n = 0; n < 6; n++) positions.push(await sendCallbackTest(rt, { accountId, timeZone: 'UTC' }, test))
+  await report(receiver.url)
+  const dispatcher = newDispatcher()
+  await waitFor(async () => {
+    await dispatcher.round()
+    return (await count('delivery_attempts')) >= 6
+  })
+  const [signed] = receiver.received.filter(({ body }) => body.is_test)
+  expect(signed?.path).toMatch(/\?test=1$/)
+  expect(new Webhook(secret).verify(signed?.raw ?? '', signed?.headers as Record<string, string>)).toEqual(signed?.body)
+  const attempts = await database.db.many<{ position: number }>(
+    'attempts_of_tests',
+    'select position, is_test, outcome, attempt from delivery_attempts order by id',
+  )
+  expect(attempts).toContainEqual({ position: positions[0], is_test: true, outcome: 'dead', attempt: 1 })
+  // the tests are paused after five failures, and the callback of the host is not
+  expect(attempts.find(({ position }) => !positions.includes(position))).toMatchObject({ outcome: 'delivered' })
+  expect(receiver.received.filter(({ body }) => !body.is_test)).toHaveLength(1)
 })

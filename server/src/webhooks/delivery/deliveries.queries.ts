@@ -1,7 +1,7 @@
 import type { Db } from '../../db/db.ts'
 import { param, raw, type Sql, sql } from '../../db/sql.ts'
 import { listEvents, listEventTypes, type NumberedEvent } from '../../events/event-types.ts'
-import { insertCallbackEndpoints } from './callback-endpoints.queries.ts'
+import { findCallbackEndpoints } from './callback-endpoints.queries.ts'
 
 /** The condition that the webhook `w` receives the type of the event `v`. */
 export const receivesType = listEventTypes
@@ -14,9 +14,7 @@ export const receivesType = listEventTypes
  */
 export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Date): Promise<void> {
   const listIds = [...new Set(events.flatMap(({ listId }) => listId ?? []))]
-  const origins = events.map(({ callbackUrl }) => URL.parse(callbackUrl ?? '')?.origin ?? null)
-  const callbacks = events.flatMap(({ accountId }, n) => (origins[n] ? [{ accountId, origin: origins[n] }] : []))
-  if (callbacks.length > 0) await insertCallbackEndpoints(tx, callbacks)
+  const callbackEndpoints = await findEndpointsOfUrls(tx, events)
   const locked = await tx.many<{ id: number }>(
     'lock_listening_endpoints',
     /* sql */ `
@@ -24,17 +22,16 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
      where p.id = any(array(
        select e.id from webhooks w join endpoints e on e.webhook_id = w.id where w.list_id = any($1::bigint[]) and w.deleted_at is null
         union all
-       select e.id from unnest($2::bigint[], $3::text[]) as c(account_id, origin)
-         join endpoints e on e.account_id = c.account_id and e.origin = c.origin))
+       select unnest($2::bigint[])))
      order by p.id for update of p`,
-    [listIds, callbacks.map(({ accountId }) => accountId), callbacks.map(({ origin }) => origin)],
+    [listIds, callbackEndpoints.filter((id) => id !== null)],
   )
   if (locked.length === 0) return
   const event = sql`
         unnest(${events.map(({ position }) => position)}::bigint[], ${events.map(({ accountId }) => accountId)}::bigint[],
                ${events.map(({ listId }) => listId)}::bigint[], ${events.map(({ type }) => type)}::text[],
-               ${events.map(({ phone }) => phone)}::bigint[], ${origins}::text[])
-          as v(position, account_id, list_id, type, phone, origin)`
+               ${events.map(({ phone }) => phone)}::bigint[], ${callbackEndpoints}::bigint[])
+          as v(position, account_id, list_id, type, phone, callback_endpoint)`
   const ids = param(locked.map(({ id }) => id))
   const target = sql`
       select v.position, v.phone, p.id as endpoint_id
@@ -42,9 +39,9 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
         join webhooks w on w.list_id = v.list_id and w.deleted_at is null and (${raw(receivesType)})
         join endpoints p on p.webhook_id = w.id and p.id = any(${ids}::bigint[])
        union all
-      select v.position, v.phone, p.id
+      select v.position, v.phone, v.callback_endpoint
         from ${event}
-        join endpoints p on p.account_id = v.account_id and p.origin = v.origin`
+       where v.callback_endpoint is not null`
   await lockPhones('lock_phones_of_events', tx, target)
   await tx.exec(
     'insert_deliveries',
@@ -63,6 +60,15 @@ export async function insertDeliveries(tx: Db, events: NumberedEvent[], now: Dat
       from (select endpoint_id, min(due_at) as due_at from added where not is_behind group by endpoint_id) a
      where p.id = a.endpoint_id and (p.next_due_at is null or p.next_due_at > a.due_at)`,
   )
+}
+
+/** Returns the endpoint of each event's callback URL; null for an event without one. */
+async function findEndpointsOfUrls(tx: Db, events: NumberedEvent[]): Promise<(number | null)[]> {
+  const origins = events.map(({ callbackUrl }) => URL.parse(callbackUrl ?? '')?.origin)
+  const callbacks = events.flatMap(({ accountId }, n) => (origins[n] ? [{ accountId, origin: origins[n] }] : []))
+  const ids = await findCallbackEndpoints(tx, callbacks)
+  let next = 0
+  return origins.map((origin) => (origin ? (ids[next++] ?? null) : null))
 }
 
 /** The rows of new deliveries of the relation `target`: of each phone, all but the first one are behind another one. */

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { becomeSequencer } from '../../events/events.queries.ts'
+import { feedPositions, testPositions } from '../../events/positions.ts'
 import type { Job } from '../../jobs/jobs.ts'
 import type { Runtime } from '../../runtime.ts'
 import { deleteReplays } from '../replays/replays.queries.ts'
 import { deleteIdleCallbackEndpoints } from './callback-endpoints.queries.ts'
-import { deleteAttemptCounts, deleteAttempts, deleteDeadLetters, deleteDeliveries } from './retention.queries.ts'
 import { disableFailing } from './endpoints.queries.ts'
+import { deleteAttemptCounts, deleteAttempts, deleteDeadLetters, deleteDeliveries } from './retention.queries.ts'
 
 const batchSize = 5_000
 
@@ -26,7 +27,9 @@ export const deleteDeliveriesJob: Job = {
     const before = new Date(rt.clock.now().getTime() - rt.config.eventDays * 86_400_000)
     while (!signal.aborted && (await deleteAttempts(rt.db, before, batchSize)) === batchSize);
     while (!signal.aborted && (await deleteAttemptCounts(rt.db, before, batchSize)) === batchSize);
-    while (!signal.aborted && (await deleteDeliveries(rt.db, before, batchSize)) === batchSize);
+    for (const range of [feedPositions, testPositions]) {
+      while (!signal.aborted && (await deleteDeliveries(rt.db, range, before, batchSize)) === batchSize);
+    }
     while (!signal.aborted && (await deleteDeadLetters(rt.db, before, batchSize)) === batchSize);
     while (!signal.aborted && (await deleteReplays(rt.db, before, batchSize)) === batchSize);
     await deleteIdleEndpoints(rt, signal)

@@ -3,11 +3,12 @@ import { makeRuntime } from '../../../test/runtime.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import type { startReceiver, WebhookReceiver } from '../../../test/webhook-receiver.ts'
 import { phones, start, useWebhooks } from '../../../test/webhook-world.ts'
+import { feedPositions } from '../../events/positions.ts'
 import type { Resolve } from '../../lib/name-resolver.ts'
 import { changeWebhook } from '../webhooks.ts'
 import { type CustomHeaders, sealHeaders } from './custom-headers.ts'
-import { deleteAttempts, deleteDeliveries } from './retention.queries.ts'
 import { disableFailingJob } from './delivery.jobs.ts'
+import { deleteAttempts, deleteDeliveries } from './retention.queries.ts'
 
 const world = useWebhooks()
 const { attemptsOf, clock, listWith, newDispatcher, optIn, pending, receiverOf, sealer } = world
@@ -347,10 +348,10 @@ test('deliveries and attempts are deleted when the events are old', async () => 
   await newDispatcher().round()
   await waitFor(async () => (await attemptsOf()).length === 3)
   const later = new Date(start.getTime() + 1)
-  expect(await deleteDeliveries(world.db, start, 10)).toBe(0)
+  expect(await deleteDeliveries(world.db, feedPositions, start, 10)).toBe(0)
   expect(await deleteAttempts(world.db, start, 10)).toBe(0)
-  expect(await deleteDeliveries(world.db, later, 2)).toBe(2)
-  expect(await deleteDeliveries(world.db, later, 2)).toBe(1)
+  expect(await deleteDeliveries(world.db, feedPositions, later, 2)).toBe(2)
+  expect(await deleteDeliveries(world.db, feedPositions, later, 2)).toBe(1)
   expect(await deleteAttempts(world.db, later, 10)).toBe(3)
   expect(await pending()).toBe(0)
 })

@@ -6,10 +6,16 @@ import { FairPlaces } from '../../lib/fair-places.ts'
 import { SlidingCounter } from '../../lib/rate-limit.ts'
 import type { Runtime } from '../../runtime.ts'
 import type { Sender } from './attempt.ts'
-import { type DeliveryAttempt, postponeDelivery, recordAttempts } from './results.queries.ts'
 import { EndpointRunner } from './endpoint-runner.ts'
 import { disableGone } from './endpoints.queries.ts'
-import { type LeasedEndpoint, leaseEndpoints, listWaitingAccounts, releaseEndpoint, renewEndpointLeases } from './leases.queries.ts'
+import {
+  type LeasedEndpoint,
+  leaseEndpoints,
+  listWaitingAccounts,
+  releaseEndpoint,
+  renewEndpointLeases,
+} from './leases.queries.ts'
+import { type DeliveryAttempt, postponeDelivery, recordAttempts } from './results.queries.ts'
 
 /** Time for which an endpoint is leased. If its worker dies, another one continues after that. */
 const leaseMs = 10_000

@@ -2,9 +2,9 @@ import type { Db } from '../../db/db.ts'
 import { ConnectionPool } from '../../lib/connection-pool.ts'
 import { SlidingCounter } from '../../lib/rate-limit.ts'
 import { attemptDelivery, type Sender } from './attempt.ts'
-import type { DeliveryAttempt } from './results.queries.ts'
 import { type DueDelivery, listDueDeliveries } from './deliveries.queries.ts'
 import type { LeasedEndpoint } from './leases.queries.ts'
+import type { DeliveryAttempt } from './results.queries.ts'
 
 /** Maximum number of concurrent requests to one endpoint. */
 export const maxInFlight = 10

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { waitFor } from '../../../test/wait-for.ts'
 import { phones, start, useWebhooks } from '../../../test/webhook-world.ts'
-import { recordAttempts } from './results.queries.ts'
 import { disableFailing } from './endpoints.queries.ts'
 import { leaseEndpoints, renewEndpointLeases } from './leases.queries.ts'
+import { recordAttempts } from './results.queries.ts'
 
 const world = useWebhooks()
 

@@ -3,8 +3,8 @@ import { explain } from '../../../test/explain.ts'
 import { phones, start, useWebhooks } from '../../../test/webhook-world.ts'
 import type { Db } from '../../db/db.ts'
 import type { NumberedEvent } from '../../events/event-types.ts'
-import { type DeliveryAttempt, recordAttempts } from './results.queries.ts'
 import { insertDeliveries } from './deliveries.queries.ts'
+import { type DeliveryAttempt, recordAttempts } from './results.queries.ts'
 
 // The queue is empty most of the time, and the statistics say so when it becomes long. The statements must not read the whole
 // queue for each of their rows then.

@@ -1,4 +1,5 @@
 import type { Db } from '../../db/db.ts'
+import type { PositionRange } from '../../events/positions.ts'
 
 /** Deletes up to `limit` of the oldest attempts, those that were made before a time, and returns how many. */
 export function deleteAttempts(db: Db, before: Date, limit: number): Promise<number> {
@@ -23,20 +24,21 @@ export function deleteAttemptCounts(db: Db, before: Date, limit: number): Promis
   )
 }
 
-/** Deletes up to `limit` deliveries of events that occurred before a time, and returns how many. */
-export function deleteDeliveries(db: Db, before: Date, limit: number): Promise<number> {
+/** Deletes up to `limit` deliveries of events of a range that occurred before a time, and returns how many. */
+export function deleteDeliveries(db: Db, { first, last }: PositionRange, before: Date, limit: number): Promise<number> {
   return db.exec(
     'delete_deliveries',
     /* sql */ `
     with old as (
-      select d.id from (select id, position from deliveries order by position limit $2) d
+      select d.id
+        from (select id, position from deliveries where position between $3 and $4 order by position limit $2) d
         join events v on v.position = d.position
        where v.occurred_at < $1
     ), held as (
       select id from deliveries where id = any(array(select id from old)) order by id for update
     )
     delete from deliveries where id = any(array(select id from held))`,
-    [before, limit],
+    [before, limit, first, last],
   )
 }
 

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { minutes, phone, start, useReplays } from '../../../test/replay-world.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { type DueDelivery, insertDeliveries, listDueDeliveries } from '../delivery/deliveries.queries.ts'
-import { recordAttempts } from '../delivery/results.queries.ts'
 import { requeueDeliveries } from '../delivery/requeue.queries.ts'
+import { recordAttempts } from '../delivery/results.queries.ts'
 
 const waitingForLock = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
 

@@ -120,11 +120,11 @@ export function scanEvents(tx: Db, replay: OpenReplay, oldest: Date, limit: numb
   return tx.many<Scanned>(
     'scan_events_to_replay',
     sql`
-    select case when v.list_id = w.list_id and (${raw(receivesType)}) and not v.is_test and v.occurred_at >= ${oldest}
+    select case when v.list_id = w.list_id and (${raw(receivesType)}) and v.occurred_at >= ${oldest}
                 then v.position end as position,
            v.position as "afterPosition", ${replay.afterAt}::timestamptz as "afterAt",
            ${replay.afterAttempt}::bigint as "afterAttempt"
-      from (select position, list_id, type, occurred_at, is_test from events
+      from (select position, list_id, type, occurred_at from events
              where account_id = ${replay.accountId} and position > ${replay.afterPosition} and position <= ${replay.toPosition}
              order by position limit ${limit}) v
      cross join endpoints p join webhooks w on w.id = p.webhook_id
@@ -218,7 +218,8 @@ export function findReplayable(db: Db, webhookId: number, position: number | nul
     /* sql */ `
     select s.last_position as last, p.id as "endpointId",
            greatest(s.deleted_position,
-                    (select v.position from events v where v.occurred_at < $3 order by v.occurred_at desc limit 1)) as deleted,
+                    (select v.position from events v where v.occurred_at < $3 and not v.is_test
+                      order by v.occurred_at desc limit 1)) as deleted,
            p.disabled_at is not null as disabled,
            (select json_build_object('occurredAt', v.occurred_at, 'received', v.list_id = w.list_id and not v.is_test
                    and (${receivesType}))
