@@ -2,6 +2,8 @@
 
 create type message_state as enum ('queued', 'submitting', 'sent', 'unknown', 'delivered', 'bounced', 'expired', 'suppressed', 'cancelled');
 
+create sequence link_ids;
+
 create sequence message_log_blocks;
 
 create sequence test_positions;
@@ -295,6 +297,32 @@ create table callback_secrets (
   constraint callback_secrets_pkey primary key (account_id),
   constraint callback_secrets_account_id_fkey foreign key (account_id) references accounts(id)
 );
+
+-- The files of clicks that are being stored (links/drain.ts). The row of a file that was deleted may remain if its process was
+-- killed between the two.
+create table click_spools (
+  name text not null,
+  -- the bytes of the file whose clicks are in the database
+  stored bigint not null default 0,
+  constraint click_spools_pkey primary key (name)
+);
+
+create table clicks (
+  id bigint not null generated always as identity,
+  link_id bigint not null,
+  message_id bigint not null,
+  phone bigint not null,
+  clicked_at timestamptz not null,
+  -- the rule that attributes it to a machine; null for a click of a person
+  rule text,
+  constraint clicks_pkey primary key (id),
+  constraint clicks_rule check (rule = any (array['head', 'prefetch', 'scanner', 'before_delivery', 'burst'])),
+  constraint clicks_link_id_fkey foreign key (link_id) references links(id) on delete cascade,
+  constraint clicks_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
+);
+create index clicks_link on clicks (link_id);
+create index clicks_message on clicks (message_id, id);
+create index clicks_phone on clicks (message_id, phone, clicked_at);
 
 -- Alarms of a connection that no other row shows: a gateway or worker raises them, and refreshes seen_at while the condition
 -- lasts. The other alarms are read from the rows that they are about.
@@ -660,6 +688,8 @@ create table flight_plans (
   message_id bigint,
   content text not null,
   max_parts smallint,
+  -- as in messages
+  link_base text,
   audience jsonb,
   send_at timestamptz,
   status text not null default 'pending',
@@ -872,6 +902,27 @@ create table keywords (
 create index keywords_list on keywords (list_id) where (released_at is null);
 create unique index keywords_one_owner on keywords (short_code_id, name) where (released_at is null);
 
+-- The links of a message that are sent as short URLs, one for each recipient. The URL of a recipient is computed from the
+-- link's id and the phone, so it has no row. The counts change in the transaction that inserts the clicks.
+create table links (
+  id bigint not null default nextval('link_ids'::regclass),
+  message_id bigint not null,
+  -- its number among the different links of the content, from 0
+  position smallint not null,
+  -- as in the content
+  link text not null,
+  click_count bigint not null default 0,
+  -- recipients with a click
+  unique_click_count bigint not null default 0,
+  -- clicks that no rule attributes to a machine
+  human_click_count bigint not null default 0,
+  -- recipients with such a click
+  unique_human_click_count bigint not null default 0,
+  constraint links_pkey primary key (id),
+  constraint links_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
+) with (fillfactor=50);
+create unique index links_message on links (message_id, "position");
+
 -- Changes of a list's counts. Updating the list's own row would make every opt-in wait for the one before it, so each
 -- transaction adds a row here; readers sum base and deltas in one snapshot, and a job adds the deltas to the base.
 create table list_deltas (
@@ -1060,6 +1111,8 @@ create table messages (
   part_count smallint not null,
   -- maximum number of parts of its text; null means the contract's limit of 160 characters
   max_parts smallint,
+  -- base of the short URLs that are sent instead of the links of its content; null if they are not tracked
+  link_base text,
   status text not null,
   -- the reason if Carillon cancelled it: too_late, list_deleted, content
   cancel_reason text,

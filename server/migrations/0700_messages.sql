@@ -19,6 +19,8 @@ create table messages (
   part_count smallint not null,
   -- maximum number of parts of its text; null means the contract's limit of 160 characters
   max_parts smallint constraint messages_max_parts check (max_parts between 1 and 10),
+  -- base of the short URLs that are sent instead of the links of its content; null if they are not tracked
+  link_base text,
   status text not null constraint messages_status check (status in ('draft', 'scheduled', 'sending', 'sent', 'cancelled')),
   -- the reason if Carillon cancelled it: too_late, list_deleted, content
   cancel_reason text,

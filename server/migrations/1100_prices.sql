@@ -37,6 +37,8 @@ create table flight_plans (
   message_id bigint references messages on delete cascade,
   content text not null,
   max_parts smallint,
+  -- as in messages
+  link_base text,
   audience jsonb,
   send_at timestamptz,
   status text not null default 'pending' constraint flight_plans_status check (status in ('pending', 'done', 'failed')),

@@ -117,6 +117,7 @@ export const errors = {
       'file_not_found',
       'No such file, or the link has expired; the report has a new link each time it is read',
     ),
+  linkNotFound: () => new AppError(404, 'link_not_found', 'This link does not exist'),
   rangeNotSatisfiable: () => new AppError(416, 'range_not_satisfiable', 'The file has no bytes in this range'),
   emailTaken: () => new AppError(422, 'email_taken', 'Another account or user has this e-mail address'),
   lastOwner: () =>

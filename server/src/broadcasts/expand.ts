@@ -2,6 +2,7 @@ import type { Db } from '../db/db.ts'
 import { wake } from '../db/wake.ts'
 import { SliceSizes } from '../lib/slice-size.ts'
 import type { Stopwatch } from '../lib/turn.ts'
+import { readShortUrls } from '../links/links.ts'
 import { endExpansion, writeSlice } from '../log/slices.queries.ts'
 import { eachMessage, type Round, type SweepRt } from '../log/sweeps.ts'
 import { readPersonalText } from '../messages/content/personal-text.ts'
@@ -42,7 +43,7 @@ const expandEach = eachMessage<SweepRt, OpenExpansion>({
  * Writes the next slice of one broadcast; returns false if another worker has locked it or its audience is complete.
  */
 export async function expandSlice(
-  rt: Pick<Runtime, 'db' | 'clock'>,
+  rt: Pick<Runtime, 'db' | 'clock' | 'config'>,
   messageId: number,
   stopwatch: Stopwatch = () => performance.now(),
 ): Promise<boolean> {
@@ -51,7 +52,7 @@ export async function expandSlice(
   const size = sizes.of(messageId)
   const startedAt = stopwatch()
   try {
-    const slice = await rt.db.tx((tx) => writeNext(tx, rt.clock.now(), messageId, size.rows, stopwatch))
+    const slice = await rt.db.tx((tx) => writeNext(tx, rt, messageId, size.rows, stopwatch))
     if (slice?.isUneven) size.took(slice.passed, stopwatch() - startedAt, slice.begunAt - startedAt)
     if (slice?.ended) sizes.delete(messageId)
     return slice !== undefined
@@ -65,14 +66,16 @@ type WrittenSlice = { ended: boolean; passed: number; isUneven: boolean; begunAt
 
 async function writeNext(
   tx: Db,
-  now: Date,
+  rt: Pick<Runtime, 'clock' | 'config'>,
   messageId: number,
   unevenRows: number,
   stopwatch: Stopwatch,
 ): Promise<WrittenSlice | undefined> {
+  const now = rt.clock.now()
   const cursor = await claimExpansion(tx, messageId)
   if (!cursor) return undefined
-  const text = await readPersonalText(tx, cursor.listId, cursor)
+  const urls = await readShortUrls(tx, rt, cursor.linkBase, messageId)
+  const text = await readPersonalText(tx, cursor.listId, cursor, urls)
   const rules = await windowRulesOf(tx, messageId)
   const begunAt = stopwatch()
   const isPersonal = text !== undefined || rules !== undefined

@@ -39,6 +39,7 @@ export type Cursor = {
   audience: Audience | null
   content: string
   maxParts: number | null
+  linkBase: string | null
 }
 
 /**
@@ -51,7 +52,7 @@ export function claimExpansion(tx: Db, messageId: number) {
     /* sql */ `
     select e.cursor_phone as "cursorPhone", m.list_id as "listId", m.logged_on as "loggedOn",
            coalesce(m.starts_at, m.accepted_at) as "audienceAt", m.part_count as "partCount",
-           m.audience is not null as "isFiltered", m.audience, m.content, m.max_parts as "maxParts"
+           m.audience is not null as "isFiltered", m.audience, m.content, m.max_parts as "maxParts", m.link_base as "linkBase"
       from expansions e join messages m on m.id = e.message_id
      where e.message_id = $1
        for update of e skip locked`,

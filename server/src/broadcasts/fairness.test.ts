@@ -199,6 +199,7 @@ test('a process computes one flight plan of an account at a time, and others of 
       messageId: null,
       content,
       maxParts: null,
+      linkBase: null,
       audience: null,
       sendAt: null,
     })

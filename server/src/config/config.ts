@@ -16,6 +16,8 @@ export type Config = {
     host: string
     port: number
     publicUrl: string
+    /** Base of the short URLs of tracked links. */
+    linkUrl: string
     trustedProxies: string[]
     maxSockets: number
     bufferBytes: number
@@ -101,12 +103,14 @@ export function readEnv(env: Env): Config {
   const tlsFile = read('CARILLON_SIMULATOR_TLS_FILE')
   const extraCaFile = read('CARILLON_EXTRA_CA_FILE')
   const filesDir = read('CARILLON_FILES_DIR')
+  const publicUrl = read('CARILLON_PUBLIC_URL') ?? listenUrl(host, port)
   const config: Config = {
     mode,
     http: {
       host,
       port,
-      publicUrl: read('CARILLON_PUBLIC_URL') ?? listenUrl(host, port),
+      publicUrl,
+      linkUrl: read('CARILLON_LINK_URL') ?? publicUrl,
       trustedProxies: read('CARILLON_TRUSTED_PROXIES'),
       maxSockets: read('CARILLON_MAX_SOCKETS'),
       bufferBytes: read('CARILLON_BUFFER_MB') * 1_000_000,

@@ -58,6 +58,11 @@ export const settings = {
     parse: baseUrl,
     example: 'https://texts.example.org',
   }),
+  CARILLON_LINK_URL: optional({
+    help: 'Base of the short URLs of tracked links, without a path: a short domain of your own that leads to the API (docs/links.md). Default: CARILLON_PUBLIC_URL',
+    parse: baseUrl,
+    example: 'https://go.example.org',
+  }),
   CARILLON_TRUSTED_PROXIES: required('', {
     help: 'Addresses and ranges of proxies whose X-Forwarded-For states the address of a client, separated by commas; loopback means this machine. From all others the header is ignored (docs/operations.md)',
     parse: proxyList,

@@ -11,6 +11,7 @@ export type NewFlightPlan = {
   messageId: number | null
   content: string
   maxParts: number | null
+  linkBase: string | null
   audience: Audience | null
   sendAt: Date | null
 }
@@ -24,15 +25,15 @@ export type FlightPlan = NewFlightPlan & {
 }
 
 const columns = /* sql */ `
-  id, account_id as "accountId", list_id as "listId", message_id as "messageId", content, max_parts as "maxParts", audience,
+  id, account_id as "accountId", list_id as "listId", message_id as "messageId", content, max_parts as "maxParts", link_base as "linkBase", audience,
   send_at as "sendAt", status, result, created_at as "createdAt", finished_at as "finishedAt"`
 
 export function insertFlightPlan(tx: Db, plan: NewFlightPlan, at: Date) {
   return tx.one<FlightPlan>(
     'insert_flight_plan',
     /* sql */ `
-    insert into flight_plans (account_id, list_id, message_id, content, max_parts, audience, send_at, created_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8) returning ${columns}`,
+    insert into flight_plans (account_id, list_id, message_id, content, max_parts, audience, send_at, created_at, link_base)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning ${columns}`,
     [
       plan.accountId,
       plan.listId,
@@ -42,6 +43,7 @@ export function insertFlightPlan(tx: Db, plan: NewFlightPlan, at: Date) {
       plan.audience && JSON.stringify(plan.audience),
       plan.sendAt,
       at,
+      plan.linkBase,
     ],
   )
 }

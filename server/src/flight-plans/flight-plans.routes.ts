@@ -5,6 +5,7 @@ import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { readAudience } from '../messages/audience/audience.ts'
+import { readLinkBase } from '../messages/message-bodies.schema.ts'
 import { findMessage } from '../messages/messages.queries.ts'
 import { MessageIdParam } from '../messages/messages.schema.ts'
 import { readSendAt } from '../messages/timing/timing.schema.ts'
@@ -42,13 +43,14 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req, reply) => {
       const list = await getList(rt.db, req.account.id, req.params.list_id)
-      const { content, max_parts, audience, send_at } = req.body.message
+      const { content, max_parts, track_links, audience, send_at } = req.body.message
       const plan = await requestFlightPlan(rt, {
         accountId: req.account.id,
         listId: list.id,
         messageId: null,
         content,
         maxParts: max_parts ?? null,
+        linkBase: readLinkBase(rt, track_links) ?? null,
         audience: audience ? await readAudience(rt.db, list.id, audience) : null,
         sendAt: readSendAt(send_at) ?? null,
       })
@@ -89,6 +91,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         messageId: message.id,
         content: message.content,
         maxParts: message.maxParts,
+        linkBase: message.linkBase,
         audience: message.audience,
         sendAt: message.sendAt,
       })

@@ -5,11 +5,11 @@ import { Count, Dollars, formatTime, Id, maxInt32, TextOrNull, TimeOrNull, Whole
 import { MessageCreateBody } from '../messages/message-bodies.schema.ts'
 import type { FlightPlan } from './flight-plans.queries.ts'
 
-const { content, max_parts, audience, send_at } = MessageCreateBody.properties.message.properties
+const { content, max_parts, track_links, audience, send_at } = MessageCreateBody.properties.message.properties
 
 export const FlightPlanBody = Type.Object({
   message: Type.Object(
-    { content, max_parts, audience, send_at },
+    { content, max_parts, track_links, audience, send_at },
     { title: 'PlannedMessage', additionalProperties: false },
   ),
 })

@@ -7,8 +7,10 @@ import { enqueue } from '../jobs/jobs.ts'
 import { utcDay } from '../lib/clock.ts'
 import { SliceSize } from '../lib/slice-size.ts'
 import { Turn } from '../lib/turn.ts'
+import { sampleUrl } from '../links/links.ts'
 import { validateContent } from '../messages/content/content.ts'
 import { readPersonalText } from '../messages/content/personal-text.ts'
+import { linksIn } from '../messages/content/tracked-links.ts'
 import { readTimingOfList, readTimings } from '../messages/timing/windows.queries.ts'
 import { rulesOf } from '../messages/timing/windows.ts'
 import { findWindow, type WindowRules } from '../quiet-hours/windows.ts'
@@ -44,7 +46,7 @@ const sliceRows = 10_000
  */
 export function requestFlightPlan(rt: Capped, plan: NewFlightPlan): Promise<FlightPlan> {
   return rt.db.tx(async (tx) => {
-    await validateContent(tx, plan.listId, plan.content, plan.maxParts)
+    await validateContent(tx, plan.listId, plan)
     const { accountId } = plan
     await rejectAtCap(tx, rt, { name: 'flight_plans', accountId }, () => countPending(tx, accountId))
     const inserted = await insertFlightPlan(tx, plan, rt.clock.now())
@@ -67,7 +69,9 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
   if (!plan) return
   const totals = newTotals()
   const now = plan.createdAt
-  const text = await readPersonalText(db, plan.listId, plan)
+  const { linkBase } = plan
+  const isTracked = linkBase !== null && linksIn(plan.content).length > 0
+  const text = await readPersonalText(db, plan.listId, plan, isTracked ? () => sampleUrl(linkBase) : undefined)
   const timing = await readTiming(db, plan)
   const rules = await rulesOf(db, timing)
   const counter = new TotalsCounter(totals, {

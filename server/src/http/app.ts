@@ -26,6 +26,8 @@ import { makeRanges } from '../lib/address-ranges.ts'
 import { beginShortRequest, endShortRequest } from '../lib/event-loop-turns.ts'
 import { Histogram, LabeledCounter } from '../lib/metric-series.ts'
 import { Repeater } from '../lib/repeater.ts'
+import { clickRoutes } from '../links/clicks.routes.ts'
+import { shortUrlRoutes } from '../links/short-urls.routes.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
 import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
 import { draftRoutes } from '../messages/drafts/drafts.routes.ts'
@@ -147,6 +149,7 @@ export async function makeApp(rt: Runtime, durations: HttpTiming = timing): Prom
   await app.register(healthRoutes)
   await app.register(metricsRoutes)
   await app.register(momtFileRoutes, { rt: app.rt })
+  await app.register(shortUrlRoutes, { rt })
   await app.register(api, { prefix: '/api/v2', rt, scope, sockets })
   await serveConsole(app)
   await app.ready()
@@ -187,6 +190,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope; sockets: Socke
   await app.register(optInRoutes)
   await app.register(messageRoutes)
   await app.register(draftRoutes)
+  await app.register(clickRoutes)
   await app.register(pauseRoutes)
   await app.register(flightPlanRoutes)
   await app.register(quietHoursRoutes)

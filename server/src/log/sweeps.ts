@@ -3,7 +3,7 @@ import { isDatabaseLost } from '../db/probe.ts'
 import type { Runtime } from '../runtime.ts'
 import { failuresUntilSetAside, recordFailure, type SweepName } from './failures.queries.ts'
 
-export type SweepRt = Pick<Runtime, 'db' | 'clock' | 'log'>
+export type SweepRt = Pick<Runtime, 'db' | 'clock' | 'log' | 'config'>
 
 /**
  * One round of a sweep over all messages except those whose work has failed, or over `only` one; returns the number of

@@ -18,9 +18,15 @@ export type NewMessage = {
   partCount: number
   createdAt: Date
   webhookCallbackUrl?: string | null
+  /** The base of short URLs for its links; null if they are not tracked. */
+  linkBase?: string | null
 }
 
-export type NewBroadcast = NewMessage & { maxParts: number | null; audience: Audience | null }
+export type NewBroadcast = NewMessage & {
+  maxParts: number | null
+  linkBase: string | null
+  audience: Audience | null
+}
 
 /** Inserts a draft or, with a planned time, a scheduled message, with its counters at zero; returns its id. */
 export async function insertDraft(tx: Db, message: NewBroadcast, sendAt: Date | null): Promise<number> {
@@ -153,6 +159,7 @@ function messageRow(message: NewMessage) {
     content: message.content,
     consent: message.consent,
     part_count: message.partCount,
+    link_base: message.linkBase ?? null,
     created_at: message.createdAt,
   }
 }

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import type { Config } from '../config/config.ts'
 import { errors } from '../errors.ts'
 import { accepted, TextOrNull } from '../http/schema.ts'
 import { AudienceOrNull } from './audience/audience.schema.ts'
@@ -26,6 +27,14 @@ const MaxParts = Type.Optional(
     ...extension,
   }),
 )
+const TrackLinks = Type.Optional(
+  Type.Boolean({
+    description:
+      'Sends each http(s) link of the content as a short URL for each recipient, which counts clicks. A short URL is ' +
+      'counted in the length of the text instead of the link.',
+    ...extension,
+  }),
+)
 const PhoneText = accepted<string | number>({ type: ['string', 'integer'], documented: 'string', maxLength: 40 })
 
 export const MessageCreateBody = Type.Object({
@@ -40,6 +49,7 @@ export const MessageCreateBody = Type.Object({
         Type.Array(PhoneText, { maxItems: maxPhones, description: 'Sends to these numbers instead of to the list.' }),
       ),
       max_parts: MaxParts,
+      track_links: TrackLinks,
       audience: AudienceOrNull,
       draft: Type.Optional(
         Type.Boolean({ description: 'Stores the message as a draft instead of sending it.', ...extension }),
@@ -74,12 +84,23 @@ export function readRecipients(message: MessageCreate): number[] | undefined {
   return [...new Set([...single, ...several])]
 }
 
+/**
+ * Returns the base of the short URLs of a message that tracks its links, null for one that does not, and undefined if that
+ * was not given. Throws if this process has no secret key, which short URLs require.
+ */
+export function readLinkBase(rt: { config: Config }, trackLinks: boolean | undefined): string | null | undefined {
+  if (!trackLinks) return trackLinks === undefined ? undefined : null
+  if (!rt.config.secretKey) throw errors.invalid({ 'message.track_links': ['requires a secret key on this server'] })
+  return rt.config.http.linkUrl
+}
+
 export const MessageUpdateBody = Type.Object({
   message: Type.Object(
     {
       content: Type.Optional(Content),
       name: Name,
       max_parts: MaxParts,
+      track_links: TrackLinks,
       audience: AudienceOrNull,
       send_at: Type.Optional(
         TextOrNull({ maxLength: 40, description: 'A new planned time; null turns a scheduled message into a draft.' }),

@@ -16,6 +16,8 @@ export type MessageView = {
   phone: number | null
   partCount: number
   maxParts: number | null
+  /** The base of short URLs for its links; null if they are not tracked. */
+  linkBase: string | null
   audience: Audience | null
   createdAt: Date
   sendAt: Date | null
@@ -31,6 +33,8 @@ export type MessageView = {
   /** The time since when the message is paused; null if it is not. */
   pausedAt: Date | null
   timing: { localTime: boolean; deliverBy: string | null; quietHours: boolean; sendHours: Hours | null }
+  /** Its links with their counts, once it is being sent; null if they are not tracked or there are none. */
+  links: { link: string; clicks: number; unique: number; human: number; uniqueHuman: number }[] | null
   counters: Record<
     | 'queued'
     | 'submitting'
@@ -47,7 +51,7 @@ export type MessageView = {
 }
 
 const messageColumns = /* sql */ `
-  m.id, m.content, m.name, m.kind, m.status, m.phone, m.part_count as "partCount", m.max_parts as "maxParts",
+  m.id, m.content, m.name, m.kind, m.status, m.phone, m.part_count as "partCount", m.max_parts as "maxParts", m.link_base as "linkBase",
   m.audience, m.created_at as "createdAt", m.send_at as "sendAt", m.accepted_at as "acceptedAt", m.sent_at as "sentAt",
   m.closed_at as "closedAt", m.cancelled_at as "cancelledAt", m.cancel_reason as "cancelReason",
   m.paused_at as "pausedAt",
@@ -58,6 +62,11 @@ const messageColumns = /* sql */ `
                     'unsubscribed', c.unsubscribe_count) as counters,
   (select json_build_object('parts', b.parts, 'least', b.least_parts, 'most', b.most_parts, 'cost', round(b.cost, 2), 'suppressions', b.suppressions)
      from message_bills b where b.message_id = m.id) as bill,
+  case when m.link_base is not null then
+    (select json_agg(json_build_object('link', k.link, 'clicks', k.click_count, 'unique', k.unique_click_count,
+                                       'human', k.human_click_count, 'uniqueHuman', k.unique_human_click_count)
+                     order by k.position)
+       from links k where k.message_id = m.id) end as links,
   (select json_agg(json_build_object('work', f.sweep, 'since', f.first_failed_at, 'attempts', f.attempts, 'error', f.error,
                                      'retryAt', f.retry_at) order by f.sweep)
      from message_failures f where f.message_id = m.id and f.set_aside_at is not null) as "setAside"`

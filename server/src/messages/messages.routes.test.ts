@@ -292,6 +292,8 @@ describe('the counters of a presented message', () => {
     phone: null,
     partCount: 2,
     maxParts: null,
+    linkBase: null,
+    links: null,
     audience: null,
     createdAt: new Date('2026-03-01T08:00:00Z'),
     sendAt: null,

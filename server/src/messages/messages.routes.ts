@@ -8,7 +8,7 @@ import { getList } from '../lists/lists.ts'
 import { readAudience } from './audience/audience.ts'
 import { validateContent } from './content/content.ts'
 import { createDraft } from './drafts/drafts.ts'
-import { MessageCreateBody, readRecipients } from './message-bodies.schema.ts'
+import { MessageCreateBody, readLinkBase, readRecipients } from './message-bodies.schema.ts'
 import type { Collection } from './messages.queries.ts'
 import {
   MessageCreatedResponse,
@@ -103,13 +103,16 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const sendAt = readSendAt(message.send_at) ?? null
       if (message.draft && sendAt) throw errors.invalid({ 'message.send_at': ['is not allowed for a draft'] })
       const list = await getList(rt.db, req.account.id, req.params.list_id)
-      await validateContent(rt.db, list.id, message.content, message.max_parts ?? null)
+      const linkBase = readLinkBase(rt, message.track_links) ?? null
+      const maxParts = message.max_parts ?? null
+      await validateContent(rt.db, list.id, { content: message.content, maxParts, linkBase })
       const input = {
         accountId: req.account.id,
         list,
         content: message.content,
         name: message.name || null,
-        maxParts: message.max_parts ?? null,
+        maxParts,
+        linkBase,
       }
       const respond = (id: number) => ({ status: 'OK' as const, message: { id } })
       if (recipients) {

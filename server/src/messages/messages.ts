@@ -3,6 +3,8 @@ import { wake } from '../db/wake.ts'
 import { errors } from '../errors.ts'
 import { utcDay } from '../lib/clock.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
+import { insertLinks, reserveLinkIds } from '../links/links.queries.ts'
+import { type ShortUrls, shortUrls, storeLinks } from '../links/links.ts'
 import { getList, holdListOpen } from '../lists/lists.ts'
 import type { Consent } from '../log/consent.ts'
 import { ensureLogDay } from '../log/log-days.queries.ts'
@@ -17,6 +19,7 @@ import { rejectOptedOut } from './audience/recipients.ts'
 import { typicalPartCount } from './content/content.ts'
 import { readPersonalText } from './content/personal-text.ts'
 import { partsWithin } from './content/text-length.ts'
+import { linksIn } from './content/tracked-links.ts'
 import {
   type Collection,
   countMessages,
@@ -41,6 +44,8 @@ export type BroadcastInput = {
   name?: string | null
   /** The maximum number of parts, instead of 160 characters. */
   maxParts?: number | null
+  /** The base of short URLs for its links; null if they are not tracked. */
+  linkBase?: string | null
   /** Null means the whole list. */
   audience?: Audience | null
   timing?: Timing
@@ -58,6 +63,7 @@ export async function acceptBroadcast(rt: Rt, input: BroadcastInput): Promise<{ 
     await holdListOpen(tx, input.list.id)
     await ensureLogDay(tx, loggedOn)
     const id = await insertBroadcast(tx, message, loggedOn)
+    if (message.linkBase !== null) await storeLinks(tx, id, linksIn(message.content))
     if (input.timing) await storeTiming(tx, { ...message, id }, input.timing, null, message.createdAt)
     await wake(tx, 'expansions')
     return id
@@ -95,8 +101,9 @@ export function newBroadcast(input: BroadcastInput, createdAt: Date): NewBroadca
     name: input.name ?? null,
     content: input.content,
     consent: 'subscribed',
-    partCount: typicalPartCount(input.content),
+    partCount: typicalPartCount(input.content, input.linkBase ?? null),
     maxParts: input.maxParts ?? null,
+    linkBase: input.linkBase ?? null,
     audience: input.audience ?? null,
     createdAt,
   }
@@ -113,6 +120,8 @@ export type AddressedInput = {
   webhookCallbackUrl?: string | null
   /** The maximum number of parts, instead of 160 characters. */
   maxParts?: number | null
+  /** The base of short URLs for its links; null if they are not tracked. */
+  linkBase?: string | null
   /** The deadline: numbers that have not been texted by then are suppressed. */
   deliverBy?: Date | null
   /** The field that an error about the numbers names. */
@@ -124,14 +133,17 @@ export type AddressedInput = {
  * replaced by the number's profile on the list; without a list, the content is sent unchanged. Throws, and sends
  * nothing, if a number has opted out; a number that opts out before its text is sent is suppressed.
  */
-export async function sendToNumbers(rt: Rt, input: AddressedInput): Promise<{ id: number }> {
+export async function sendToNumbers(rt: Rt & Pick<Runtime, 'config'>, input: AddressedInput): Promise<{ id: number }> {
   const { field, ...texts } = input
   const now = rt.clock.now()
   if (input.deliverBy) validateTiming({ ...atAnyTime, deliverBy: input.deliverBy }, null, now)
   const id = await rt.db.tx(async (tx) => {
     if (input.listId !== null) await holdListOpen(tx, input.listId)
     await rejectOptedOut(tx, { ...texts, field })
-    const personal = await personalTexts(tx, input)
+    const linkBase = input.linkBase ?? null
+    const links = linkBase === null ? [] : await reserveLinkIds(tx, linksIn(input.content))
+    const urls = linkBase !== null && links.length > 0 ? shortUrls(rt, linkBase, links) : undefined
+    const personal = await personalTexts(tx, input, urls)
     const layout = await groupByLocation(tx, input, now)
     const reordered = layout && {
       phones: reorder(layout.order, input.phones),
@@ -139,14 +151,10 @@ export async function sendToNumbers(rt: Rt, input: AddressedInput): Promise<{ id
       chunks: layout.chunks,
     }
     const lane = lanes.transactional
-    return queueTexts(tx, rt, {
-      ...texts,
-      personal,
-      ...reordered,
-      kind: 'transactional',
-      consent: 'not_opted_out',
-      lane,
-    })
+    const added = { ...texts, personal, ...reordered, kind: 'transactional', consent: 'not_opted_out', lane } as const
+    const id = await queueTexts(tx, rt, added)
+    if (links.length > 0) await insertLinks(tx, id, links)
+    return id
   })
   return { id }
 }
@@ -157,9 +165,13 @@ const reorder = <T>(order: number[], things: T[]): T[] => order.flatMap((n) => t
  * Returns the text for each number, in their order; undefined if it is the same for all. Throws if one is too long or
  * blank.
  */
-async function personalTexts(tx: Db, input: AddressedInput): Promise<PersonalContent[] | undefined> {
+async function personalTexts(
+  tx: Db,
+  input: AddressedInput,
+  urls: ShortUrls | undefined,
+): Promise<PersonalContent[] | undefined> {
   const { listId, phones, maxParts = null, field } = input
-  const text = listId === null ? undefined : await readPersonalText(tx, listId, input)
+  const text = listId === null ? undefined : await readPersonalText(tx, listId, input, urls)
   if (listId === null || !text) return undefined
   return (await listProfiles(tx, listId, phones, text.fieldKeys)).map((person) => {
     const own = text.textFor(person)
@@ -202,7 +214,8 @@ async function queueTexts(tx: Db, rt: Pick<Runtime, 'clock'>, texts: Texts): Pro
   const createdAt = rt.clock.now()
   const loggedOn = utcDay(createdAt)
   await ensureLogDay(tx, loggedOn)
-  const partCount = personal ? typicalPartCount(message.content) : countParts(message.content).partCount
+  const { linkBase = null } = message
+  const partCount = personal ? typicalPartCount(message.content, linkBase) : countParts(message.content).partCount
   const id = await insertAddressed(
     tx,
     { ...message, name, partCount, createdAt },

@@ -92,8 +92,8 @@ function makeDirectory(path: string): string {
 
 function checkMarker(path: string, mode: string) {
   // an operator may put the secret key of another installation into a new directory, before a restore; an api role with
-  // DATABASE_URL has no other file there than those of unfinished uploads
-  const allowed = [secretKeyName, 'uploads']
+  // DATABASE_URL has no other files there than those of unfinished uploads and of clicks
+  const allowed = [secretKeyName, 'uploads', 'clicks']
   const names = readNames(path).filter((name) => !name.startsWith(lockName) && !allowed.includes(name))
   const marker = join(path, markerName)
   if (!existsSync(marker)) {

@@ -101,6 +101,7 @@ const written: Bodies = {
   'POST /lists/{list_id}/messages': { message: { content: 'Cedar Valley Pantry: open today from 9 to 12.' } },
   'GET /lists/{list_id}/messages/{message_id}': null,
   'GET /lists/{list_id}/messages/{message_id}/recipients/{phone_number}': null,
+  'GET /lists/{list_id}/messages/{message_id}/clicks': null,
   'PUT /lists/{list_id}/messages/{message_id}': {
     message: { content: 'Cedar Valley Pantry: open today from 9 to 12.' },
   },

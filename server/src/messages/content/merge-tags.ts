@@ -4,8 +4,11 @@
 /** A merge tag. `fallback` is the text for recipients without a value. */
 export type Tag = { name: string; fallback: string | undefined }
 
-/** Parsed content: plain pieces and tags in order. */
-export type Template = { pieces: (string | Tag)[]; tags: Tag[] }
+/** A link that is sent as a short URL. */
+export type LinkPiece = { link: string }
+
+/** Parsed content: plain pieces, tags and tracked links in order. */
+export type Template = { pieces: (string | Tag | LinkPiece)[]; tags: Tag[] }
 
 // Words in braces, with or without a fallback. Other braces are plain text: `{50% off}`, `:-{`. Validation rejects those
 // that look like a tag.
@@ -13,7 +16,7 @@ const tagAt = /\{ {0,9}([\p{L}\p{N}_][\p{L}\p{N}_ -]{0,99}?) {0,9}(?:\|([^{}]*))
 
 /** Parses content. `\{` is a plain brace. Tag names become lower case; the caller decides which ones exist. */
 export function parseTemplate(content: string): Template {
-  const pieces: (string | Tag)[] = []
+  const pieces: Template['pieces'] = []
   const tags: Tag[] = []
   let plain = ''
   for (let at = 0; at < content.length; ) {
@@ -52,10 +55,12 @@ export function render(
   template: Template,
   valueFor: (tag: Tag) => string,
   longest: number = Number.POSITIVE_INFINITY,
+  urlOf: (link: string) => string = (link) => link,
 ): string {
   let text = ''
   for (const piece of template.pieces) {
-    text += typeof piece === 'string' ? piece : valueFor(piece)
+    if (typeof piece === 'string') text += piece
+    else text += 'link' in piece ? urlOf(piece.link) : valueFor(piece)
     if (text.length > longest) break
   }
   return text

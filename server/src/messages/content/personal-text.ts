@@ -2,10 +2,12 @@ import { listCustomFields } from '../../custom-fields/custom-fields.queries.ts'
 import { reservedKeys } from '../../custom-fields/custom-fields.ts'
 import { type ValueRules, valueOrDefault } from '../../custom-fields/values.ts'
 import type { Db } from '../../db/db.ts'
+import type { ShortUrls } from '../../links/links.ts'
 import { formatPhoneNumber } from '../../sms/phone-number.ts'
 import { findTimeZone, type PersonProfile } from '../audience/recipients.queries.ts'
 import { cleanValue, isPlain, parseTemplate, render, type Tag, type Template } from './merge-tags.ts'
 import { longestText, longestValue } from './text-length.ts'
+import { splitLinks } from './tracked-links.ts'
 import { stateOfZip } from './us-states.ts'
 
 /** A recipient's profile, with the values of the fields of `PersonalText.fieldKeys` in their order. */
@@ -21,7 +23,7 @@ export type PersonalText = {
 }
 
 /** The properties of a message on which its texts depend, besides the content. */
-type TextRules = { timeZone: string; maxParts: number | null }
+type TextRules = { timeZone: string; maxParts: number | null; shortUrls?: ShortUrls | undefined }
 
 /** The merge tags of the profile, with their fallbacks. */
 const profileTags: Record<string, { valueOf(person: Person): string; fallback: string }> = {
@@ -43,7 +45,7 @@ const emptyPerson: Person = { phone: 0, firstName: '', lastName: '', email: '', 
  * the content, or else the field's default; a tag whose field was deleted becomes the fallback in the content.
  */
 export function personalText(template: Template, fields: ValueRules[], rules: TextRules): PersonalText {
-  const { timeZone, maxParts } = rules
+  const { timeZone, maxParts, shortUrls } = rules
   const dates = new Intl.DateTimeFormat('en-US', { timeZone, dateStyle: 'short' })
   const plainDates = new Intl.DateTimeFormat('en-US', { timeZone: 'UTC', dateStyle: 'short' })
   const names = new Set(template.tags.map((tag) => tag.name))
@@ -90,7 +92,8 @@ export function personalText(template: Template, fields: ValueRules[], rules: Te
       return value
     }
     const fallbackOf = (name: string) => fallbacks.get(name) ?? ownTag(name)?.fallback ?? ''
-    return render(template, ({ name, fallback }) => personalValue(name) || (fallback ?? fallbackOf(name)), longest)
+    const valueFor = ({ name, fallback }: Tag) => personalValue(name) || (fallback ?? fallbackOf(name))
+    return render(template, valueFor, longest, shortUrls && ((link) => shortUrls(link, person.phone)))
   }
 
   return { fieldKeys: used.map((field) => field.key), textFor, fallbackText: textFor(emptyPerson) }
@@ -109,19 +112,25 @@ export function unknownTags(template: Template, fields: ValueRules[]): Tag[] {
   return template.tags.filter((tag) => !known.has(tag.name))
 }
 
-/** Prepares the content of a list's message; returns undefined if the text is the same for all recipients. */
+/**
+ * Prepares the content of a list's message, with short URLs instead of its links if they are given; returns undefined if
+ * the text is the same for all recipients.
+ */
 export async function readPersonalText(
   db: Db,
   listId: number,
   message: { content: string; maxParts?: number | null },
+  shortUrls?: ShortUrls,
 ): Promise<PersonalText | undefined> {
   const { content, maxParts = null } = message
-  if (isPlain(content)) return undefined
-  const template = parseTemplate(content)
+  if (!shortUrls && isPlain(content)) return undefined
+  const parsed = parseTemplate(content)
+  const template = shortUrls ? splitLinks(parsed).template : parsed
   const fields = await fieldsFor(db, listId, template)
   const names = new Set(template.tags.map((tag) => tag.name))
   const hasDates = fields.some(({ contentType, key }) => contentType === 'datetime' && names.has(key))
-  return personalText(template, fields, { timeZone: hasDates ? await findTimeZone(db, listId) : 'UTC', maxParts })
+  const timeZone = hasDates ? await findTimeZone(db, listId) : 'UTC'
+  return personalText(template, fields, { timeZone, maxParts, shortUrls })
 }
 
 /**

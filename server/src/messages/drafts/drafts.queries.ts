@@ -12,6 +12,7 @@ export type LockedBroadcast = {
   content: string
   name: string | null
   maxParts: number | null
+  linkBase: string | null
   audience: Audience | null
   sendAt: Date | null
 } & Timing
@@ -24,7 +25,7 @@ export function findBroadcastForUpdate(tx: Db, listId: number, messageId: number
   return tx.maybeOne<LockedBroadcast>(
     'find_broadcast_for_update',
     /* sql */ `
-    select id, status, content, name, max_parts as "maxParts", audience, send_at as "sendAt",
+    select id, status, content, name, max_parts as "maxParts", link_base as "linkBase", audience, send_at as "sendAt",
            local_time as "localTime", deliver_by as "deliverBy", quiet_hours as "quietHours", ${hoursOf('m')} as "sendHours"
       from messages m
      where id = $1 and list_id = $2 and kind = 'broadcast'
@@ -43,7 +44,7 @@ export async function updateDraft(tx: Db, messageId: number, message: NewBroadca
     /* sql */ `
     update messages
        set content = $2, name = $3, part_count = $4, max_parts = $5, audience = $6, send_at = $7, starts_at = $7,
-           short_code_id = $8,
+           short_code_id = $8, link_base = $9,
            status = case when $7::timestamptz is null then 'draft' else 'scheduled' end
      where id = $1`,
     [
@@ -55,6 +56,7 @@ export async function updateDraft(tx: Db, messageId: number, message: NewBroadca
       message.audience === null ? null : JSON.stringify(message.audience),
       sendAt,
       message.shortCodeId,
+      message.linkBase,
     ],
   )
 }
@@ -70,6 +72,7 @@ export type DueBroadcast = {
   listId: number
   content: string
   maxParts: number | null
+  linkBase: string | null
   sendAt: Date
   startsAt: Date
   deliverBy: Date | null
@@ -99,7 +102,7 @@ export function claimDue(tx: Db, now: Date, only: number | null, lastAccount: nu
   return tx.maybeOne<DueBroadcast>(
     'claim_due',
     /* sql */ `
-    select m.id, m.account_id as "accountId", m.list_id as "listId", m.content, m.max_parts as "maxParts", m.send_at as "sendAt",
+    select m.id, m.account_id as "accountId", m.list_id as "listId", m.content, m.max_parts as "maxParts", m.link_base as "linkBase", m.send_at as "sendAt",
            m.starts_at as "startsAt", m.deliver_by as "deliverBy", l.scheduled_lateness_minutes as "latenessMinutes",
            l.deleted_at is not null as "listDeleted"
       from messages m join lists l on l.id = m.list_id

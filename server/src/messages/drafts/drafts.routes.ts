@@ -7,7 +7,7 @@ import { ListIdParam } from '../../lists/lists.schema.ts'
 import { getList } from '../../lists/lists.ts'
 import { readAudience } from '../audience/audience.ts'
 import { readPhones } from '../audience/recipients.ts'
-import { MessageUpdateBody, TestBody } from '../message-bodies.schema.ts'
+import { MessageUpdateBody, readLinkBase, TestBody } from '../message-bodies.schema.ts'
 import { findMessage } from '../messages.queries.ts'
 import { MessageCreatedResponse, MessageIdParam, messageResponse, presentMessage } from '../messages.schema.ts'
 import { cancelMessage, waitUntilIdle } from '../stop/cancel.ts'
@@ -60,6 +60,7 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
         content,
         name: name === '' ? null : name,
         maxParts,
+        linkBase: readLinkBase(rt, req.body.message.track_links),
         audience: audience ? await readAudience(rt.db, list.id, audience) : audience,
         sendAt: readSendAt(send_at),
         ...readTiming(req.body.message),

@@ -3,6 +3,7 @@ import type { Db } from '../../db/db.ts'
 import { wake } from '../../db/wake.ts'
 import { AppError, errors } from '../../errors.ts'
 import { utcDay } from '../../lib/clock.ts'
+import { storeLinks } from '../../links/links.ts'
 import { holdListOpen } from '../../lists/lists.ts'
 import { ensureLogDay } from '../../log/log-days.queries.ts'
 import { manyMessages, type SweepRt } from '../../log/sweeps.ts'
@@ -10,6 +11,7 @@ import type { Runtime } from '../../runtime.ts'
 import { insertDraft, startDraft } from '../accept.queries.ts'
 import type { Audience } from '../audience/audience.ts'
 import { validateContent } from '../content/content.ts'
+import { linksIn } from '../content/tracked-links.ts'
 import { type BroadcastInput, newBroadcast, sendToNumbers } from '../messages.ts'
 import type { Timing } from '../timing/timing.queries.ts'
 import { atAnyTime, storeTiming, validateTiming } from '../timing/timing.ts'
@@ -66,6 +68,7 @@ export type DraftChange = {
   content?: string
   name?: string | null
   maxParts?: number | null
+  linkBase?: string | null
   audience?: Audience | null
   /** Null turns a scheduled broadcast into a draft. */
   sendAt?: Date | null
@@ -79,7 +82,7 @@ export function changeDraft(rt: Rt, list: ListRef, messageId: number, change: Dr
     if (change.sendAt !== undefined) validateSendAt(change.sendAt, now)
     const { sendAt, ...input } = { ...locked, ...change }
     if ((sendAt === null) !== (locked.sendAt === null)) await rejectTooManyPlanned(tx, rt, list.accountId, sendAt)
-    await validateContent(tx, list.id, input.content, input.maxParts)
+    await validateContent(tx, list.id, input)
     const { localTime, deliverBy, quietHours, sendHours } = input
     const timing = { localTime, deliverBy, quietHours, sendHours }
     if (change.deliverBy !== undefined || change.sendAt !== undefined) validateTiming(timing, sendAt, now)
@@ -93,11 +96,11 @@ export function sendDraft(rt: Rt, list: ListRef, messageId: number): Promise<voi
   return rt.db.tx(async (tx) => {
     // before the message, in the order of a deletion of the list
     await holdListOpen(tx, list.id)
-    const { content, maxParts, ...timing } = await lockDraft(tx, list, messageId, 'sent')
-    validateTiming(timing, null, rt.clock.now())
+    const draft = await lockDraft(tx, list, messageId, 'sent')
+    validateTiming(draft, null, rt.clock.now())
     // a custom field of a merge tag may have been deleted since the message was stored
-    await validateContent(tx, list.id, content, maxParts)
-    await start(tx, messageId, rt.clock.now(), null)
+    await validateContent(tx, list.id, draft)
+    await start(tx, draft, rt.clock.now(), null)
   })
 }
 
@@ -116,15 +119,15 @@ export function deleteDraft(rt: Rt, list: ListRef, messageId: number): Promise<v
  */
 export function copyBroadcast(rt: Rt, list: ListRef, messageId: number): Promise<{ id: number }> {
   return rt.db.tx(async (tx) => {
-    const { content, name, maxParts, audience, ...timing } = await lockBroadcast(tx, list, messageId)
-    const input = { accountId: list.accountId, list, content, name, maxParts, audience }
+    const { content, name, maxParts, linkBase, audience, ...timing } = await lockBroadcast(tx, list, messageId)
+    const input = { accountId: list.accountId, list, content, name, maxParts, linkBase, audience }
     return insert({ ...rt, db: tx }, input, { ...timing, deliverBy: null }, null, rt.clock.now())
   })
 }
 
 /** Sends the content of a broadcast to these numbers, as a separate message with its own counters; returns its id. */
 export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones: number[]): Promise<{ id: number }> {
-  const { content, maxParts } = await rt.db.tx((tx) => lockBroadcast(tx, list, messageId))
+  const { content, maxParts, linkBase } = await rt.db.tx((tx) => lockBroadcast(tx, list, messageId))
   return sendToNumbers(rt, {
     accountId: list.accountId,
     listId: list.id,
@@ -132,6 +135,7 @@ export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones:
     phones,
     content,
     maxParts,
+    linkBase,
     name: `Test of message ${messageId}`,
     field: 'phone_numbers',
   })
@@ -165,16 +169,16 @@ async function startOrCancel(tx: Db, due: DueBroadcast, now: Date): Promise<void
   if (due.listDeleted) await cancelDraft(tx, due.id, now, 'list_deleted')
   else if (isLate) await cancelDraft(tx, due.id, now, 'too_late')
   else if (await isInvalid(tx, due)) await cancelDraft(tx, due.id, now, 'content')
-  else await start(tx, due.id, now, due.sendAt)
+  else await start(tx, due, now, due.sendAt)
 }
 
 /**
  * Returns whether the content has become invalid: a custom field of a merge tag was deleted, or its default has
  * changed.
  */
-async function isInvalid(tx: Db, { listId, content, maxParts }: DueBroadcast): Promise<boolean> {
+async function isInvalid(tx: Db, due: DueBroadcast): Promise<boolean> {
   try {
-    await validateContent(tx, listId, content, maxParts)
+    await validateContent(tx, due.listId, due)
     return false
   } catch (error) {
     if (error instanceof AppError) return true
@@ -182,10 +186,13 @@ async function isInvalid(tx: Db, { listId, content, maxParts }: DueBroadcast): P
   }
 }
 
-async function start(tx: Db, messageId: number, now: Date, sendAt: Date | null): Promise<void> {
+type Startable = { id: number; content: string; linkBase: string | null }
+
+async function start(tx: Db, message: Startable, now: Date, sendAt: Date | null): Promise<void> {
   const loggedOn = utcDay(now)
   await ensureLogDay(tx, loggedOn)
-  await startDraft(tx, messageId, now, loggedOn, sendAt)
+  await startDraft(tx, message.id, now, loggedOn, sendAt)
+  if (message.linkBase !== null) await storeLinks(tx, message.id, linksIn(message.content))
   await wake(tx, 'expansions')
 }
 

@@ -17,7 +17,7 @@ export type TransactionalInput = {
  * Queues a text to one person from the account's first short code, and returns the message's id. The number need not be
  * on a list. Throws if it has sent STOP to that short code and not opted in since, or if the account has no short code.
  */
-export async function sendTransactional(rt: Pick<Runtime, 'db' | 'clock'>, input: TransactionalInput) {
+export async function sendTransactional(rt: Pick<Runtime, 'db' | 'clock' | 'config'>, input: TransactionalInput) {
   const { phone, ...texts } = input
   const [shortCode] = await listShortCodes(rt.db, input.accountId)
   if (!shortCode) throw errors.noShortCode()

@@ -1,0 +1,108 @@
+import { findByKeys } from '../db/by-keys.ts'
+import type { Db } from '../db/db.ts'
+import {
+  type AddedCounts,
+  addCounts,
+  type ClickedLink,
+  type Clicker,
+  insertClicks,
+  listEarlierClicks,
+  listTexts,
+  lockLinks,
+  type NewClick,
+} from './clicks.queries.ts'
+import { burstMs, isBeforeDelivery, type RequestRule, type TextState } from './machine-rules.ts'
+
+/** A request of a short URL that was redirected. */
+export type Click = { linkId: number; phone: number; clickedAt: Date; rule: RequestRule | null }
+
+/**
+ * Stores clicks and counts them, in their order. Clicks on links whose message was deleted are dropped. The caller makes sure
+ * that a click is given once.
+ */
+export async function storeClicks(tx: Db, given: Click[]): Promise<void> {
+  await findByKeys(tx)
+  const linkIds = [...new Set(given.map(({ linkId }) => linkId))].sort((a, b) => a - b)
+  const links = new Map((await lockLinks(tx, linkIds)).map((link) => [link.id, link]))
+  const clicks = given.flatMap((click) => {
+    const link = links.get(click.linkId)
+    return link ? [{ ...click, link }] : []
+  })
+  if (clicks.length === 0) return
+  const clickers = clickersOf(clicks)
+  const texts = new Map<string, TextState>()
+  for (const [day, ofDay] of groupBy(clickers, ({ loggedOn }) => loggedOn)) {
+    for (const text of await listTexts(tx, day, ofDay)) texts.set(keyOf(text), text)
+  }
+  const history = new History()
+  for (const earlier of await listEarlierClicks(tx, clickers)) {
+    history.add(earlier, earlier.linkId, earlier.lastAt, earlier.isHuman)
+  }
+  const added = new Map<number, AddedCounts>()
+  const rows = clicks.map(({ link, phone, clickedAt, rule }): NewClick => {
+    const clicker = { messageId: link.messageId, phone }
+    const text = texts.get(keyOf(clicker))
+    const decided =
+      rule ??
+      (text && isBeforeDelivery(text, clickedAt) ? 'before_delivery' : undefined) ??
+      (history.isBurst(clicker, clickedAt) ? 'burst' : null)
+    const { isNew, isNewHuman } = history.add(clicker, link.id, clickedAt, decided === null)
+    const counts = added.get(link.id) ?? { linkId: link.id, clicks: 0, unique: 0, human: 0, uniqueHuman: 0 }
+    counts.clicks++
+    counts.unique += isNew ? 1 : 0
+    counts.human += decided === null ? 1 : 0
+    counts.uniqueHuman += isNewHuman ? 1 : 0
+    added.set(link.id, counts)
+    return { linkId: link.id, messageId: link.messageId, phone, clickedAt, rule: decided }
+  })
+  await insertClicks(tx, rows)
+  await addCounts(tx, [...added.values()])
+}
+
+/** The clicks of recipients so far. */
+class History {
+  readonly #lastAt = new Map<string, Date>()
+  readonly #links = new Set<string>()
+  readonly #humanLinks = new Set<string>()
+
+  /** Returns whether the recipient's previous click on any link of the message was less than a second before. */
+  isBurst(clicker: Clicker, at: Date): boolean {
+    const last = this.#lastAt.get(keyOf(clicker))
+    return last !== undefined && Math.abs(at.getTime() - last.getTime()) < burstMs
+  }
+
+  /** Adds a click; returns whether it is the recipient's first on this link, and the first of a person. */
+  add(clicker: Clicker, linkId: number, at: Date, isHuman: boolean): { isNew: boolean; isNewHuman: boolean } {
+    const key = keyOf(clicker)
+    const last = this.#lastAt.get(key)
+    if (!last || last < at) this.#lastAt.set(key, at)
+    const ofLink = `${linkId} ${clicker.phone}`
+    const isNew = !this.#links.has(ofLink)
+    const isNewHuman = isHuman && !this.#humanLinks.has(ofLink)
+    this.#links.add(ofLink)
+    if (isHuman) this.#humanLinks.add(ofLink)
+    return { isNew, isNewHuman }
+  }
+}
+
+const keyOf = ({ messageId, phone }: Clicker) => `${messageId} ${phone}`
+
+function clickersOf(clicks: { link: ClickedLink; phone: number }[]): (Clicker & { loggedOn: string })[] {
+  const known = new Map<string, Clicker & { loggedOn: string }>()
+  for (const { link, phone } of clicks) {
+    const clicker = { messageId: link.messageId, loggedOn: link.loggedOn, phone }
+    known.set(keyOf(clicker), clicker)
+  }
+  return [...known.values()]
+}
+
+function groupBy<T>(things: T[], keyFor: (thing: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const thing of things) {
+    const key = keyFor(thing)
+    const group = groups.get(key)
+    if (group) group.push(thing)
+    else groups.set(key, [thing])
+  }
+  return groups
+}

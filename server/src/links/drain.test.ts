@@ -1,0 +1,225 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { freshDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import type { Db } from '../db/db.ts'
+import { makeApp } from '../http/app.ts'
+import { ClickSpool, readClicks } from './click-spool.ts'
+import type { Click } from './clicks.ts'
+import { ClickDrain } from './drain.ts'
+import { linkTokensOf } from './link-tokens.ts'
+
+const api = useApi()
+const log = pino({ level: 'silent' })
+const at = new Date('2026-03-02T10:00:00Z')
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'clicks-'))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+async function addLink(db: Db): Promise<number> {
+  const account = await make.account(db)
+  const shortCode = await make.shortCode(db, { accountId: account.id })
+  const list = await make.list(db, { accountId: account.id, shortCodeId: shortCode.id })
+  const { id } = await db.one<{ id: number }>(
+    'add_link',
+    `with m as (
+       insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, created_at, accepted_at, logged_on)
+       values ($1, $2, $3, 'broadcast', 'https://a.example', 'subscribed', 1, 'sending', $4, $4, '2026-03-02') returning id)
+     insert into links (message_id, position, link) select id, 0, 'https://a.example' from m returning id`,
+    [account.id, list.id, shortCode.id, at],
+  )
+  return id
+}
+
+/** Clicks of different recipients, each a minute after the one before. */
+const clicksOf = (linkId: number, count: number): Click[] =>
+  Array.from({ length: count }, (_, n) => {
+    return { linkId, phone: 2065550000 + n, clickedAt: new Date(at.getTime() + n * 60_000), rule: null }
+  })
+
+async function write(clicks: Click[]): Promise<void> {
+  const spool = new ClickSpool(folder)
+  await Promise.all(clicks.map((click) => spool.append(click)))
+  await spool.close()
+}
+
+const stored = (db: Db) =>
+  db.one<{ rows: number; counted: number; people: number }>(
+    'stored',
+    `select (select count(*) from clicks) as rows, sum(click_count)::bigint as counted, sum(unique_click_count)::bigint as people from links`,
+  )
+
+const all = (n: number) => ({ rows: n, counted: n, people: n })
+
+/** A database that fails at its n-th statement or commit; the transaction around it is rolled back. */
+function failingAt(db: Db, n: number): Db {
+  let left = n
+  const check = () => {
+    if (left-- === 0) throw new Error('killed')
+  }
+  const guarded = (inner: Db): Db =>
+    new Proxy(inner, {
+      get(target, name) {
+        const method = Reflect.get(target, name) as (...args: unknown[]) => unknown
+        if (name !== 'tx') {
+          return (...args: unknown[]) => {
+            check()
+            return method(...args)
+          }
+        }
+        return (work: (tx: Db) => Promise<unknown>) =>
+          target.tx(async (tx) => {
+            const result = await work(guarded(tx))
+            check()
+            return result
+          })
+      },
+    })
+  return guarded(db)
+}
+
+describe('clicks in a file', () => {
+  test('are stored once, whichever statement fails', async () => {
+    await write(clicksOf(await addLink(api.db), 50))
+    let failures = 0
+    for (let n = 0; ; n++) {
+      try {
+        await new ClickDrain({ db: failingAt(api.db, n), log }, folder).round()
+        break
+      } catch {
+        failures++
+        expect(await stored(api.db)).toMatchObject({ rows: 0, counted: 0 })
+      }
+    }
+    expect(failures).toBeGreaterThan(6)
+    // the memory of a process that was killed after the commit is lost
+    await new ClickDrain({ db: api.db, log }, folder).round()
+    expect(await stored(api.db)).toEqual(all(50))
+  })
+
+  test('are deleted when they are stored and no process appends to the file any more', async () => {
+    await write(clicksOf(await addLink(api.db), 5))
+    const [name = ''] = readdirSync(folder)
+    const drain = new ClickDrain({ db: api.db, log }, folder)
+    await drain.round()
+    expect(readdirSync(folder)).toEqual([name])
+    utimesSync(join(folder, name), 1, 1)
+    await drain.round()
+    expect([readdirSync(folder), await api.db.many('spools', 'select from click_spools')]).toEqual([[], []])
+    expect(await stored(api.db)).toEqual(all(5))
+  })
+
+  test('are stored up to a line without an end, and damaged lines are skipped', async () => {
+    const linkId = await addLink(api.db)
+    await write(clicksOf(linkId, 3))
+    const path = join(folder, readdirSync(folder)[0] ?? '')
+    appendFileSync(path, `\0\0\n[1,2]\n[${linkId},"x",1,null]\n[${linkId},2065550199,${at.getTime()}`)
+    const drain = new ClickDrain({ db: api.db, log }, folder)
+    await drain.round()
+    await drain.round()
+    expect(await stored(api.db)).toEqual(all(3))
+    appendFileSync(path, ',null]\n')
+    await drain.round()
+    expect(await stored(api.db)).toEqual(all(4))
+  })
+
+  test('of a link whose message was deleted are dropped', async () => {
+    const linkId = await addLink(api.db)
+    await write([...clicksOf(linkId + 1_000, 2), ...clicksOf(linkId, 2)])
+    await new ClickDrain({ db: api.db, log }, folder).round()
+    expect(await stored(api.db)).toEqual(all(2))
+  })
+
+  test('are stored once by several processes at a time', async () => {
+    const database = await freshDatabase()
+    try {
+      const linkId = await addLink(database.db)
+      for (let n = 0; n < 3; n++) await write(clicksOf(linkId, 3_000))
+      const drains = [1, 2, 3].map(() => new ClickDrain({ db: database.db, log }, folder))
+      await Promise.all(drains.map((drain) => drain.round()))
+      await drains[0]?.round()
+      expect(await stored(database.db)).toEqual({ rows: 9_000, counted: 9_000, people: 3_000 })
+    } finally {
+      await database.close()
+    }
+  })
+})
+
+test('clicks that were confirmed survive a kill of their process', async () => {
+  const script = `
+    import { ClickSpool } from ${JSON.stringify(new URL('./click-spool.ts', import.meta.url).href)}
+    const spool = new ClickSpool(${JSON.stringify(folder)})
+    let n = 0
+    const one = async () => {
+      for (;;) {
+        const phone = n++
+        await spool.append({ linkId: 1, phone, clickedAt: new Date(0), rule: null })
+        process.stdout.write(phone + '\\n')
+      }
+    }
+    for (let k = 0; k < 20; k++) void one()`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const confirmed: number[] = []
+  const lines = createInterface({ input: child.stdout })
+  lines.on('line', (line) => {
+    if (/^\d+$/.test(line)) confirmed.push(Number(line))
+    if (confirmed.length === 500) child.kill('SIGKILL')
+  })
+  await once(child, 'close')
+  const files = readdirSync(folder).map((name) => readClicks(readFileSync(join(folder, name))))
+  const phones = files.flatMap(({ clicks }) => clicks.map(({ phone }) => phone))
+  expect(confirmed.length).toBeGreaterThanOrEqual(500)
+  expect(new Set(phones).size).toBe(phones.length)
+  // the last line may be torn, as its process was killed while it printed it
+  expect(confirmed.slice(0, -1).filter((phone) => !phones.includes(phone))).toEqual([])
+})
+
+test('a click that cannot be written is an error, and is not counted later', async () => {
+  rmSync(folder, { recursive: true })
+  writeFileSync(folder, '')
+  const spool = new ClickSpool(folder)
+  const [click] = clicksOf(1, 1) as [Click]
+  await expect(spool.append(click)).rejects.toThrow()
+  rmSync(folder)
+  await spool.append(click)
+  await spool.close()
+  expect(readdirSync(folder)).toHaveLength(1)
+  expect(readClicks(readFileSync(join(folder, readdirSync(folder)[0] ?? ''))).clicks).toEqual([click])
+})
+
+test('a known link is redirected while the database is away, and its clicks are counted afterwards', async () => {
+  let isAway = false
+  const db = new Proxy(api.db, {
+    get: (target, name, receiver) => {
+      if (isAway) throw Object.assign(new Error('away'), { code: 'ECONNREFUSED' })
+      return Reflect.get(target, name, receiver)
+    },
+  })
+  const linkId = await addLink(api.db)
+  const unknown = await addLink(api.db)
+  const rt = { ...api.rt, db, config: { ...api.rt.config, dataDir: folder } }
+  const app = await makeApp(rt)
+  const url = (link: number, phone: number) => `/l/${linkTokensOf(rt.config)?.write({ linkId: link, phone })}`
+  const open = (path: string) => app.inject({ url: path, headers: { 'user-agent': 'Mozilla/5.0' } })
+  expect(await open(url(linkId, 2065550100))).toMatchObject({ statusCode: 302 })
+  isAway = true
+  expect(await open(url(linkId, 2065550101))).toMatchObject({
+    statusCode: 302,
+    headers: { location: 'https://a.example/' },
+  })
+  expect(await open(url(unknown, 2065550101))).toMatchObject({ statusCode: 503, headers: { 'retry-after': '1' } })
+  isAway = false
+  await new ClickDrain({ db, log }, join(folder, 'clicks')).round()
+  expect(await stored(api.db)).toEqual(all(2))
+  await app.close()
+})
