@@ -1229,7 +1229,7 @@ create table momt_reports (
   cancelled boolean,
   created_at timestamptz not null,
   updated_at timestamptz not null,
-  -- what the next slice does, and where it begins: the acceptance of a message or the arrival of an MO, its id, and a log id
+  -- what the next slice does (`file` finishes the file), and where it begins: the acceptance of a message or the arrival of an MO, its id, and a log id
   stage text not null default 'count_mt',
   cursor_at timestamptz not null,
   cursor_id bigint not null default 0,
@@ -1245,7 +1245,7 @@ create table momt_reports (
   constraint momt_reports_direction check (direction = any (array['mo', 'mt'])),
   constraint momt_reports_format check (format = any (array['json', 'csv'])),
   constraint momt_reports_period check (date_from <= date_to),
-  constraint momt_reports_stage check (stage = any (array['count_mt', 'count_mo', 'mt', 'mo'])),
+  constraint momt_reports_stage check (stage = any (array['count_mt', 'count_mo', 'mt', 'mo', 'file'])),
   constraint momt_reports_account_id_fkey foreign key (account_id) references accounts(id)
 );
 create index momt_reports_account on momt_reports (account_id, id);

@@ -29,8 +29,8 @@ create table momt_reports (
   cancelled boolean,
   created_at timestamptz not null,
   updated_at timestamptz not null,
-  -- what the next slice does, and where it begins: the acceptance of a message or the arrival of an MO, its id, and a log id
-  stage text not null default 'count_mt' constraint momt_reports_stage check (stage in ('count_mt', 'count_mo', 'mt', 'mo')),
+  -- what the next slice does (`file` finishes the file), and where it begins: the acceptance of a message or the arrival of an MO, its id, and a log id
+  stage text not null default 'count_mt' constraint momt_reports_stage check (stage in ('count_mt', 'count_mo', 'mt', 'mo', 'file')),
   cursor_at timestamptz not null,
   cursor_id bigint not null default 0,
   cursor_log_id bigint not null default 0,

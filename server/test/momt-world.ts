@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect } from 'vitest'
 import { expandOnce } from '../src/broadcasts/expand.ts'
+import type { Config } from '../src/config/config.ts'
 import type { Db } from '../src/db/db.ts'
 import { type Rotation, takeTurn } from '../src/jobs/turns.ts'
 import { acceptBroadcast, sendToNumbers } from '../src/messages/messages.ts'
@@ -24,13 +25,13 @@ export const linesOf = (text: string) =>
     .map((line) => JSON.parse(line) as ReportRow)
 
 /** The API with a clock that is moved by hand, a log with texts in both directions, and the worker's runs of reports. */
-export function useReports() {
+export function useReports(settings: Partial<Config> = {}) {
   const clock = { time: new Date(0), now: () => clock.time }
   // ids begin again with each test, so files of other tests would have the same names
   const filesDir = mkdtempSync(join(tmpdir(), 'carillon-files-'))
   afterAll(() => rmSync(filesDir, { recursive: true }))
   const { config } = makeRuntime({ db: undefined as never })
-  const api = useApi({ clock, config: { ...config, filesDir } })
+  const api = useApi({ clock, config: { ...config, filesDir, ...settings } })
   let statements = 0
 
   const world = {

@@ -6,6 +6,7 @@ import { isLoopbackHost, loopbackRanges } from '../lib/address-ranges.ts'
 import { readAuthorities } from '../lib/trusted-authorities.ts'
 import { type AccountCaps, capsWith } from './caps.ts'
 import type { SmppAddress } from './parsers.ts'
+import { readS3Location, type S3Location } from './s3-location.ts'
 import type { Secret } from './secret.ts'
 import { type Setting, type SettingName, type SettingValue, settings } from './settings.ts'
 
@@ -60,6 +61,8 @@ export type Config = {
   eventDays: number
   /** An absolute path. */
   filesDir: string
+  /** The bucket that has the files of reports instead of the directory. */
+  s3: S3Location | undefined
   /** Days for which the files of reports are kept. */
   reportDays: number
   /** The number service; numbers are not looked up if `url` is undefined. */
@@ -146,6 +149,7 @@ export function readEnv(env: Env): Config {
     },
     eventDays: read('CARILLON_EVENT_DAYS'),
     filesDir: filesDir ? resolve(checkout, filesDir) : join(dataDir, 'files'),
+    s3: readS3Location(read, (name) => texts.has(name), faults),
     reportDays: read('CARILLON_REPORT_DAYS'),
     allowPrivateUrls: [...read('CARILLON_ALLOW_PRIVATE_URLS'), ...(mode === 'sandbox' ? loopbackRanges : [])],
     extraCaFile: extraCaFile ? resolve(checkout, extraCaFile) : undefined,

@@ -92,6 +92,33 @@ export const bearerToken: Parser<Secret> = (text) => {
   throw new Error('must be printable characters without blanks')
 }
 
+/** A name of a bucket that works in a path and in a host name. */
+export const bucketName: Parser<string> = (text) => {
+  if (/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(text)) return text
+  throw new Error(`must be 3 to 63 lower-case letters, digits, dots and hyphens, not ${quote(text)}`)
+}
+
+/** A region of an S3-compatible store. */
+export const regionName: Parser<string> = (text) => {
+  if (/^[a-z0-9-]{1,60}$/i.test(text)) return text
+  throw new Error(`must be letters, digits and hyphens, not ${quote(text)}`)
+}
+
+/** The beginning of the keys of objects, returned with a slash at its end unless it is empty. */
+export const keyPrefix: Parser<string> = (text) => {
+  const segments = text.replace(/\/$/, '').split('/')
+  const isValid = segments.every((segment) => /^[a-z0-9_.-]+$/i.test(segment) && !/^\.+$/.test(segment))
+  if (text === '') return ''
+  if (isValid) return `${segments.join('/')}/`
+  throw new Error(`must be letters, digits, dots, hyphens and underscores between slashes, not ${quote(text)}`)
+}
+
+/** The public part of an access key. */
+export const accessKeyId: Parser<string> = (text) => {
+  if (/^[a-z0-9_.-]{1,200}$/i.test(text)) return text
+  throw new Error('must be letters, digits, dots, hyphens and underscores')
+}
+
 /** Scheme, host and port of a URL; without a path, because the pages of Carillon are served at fixed paths. */
 export const baseUrl: Parser<string> = (text) => {
   const url = parseUrl(text)

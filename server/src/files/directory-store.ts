@@ -3,44 +3,52 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
-import type { Config } from '../config/config.ts'
-
-/** A stored part of a file. */
-export type FilePart = { name: string; bytes: number }
+import { type AddedParts, type FilePart, type FileStore, StoreError } from './file-store.ts'
 
 /**
  * Files in a directory, each of which consists of parts in one folder. A part has a name of its own, so a process that was thought
  * dead cannot change the parts of another one.
  */
-export class DirectoryStore {
+export class DirectoryStore implements FileStore {
   readonly #directory: string
 
   constructor(directory: string) {
     this.#directory = directory
   }
 
-  /** Stores a part and returns it when it is durable; rejects with the error of the disk, or of `source`, and leaves nothing. */
-  async addPart(folder: string, source: AsyncIterable<Buffer>): Promise<FilePart> {
+  async append(folder: string, _last: readonly FilePart[], content: AsyncIterable<Buffer>): Promise<AddedParts> {
     const path = join(this.#directory, folder)
-    const isNew = (await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined
     const name = `${randomUUID()}.part`
-    const file = await open(join(path, name), 'wx', 0o600)
-    try {
-      await file.writeFile(source)
-      await file.sync()
-      const { size } = await file.stat()
-      await file.close()
-      await syncFolder(path)
-      if (isNew) await syncFolder(join(path, '..'))
-      return { name, bytes: size }
-    } catch (error) {
-      await file.close().catch(() => {})
-      await rm(join(path, name), { force: true })
-      throw error
-    }
+    const bytes = await orStoreError(async () => {
+      const isNew = (await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined
+      const file = await open(join(path, name), 'wx', 0o600)
+      try {
+        await file.writeFile(content)
+        await file.sync()
+        const { size } = await file.stat()
+        await file.close()
+        await syncFolder(path)
+        if (isNew) await syncFolder(join(path, '..'))
+        return size
+      } catch (error) {
+        await file.close().catch(() => {})
+        await rm(join(path, name), { force: true })
+        throw error
+      }
+    })
+    return { replaced: 0, added: [{ name, bytes }] }
   }
 
-  /** Returns whether all parts of a file exist with their sizes. */
+  async finish(folder: string, parts: readonly FilePart[]): Promise<FilePart[]> {
+    if (!(await this.has(folder, parts))) throw new StoreError(...missingParts)
+    const path = join(this.#directory, folder)
+    const kept = new Set(parts.map(({ name }) => name))
+    for (const name of await readdir(path).catch(() => [])) {
+      if (!kept.has(name)) await orStoreError(() => rm(join(path, name), { force: true }))
+    }
+    return [...parts]
+  }
+
   async has(folder: string, parts: readonly FilePart[]): Promise<boolean> {
     for (const { name, bytes } of parts) {
       const found = await stat(join(this.#directory, folder, name)).catch(() => undefined)
@@ -49,30 +57,45 @@ export class DirectoryStore {
     return true
   }
 
-  /** Returns the bytes `from` to `to`, inclusive, of a file with these parts. */
-  read(folder: string, parts: readonly FilePart[], from: number, to: number): Readable {
+  async read(folder: string, parts: readonly FilePart[], from: number, to: number): Promise<Readable> {
     const directory = join(this.#directory, folder)
     return Readable.from(readParts(directory, parts, from, to)).pipe(new PassThrough())
   }
 
-  /** Deletes the parts of a folder except these. */
-  async keepOnly(folder: string, parts: readonly FilePart[]): Promise<void> {
-    const path = join(this.#directory, folder)
-    const kept = new Set(parts.map(({ name }) => name))
-    for (const name of await readdir(path).catch(() => [])) {
-      if (!kept.has(name)) await rm(join(path, name), { force: true })
-    }
-  }
-
-  /** Deletes a folder with all its parts, if it exists. */
   async delete(folder: string): Promise<void> {
-    await rm(join(this.#directory, folder), { recursive: true, force: true })
+    await orStoreError(() => rm(join(this.#directory, folder), { recursive: true, force: true }))
   }
 }
 
-/** Returns the store of this installation. */
-export function fileStoreOf({ filesDir }: Pick<Config, 'filesDir'>): DirectoryStore {
-  return new DirectoryStore(filesDir)
+const missingParts = [
+  'parts of the file are missing in the directory of files',
+  'ENOENT',
+  { isPermanent: true },
+] as const
+
+const faults: Record<string, string> = {
+  ENOSPC: 'the disk of the files is full',
+  EDQUOT: 'the disk quota of the files is used up',
+  EFBIG: 'the file is too large for its disk',
+  EACCES: 'the directory of files is not writable',
+  EPERM: 'the directory of files is not writable',
+  EROFS: 'the directory of files is not writable',
+  ENOTDIR: 'the directory of files is not a directory',
+}
+
+/** Rejects with a StoreError instead of an error of the file system; other errors, such as those of the content, are unchanged. */
+async function orStoreError<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (code === undefined || (faults[code] === undefined && syscall === undefined)) throw error
+    const fault = faults[code]
+    throw new StoreError(fault ?? 'the directory of files cannot be used', code, {
+      isPermanent: fault !== undefined,
+      cause: error,
+    })
+  }
 }
 
 async function* readParts(directory: string, parts: readonly FilePart[], from: number, to: number) {

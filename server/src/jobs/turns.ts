@@ -27,13 +27,15 @@ export type TurnQueue<W extends AccountWork> = {
   apply(tx: Db, rt: Runtime, work: W, rows: number): Promise<DoneSlice>
   /** Sets the `failures` of work whose turn failed, and the time from which it is due again. */
   postpone(tx: Db, work: W, failures: number, until: Date): Promise<unknown>
-  /** Ends work whose turn has failed for the last time, so that it no longer blocks the account's other work. */
-  giveUp(tx: Db, rt: Runtime, work: W): Promise<unknown>
+  /** Ends work whose turn has failed for the last time, with this error, so that it no longer blocks the account's other work. */
+  giveUp(tx: Db, rt: Runtime, work: W, error: unknown): Promise<unknown>
   options?: Pick<JobOptions, 'concurrency'> & {
     /** Failed turns after which work is given up; default 20, about 15 minutes with the growing delays. */
     maxFailures?: number
     /** Whether a turn is repeated at once after this error, because another transaction interfered. */
     isRace?(error: unknown): boolean
+    /** Whether work is given up at once after this error, because a repetition would fail as well. */
+    isPermanent?(error: unknown): boolean
   }
 }
 
@@ -140,10 +142,10 @@ async function recordFailure<W extends AccountWork>(
   { work, accountId, error }: { work: W; accountId: number; error: unknown },
 ): Promise<void> {
   const failures = work.failures + 1
-  const isLast = failures > (queue.options?.maxFailures ?? 20)
+  const isLast = failures > (queue.options?.maxFailures ?? 20) || (queue.options?.isPermanent?.(error) ?? false)
   const delaySeconds = Math.min(2 ** work.failures, 60)
   await rt.db.tx(async (tx) => {
-    if (isLast) await queue.giveUp(tx, rt, work)
+    if (isLast) await queue.giveUp(tx, rt, work, error)
     else await queue.postpone(tx, work, failures, new Date(rt.clock.now().getTime() + delaySeconds * 1_000))
     await enqueue(tx, queue.name, {}, isLast ? {} : { startAfterSeconds: delaySeconds })
   })

@@ -1,7 +1,8 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
 import { readRange } from '../files/byte-range.ts'
-import { fileStoreOf } from '../files/directory-store.ts'
+import { StoreError } from '../files/file-store.ts'
+import { fileStoreOf } from '../files/installed-store.ts'
 import { isSigned, type SignedQuery } from '../files/signed-links.ts'
 import type { Runtime } from '../runtime.ts'
 import { contentTypeOf, fileNameOf, filePathOf } from './momt-files.ts'
@@ -28,7 +29,7 @@ async function sendFile(rt: Runtime, req: FastifyRequest, reply: FastifyReply) {
   const parts = await listReportParts(rt.db, report.id)
   const store = fileStoreOf(rt.config)
   // a backup contains the report, but not its file
-  if (!(await store.has(folderOf(report), parts))) throw errors.fileNotFound()
+  if (!(await orUnavailable(req, store.has(folderOf(report), parts)))) throw errors.fileNotFound()
   const size = parts.reduce((sum, { bytes }) => sum + bytes, 0)
   const tag = `"${report.id}-${report.completedAt.getTime()}"`
   const isSameFile = req.headers['if-range'] === undefined || req.headers['if-range'] === tag
@@ -46,5 +47,16 @@ async function sendFile(rt: Runtime, req: FastifyRequest, reply: FastifyReply) {
     'content-length': to - from + 1,
   })
   if (req.method === 'HEAD' || size === 0) return reply.send('')
-  return reply.send(store.read(folderOf(report), parts, from, to))
+  return reply.send(await orUnavailable(req, store.read(folderOf(report), parts, from, to)))
+}
+
+/** A failure of the store is a 503 that somebody must see: the link is valid, and the file exists. */
+async function orUnavailable<T>(req: FastifyRequest, result: Promise<T>): Promise<T> {
+  try {
+    return await result
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    req.log.error({ err: error }, 'file store failed')
+    throw errors.unavailable()
+  }
 }

@@ -1,4 +1,5 @@
-import { fileStoreOf } from '../files/directory-store.ts'
+import { StoreError } from '../files/file-store.ts'
+import { fileStoreOf } from '../files/installed-store.ts'
 import type { Job } from '../jobs/jobs.ts'
 import { type TurnQueue, turnsJob } from '../jobs/turns.ts'
 import {
@@ -12,7 +13,6 @@ import {
 import { runReportsJob } from './momt-reports.ts'
 import { folderOf, giveUpReport, runSlice, sliceRows } from './momt-run.ts'
 
-const fault = 'the report was given up after an internal error'
 const batchSize = 100
 
 /** Reports that have not ended: those of an account in their order, and accounts take turns. */
@@ -23,7 +23,8 @@ export const reportsQueue: TurnQueue<RunningReport> = {
   claim: lockNextReport,
   apply: runSlice,
   postpone: (tx, { id }, failures, until) => postponeReport(tx, id, failures, until),
-  giveUp: (tx, rt, report) => giveUpReport(tx, rt, report, fault),
+  giveUp: giveUpReport,
+  options: { isPermanent: (error) => error instanceof StoreError && error.isPermanent },
 }
 
 /** Runs reports of the message log. */

@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { param, raw, type Sql, sql } from '../db/sql.ts'
-import type { FilePart } from '../files/directory-store.ts'
+import type { FilePart } from '../files/file-store.ts'
 import type { Page } from '../lib/paging.ts'
 import type { Format } from './momt-rows.sql.ts'
 import type { MomtCursor, MomtFilters } from './momt-slices.queries.ts'
@@ -111,7 +111,7 @@ export function cancelMomtReport(db: Db, accountId: number, id: number, now: Dat
 
 /** A report whose row its transaction has locked. */
 export type RunningReport = MomtReport & {
-  stage: 'count_mt' | 'count_mo' | 'mt' | 'mo'
+  stage: 'count_mt' | 'count_mo' | 'mt' | 'mo' | 'file'
   cursor: MomtCursor
   counted: number
   failures: number
@@ -145,7 +145,7 @@ export async function lockNextReport(tx: Db, accountId: number, at: Date): Promi
     sql`
     select ${raw(reportColumns)}, r.stage, r.counted, r.failures, r.cursor_at as "cursorAt", r.cursor_id as "cursorId",
            r.cursor_log_id as "cursorLogId", a.time_zone as "timeZone",
-           (select count(*)::int from momt_report_parts where report_id = r.id) as "partCount"
+           (select coalesce(max(part_number), 0) from momt_report_parts where report_id = r.id) as "partCount"
       from momt_reports r join accounts a on a.id = r.account_id
      where r.account_id = ${accountId} and ${isDue(param(at))}
      order by r.id limit 1 for update of r`,
@@ -218,21 +218,40 @@ export function postponeReport(tx: Db, id: number, failures: number, until: Date
   ])
 }
 
-/** Adds a stored part to the file of a report. */
-export function addReportPart(tx: Db, reportId: number, partNumber: number, { name, bytes }: FilePart) {
-  return tx.exec(
-    'add_report_part',
-    /* sql */ `insert into momt_report_parts (report_id, part_number, name, bytes) values ($1, $2, $3, $4)`,
-    [reportId, partNumber, name, bytes],
+/** Adds parts to the file of a report behind its first `kept` ones, in place of the others. */
+export async function replaceReportParts(tx: Db, reportId: number, kept: number, added: readonly FilePart[]) {
+  await tx.exec(
+    'delete_last_report_parts',
+    /* sql */ `delete from momt_report_parts where report_id = $1 and part_number > $2`,
+    [reportId, kept],
+  )
+  await tx.exec(
+    'add_report_parts',
+    /* sql */ `
+    insert into momt_report_parts (report_id, part_number, name, bytes)
+    select $1, $2 + p.n, p.name, p.bytes
+      from unnest($3::text[], $4::bigint[]) with ordinality as p (name, bytes, n)`,
+    [reportId, kept, added.map(({ name }) => name), added.map(({ bytes }) => bytes)],
   )
 }
 
-/** Returns the parts of a report's file in their order. */
-export function listReportParts(db: Db, reportId: number) {
+/** Returns the parts of a report's file in their order, or only the last ones. */
+export function listReportParts(db: Db, reportId: number, last: number | null = null) {
   return db.many<FilePart>(
     'list_report_parts',
-    /* sql */ `select name, bytes from momt_report_parts where report_id = $1 order by part_number`,
-    [reportId],
+    /* sql */ `
+    select name, bytes
+      from (select part_number, name, bytes from momt_report_parts where report_id = $1 order by part_number desc limit $2) p
+     order by part_number`,
+    [reportId, last],
+  )
+}
+
+/** Lets this transaction wait for the file store for a minute: it locks only the report, for which nobody waits but its cancellation. */
+export function waitForStore(tx: Db) {
+  return tx.one(
+    'wait_for_file_store',
+    /* sql */ `select set_config('idle_in_transaction_session_timeout', '60s', true)`,
   )
 }
 
@@ -247,13 +266,14 @@ export function findReportFile(db: Db, id: number) {
   )
 }
 
-/** Returns some reports whose files are to be deleted: those that were completed before a time, and cancelled ones. */
+/** Returns some reports whose files are to be deleted: those completed before a time, and what is left of cancelled and failed ones. */
 export function listExpiredReports(db: Db, before: Date, limit: number) {
   return db.many<{ id: number; accountId: number }>(
     'list_expired_reports',
     /* sql */ `
     select id, account_id as "accountId" from momt_reports
-     where expired_at is null and ((counts_calculated and import_completed_at < $1) or cancelled)
+     where expired_at is null
+       and ((counts_calculated and import_completed_at < $1) or cancelled or (import_completed_at is not null and not counts_calculated))
      order by id limit $2`,
     [before, limit],
   )

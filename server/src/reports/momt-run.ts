@@ -2,12 +2,12 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
-import { type FilePart, fileStoreOf } from '../files/directory-store.ts'
+import { type AddedParts, lastPartsNeeded, StoreError } from '../files/file-store.ts'
+import { fileStoreOf } from '../files/installed-store.ts'
 import type { DoneSlice } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
 import { linkOf } from './momt-files.ts'
 import {
-  addReportPart,
   completeReport,
   failReport,
   insertReportEvent,
@@ -15,6 +15,8 @@ import {
   type MomtReport,
   moveReport,
   type RunningReport,
+  replaceReportParts,
+  waitForStore,
 } from './momt-reports.queries.ts'
 import { presentMomtReport } from './momt-reports.schema.ts'
 import type { Direction } from './momt-rows.sql.ts'
@@ -61,8 +63,10 @@ export async function runSlice(tx: Db, rt: Runtime, report: RunningReport, rows:
       if (!selects(report, 'mt')) return skipTo(tx, rt, report, 'mo')
       return writeStep(tx, rt, report, await nextMts(tx, report, rows))
     case 'mo':
-      if (!selects(report, 'mo')) return complete(tx, rt, report)
+      if (!selects(report, 'mo')) return skipTo(tx, rt, report, 'file')
       return writeStep(tx, rt, report, await nextMos(tx, report, rows))
+    case 'file':
+      return complete(tx, rt, report)
   }
 }
 
@@ -168,11 +172,13 @@ async function writeStep(tx: Db, rt: Runtime, report: RunningReport, step: Step)
     const { format, gzip, timeZone, filters } = report
     const withHeader = report.partCount === 0
     const store = fileStoreOf(rt.config)
-    let part: FilePart | undefined
+    const last = await listReportParts(tx, report.id, lastPartsNeeded)
+    let change: AddedParts = { replaced: 0, added: [] }
+    await waitForStore(tx)
     rows = await copySlice(tx, slice, { format, timeZone, filters, withHeader }, async (lines) => {
-      part = await store.addPart(folderOf(report), gzip ? zip(lines) : lines)
+      change = await store.append(folderOf(report), last, gzip ? zip(lines) : lines)
     })
-    if (part) await addReportPart(tx, report.id, report.partCount + 1, part)
+    await replaceReportParts(tx, report.id, report.partCount - change.replaced, change.added)
   }
   const count = report.stage === 'mt' ? 'mtCount' : 'moCount'
   const written = {
@@ -180,7 +186,7 @@ async function writeStep(tx: Db, rt: Runtime, report: RunningReport, step: Step)
     [count]: report[count] + rows,
     runErrors: missingDay === undefined ? report.runErrors : noteMissing(report.runErrors, missingDay),
   }
-  if (isEnd) return report.stage === 'mt' ? skipTo(tx, rt, written, 'mo') : complete(tx, rt, written)
+  if (isEnd) return skipTo(tx, rt, written, report.stage === 'mt' ? 'mo' : 'file')
   await moveReport(tx, { ...written, cursor: next }, rt.clock.now())
   return { rows: Math.max(1, width), ended: false }
 }
@@ -200,18 +206,31 @@ const noteMissing = (errors: string | null, day: string) => {
   return errors === null ? note : `${errors}; ${note}`
 }
 
+/** Finishes the file whose parts were committed before: if this transaction is lost, the next one finishes the same parts. */
 async function complete(tx: Db, rt: Runtime, report: RunningReport): Promise<DoneSlice> {
   const parts = await listReportParts(tx, report.id)
-  await fileStoreOf(rt.config).keepOnly(folderOf(report), parts)
+  await waitForStore(tx)
+  await replaceReportParts(tx, report.id, 0, await fileStoreOf(rt.config).finish(folderOf(report), parts))
   await announceEnd(tx, rt, await completeReport(tx, report, rt.clock.now()), report.timeZone)
   return { rows: 1, ended: true }
 }
 
-/** Ends a report that cannot be written, and deletes what there is of its file. */
-export async function giveUpReport(tx: Db, rt: Runtime, report: RunningReport, reason: string): Promise<void> {
-  await fileStoreOf(rt.config).delete(folderOf(report))
+/**
+ * Ends a report that cannot be written, and deletes what there is of its file: now, or, if the store fails, with the files of cancelled
+ * reports.
+ */
+export async function giveUpReport(tx: Db, rt: Runtime, report: RunningReport, error: unknown): Promise<void> {
+  await waitForStore(tx)
+  await fileStoreOf(rt.config)
+    .delete(folderOf(report))
+    .catch((failure) =>
+      rt.log.warn({ err: failure, report: report.id }, 'file cannot be deleted, retrying within an hour'),
+    )
+  const reason = error instanceof StoreError ? error.message : fault
   await announceEnd(tx, rt, await failReport(tx, report.id, reason, rt.clock.now()), report.timeZone)
 }
+
+const fault = 'the report was given up after an internal error'
 
 /** The link of a callback works for as long as the callback is retried. */
 const callbackLinkMs = 86_400_000

@@ -194,7 +194,12 @@ export function copySlice(
     await pipeline(
       async function* () {
         if (withHeader && format === 'csv') yield header
-        yield* stream as AsyncIterable<Buffer>
+        try {
+          yield* stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+        } finally {
+          // if the sink fails: the connection works again only after all of the copy was read
+          stream.resume()
+        }
       },
       (lines: AsyncIterable<Buffer>) => sink(lines),
     )
