@@ -3,6 +3,7 @@ import type { ValueRules } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
 import type { NumberedEvent, RecordedEvent } from './event-types.ts'
 import type { PositionRange } from './positions.ts'
+import { maxPageBytes, mostCharacters } from './stored-size.sql.ts'
 
 /** Makes the transaction the only sequencer until it ends; returns false if there is another one. */
 export async function becomeSequencer(tx: Db): Promise<boolean> {
@@ -13,20 +14,32 @@ export async function becomeSequencer(tx: Db): Promise<boolean> {
   return row !== undefined
 }
 
-/** Removes up to `limit` visible events from the outbox and returns them in their order. */
-export async function takeRecorded(tx: Db, limit: number): Promise<RecordedEvent[]> {
-  return tx.many<RecordedEvent>(
+/** Maximum size of the facts of the events that are taken at a time, unless it is one event: those of a subscriber may have 2 MB. */
+const maxTakenBytes = '16777216'
+
+/** Events of the outbox in their order, and whether there may be more. */
+export type TakenEvents = { events: RecordedEvent[]; isFull: boolean }
+
+/** Removes up to `limit` visible events from the outbox, fewer if they are large, and returns them. */
+export async function takeRecorded(tx: Db, limit: number): Promise<TakenEvents> {
+  const events = await tx.many<RecordedEvent & { found: number }>(
     'take_recorded_events',
     /* sql */ `
-    with taken as (
-      delete from event_outbox where id = any(array(select id from event_outbox order by id limit $1))
-      returning *
+    with found as materialized (
+      select id, ${mostCharacters('facts')} + ${mostCharacters('fields')} as bytes from event_outbox order by id limit $1
+    ), first as (
+      select id from (select id, sum(bytes) over (order by id) as bytes, row_number() over (order by id) as n from found) f
+       where bytes <= ${maxTakenBytes} or n = 1
+    ), taken as (
+      delete from event_outbox where id = any(array(select id from first)) returning *
     )
     select id, account_id as "accountId", list_id as "listId", type, phone, occurred_at as "occurredAt",
-           callback_url as "callbackUrl", time_zone as "timeZone", facts, fields
+           callback_url as "callbackUrl", time_zone as "timeZone", facts, fields, (select count(*) from found) as found
       from taken order by id`,
     [limit],
   )
+  const found = events[0]?.found ?? 0
+  return { events, isFull: found === limit || events.length < found }
 }
 
 /** Returns the custom fields of these lists. */
@@ -127,6 +140,8 @@ export type FeedRead = {
   lastBeforeGap: number | null
   /** The position through which events were compared, if there may be further ones. */
   through: number | null
+  /** Whether the page has fewer events than there are because of their size. */
+  isCut: boolean
   positions: number[]
   /** JSON text, because their keys have an order. */
   payloads: string[]
@@ -139,14 +154,20 @@ export function readFeed(db: Db, { accountId, after, types, limit }: FeedQuery) 
     /* sql */ `
     with compared as (
       select position, type, payload from events_after($1, $2, ${maxCompared})
-    ), page as (
-      select position, payload from compared
+    ), found as (
+      select position, payload, ${mostCharacters('payload')} as bytes from compared
        where $3::text[] is null or type = any($3)
        order by position limit $4
+    ), page as (
+      select position, payload
+        from (select position, payload, sum(bytes) over (order by position) as bytes, row_number() over (order by position) as n
+                from found) f
+       where bytes <= ${maxPageBytes} or n = 1
     )
     select a.event_feed as enabled, s.last_position as last, s.deleted_position as deleted,
            (select g.last_before from event_gaps g where $2 > g.last_before and $2 < g.first_after - 1) as "lastBeforeGap",
            (select case when count(*) = ${maxCompared} then max(position) end from compared) as through,
+           (select count(*) from page) < (select count(*) from found) as "isCut",
            array(select position from page order by position) as positions,
            array(select payload::text from page order by position) as payloads
       from event_sequence s, accounts a where a.id = $1`,

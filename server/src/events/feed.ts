@@ -41,13 +41,14 @@ export async function getFeedPage(db: Db, waiters: FeedWaiters, request: FeedReq
 
 async function readPage(db: Db, { after, ...query }: Omit<FeedQuery, 'after'> & { after: number | null }) {
   const read = await readFeed(db, { ...query, after: after ?? 0 })
-  const { enabled, last, deleted, lastBeforeGap, through, positions, payloads } = read
+  const { enabled, last, deleted, lastBeforeGap, through, isCut, positions, payloads } = read
   if (after !== null && after < deleted) throw errors.eventsDeleted(deleted + 1)
   if (lastBeforeGap !== null) throw errors.eventsLost(lastBeforeGap)
   if (after !== null && after > last) throw errors.invalid({ after: [`is greater than the last position, ${last}`] })
   if (!enabled && positions.length === 0 && through === null) throw errors.feedOff()
   const events = positions.map((position, i) => ({ position, payload: payloads[i] ?? '' }))
-  return { events, nextAfter: events.length === query.limit ? (events.at(-1)?.position ?? last) : (through ?? last) }
+  const isFull = isCut || events.length === query.limit
+  return { events, nextAfter: isFull ? (events.at(-1)?.position ?? last) : (through ?? last) }
 }
 
 /** Whether the feed is on, the position after the last deleted event, and the last position. */

@@ -1,3 +1,4 @@
+import type { ValueRules } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
 import { isErrorOfValues, kindOfError } from '../db/pg-errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
@@ -11,6 +12,9 @@ export type Numbered = { count: number; isFull: boolean }
 /** Maximum number of events numbered in one transaction: about 1 MB of payloads. */
 const batchSize = 1_000
 
+/** Maximum characters of the payloads of one transaction with several events: one with long custom fields may have 2 MB. */
+const maxBatchLength = 16 * 2 ** 20
+
 type OnNumbered = (tx: Db, events: NumberedEvent[]) => Promise<void>
 
 /** An event that is set aside because of its own values, how often it was, and its error. */
@@ -22,11 +26,21 @@ const maxSetAside = 100
 /** Maximum number of events of a transaction after one that is set aside, because the next one often has the same fault. */
 const smallBatch = 4
 
+/** Thrown if the payloads of a batch are too long together; the first `fitting` ones are not. */
+class LongBatch extends Error {
+  readonly fitting: number
+
+  constructor(fitting: number) {
+    super(`${fitting} events have as many characters as a batch may have`)
+    this.fitting = fitting
+  }
+}
+
 type Options = { onSetAside?: (event: UnnumberedEvent) => void; clock?: Clock }
 
 /**
  * Numbers visible events of the outbox and passes them to `onNumbered` in the same transaction. Returns how many there were,
- * and whether more may wait. One transaction numbers at a time, over all workers, so positions become visible in their order.
+ * and whether more may wait. Large events are numbered in smaller transactions. One transaction numbers at a time, over all workers, so positions become visible in their order.
  * After an error of values it takes fewer events, until one fails alone: that one is set aside, so that it does not stop the
  * others, and reported to `onSetAside`. Throws other errors, after which the events are still in the outbox.
  */
@@ -48,7 +62,7 @@ export async function numberEvents(
     } catch (error) {
       if (firstId === undefined || !isErrorOfValues(error)) throw error
       if (limit > 1) {
-        limit = Math.ceil(limit / 4)
+        limit = error instanceof LongBatch ? error.fitting : Math.ceil(limit / 4)
         continue
       }
       const failures = await setEventAside(db, firstId, kindOfError(error), clock.now())
@@ -67,7 +81,7 @@ async function numberBatch(
   onTaken: (firstId: number | undefined) => void,
 ): Promise<Numbered> {
   if (!(await becomeSequencer(tx))) return { count: 0, isFull: false }
-  const recorded = await takeRecorded(tx, limit)
+  const { events: recorded, isFull } = await takeRecorded(tx, limit)
   onTaken(recorded[0]?.id)
   if (recorded.length === 0) return { count: 0, isFull: false }
   const payloads = await renderAll(tx, recorded)
@@ -79,12 +93,32 @@ async function numberBatch(
   }))
   await insertEvents(tx, events)
   await onNumbered(tx, events)
-  return { count: recorded.length, isFull: recorded.length === limit }
+  return { count: recorded.length, isFull }
 }
 
+/** Number of lists whose fields are read at a time: they may have 2 MB of each. */
+const listsPerRead = 20
+
 async function renderAll(tx: Db, events: RecordedEvent[]): Promise<string[]> {
-  const listIds = [...new Set(events.flatMap(({ listId }) => listId ?? []))]
-  // read after the rows are locked: a change of fields waits for this transaction, or has stored the former ones in them
-  const fields = await findFieldsOfLists(tx, listIds)
-  return events.map((event) => renderPayload(event, event.fields ?? fields.get(event.listId ?? 0) ?? []))
+  const payloads: string[] = []
+  let length = 0
+  let read = new Map<number, ValueRules[]>()
+  for (const [n, event] of events.entries()) {
+    // read after the rows are locked: a change of fields waits for this transaction, or has stored the former ones in them
+    if (needsFields(event) && !read.has(event.listId)) read = await readFields(tx, events.slice(n))
+    const payload = renderPayload(event, event.fields ?? read.get(event.listId ?? 0) ?? [])
+    length += payload.length
+    if (length > maxBatchLength && payloads.length > 0) throw new LongBatch(payloads.length)
+    payloads.push(payload)
+  }
+  return payloads
 }
+
+/** Returns the fields of the first lists of these events. */
+function readFields(tx: Db, events: RecordedEvent[]): Promise<Map<number, ValueRules[]>> {
+  const listIds = new Set(events.filter(needsFields).map(({ listId }) => listId))
+  return findFieldsOfLists(tx, [...listIds].slice(0, listsPerRead))
+}
+
+const needsFields = (event: RecordedEvent): event is RecordedEvent & { listId: number } =>
+  event.listId !== null && event.fields === null

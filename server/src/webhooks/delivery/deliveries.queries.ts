@@ -1,6 +1,7 @@
 import type { Db } from '../../db/db.ts'
 import { param, raw, type Sql, sql } from '../../db/sql.ts'
 import { listEvents, listEventTypes, type NumberedEvent } from '../../events/event-types.ts'
+import { maxPageBytes, mostCharacters } from '../../events/stored-size.sql.ts'
 import { findCallbackEndpoints } from './callback-endpoints.queries.ts'
 
 /** The condition that the webhook `w` receives the type of the event `v`. */
@@ -132,7 +133,7 @@ export type DueDelivery = {
 
 /**
  * Returns the endpoint's next due deliveries except these, of each phone only the first one: live ones in the order in which they
- * became due, and then up to `maxReplays` replayed ones. A replayed one that a live one of its phone waits for is a live one.
+ * became due, and then up to `maxReplays` replayed ones; fewer if their payloads are large. A replayed one that a live one of its phone waits for is a live one.
  */
 export function listDueDeliveries(
   db: Db,
@@ -144,20 +145,27 @@ export function listDueDeliveries(
   return db.many<DueDelivery>(
     'list_due_deliveries',
     /* sql */ `
-    select d.id, d.position, v.type, d.phone, d.attempts, d.round, v.payload::text as payload,
-           v.callback_url as "callbackUrl", v.is_test as "isTest",
-           exists (select from dead_letters l where l.endpoint_id = $1 and l.phone = d.phone) as "isAfterDeadLetter"
+    select id, position, type, phone, attempts, round, payload::text, callback_url as "callbackUrl", is_test as "isTest",
+           exists (select from dead_letters l where l.endpoint_id = $1 and l.phone = p.phone) as "isAfterDeadLetter"
       from (
-        (select * from deliveries
-          where endpoint_id = $1 and not is_behind and not is_replay and due_at <= $2 and id <> all($3::bigint[])
-          order by due_at, id limit $4)
-         union all
-        (select * from deliveries
-          where endpoint_id = $1 and not is_behind and is_replay and due_at <= $2 and id <> all($3::bigint[])
-          order by due_at, id limit $5)
-      ) d join events v on v.position = d.position
-     where (select p.disabled_at is null from endpoints p where p.id = $1)
-     order by d.is_replay, d.due_at, d.id limit $4`,
+        select f.*, sum(bytes) over place as bytes_through, row_number() over place as n
+          from (
+            select d.*, v.type, v.payload, v.callback_url, v.is_test, ${mostCharacters('v.payload')} as bytes
+              from (
+                (select * from deliveries
+                  where endpoint_id = $1 and not is_behind and not is_replay and due_at <= $2 and id <> all($3::bigint[])
+                  order by due_at, id limit $4)
+                 union all
+                (select * from deliveries
+                  where endpoint_id = $1 and not is_behind and is_replay and due_at <= $2 and id <> all($3::bigint[])
+                  order by due_at, id limit $5)
+              ) d join events v on v.position = d.position
+             where (select e.disabled_at is null from endpoints e where e.id = $1)
+             order by d.is_replay, d.due_at, d.id limit $4
+          ) f window place as (order by is_replay, due_at, id)
+      ) p
+     where bytes_through <= ${maxPageBytes} or n = 1
+     order by n`,
     [endpointId, now, except, limit, maxReplays],
   )
 }
