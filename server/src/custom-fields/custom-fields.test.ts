@@ -279,6 +279,20 @@ describe('patterns', () => {
   })
 })
 
+test('the default values of a list have a maximum length in all', async () => {
+  const list = await newList()
+  const addField = (key: string, length: number) =>
+    api.owner.post(`${list}/custom_fields`, {
+      custom_field: { key, label: key, content_type: 'text', max_length: 9_999, default_value: 'x'.repeat(length) },
+    })
+  for (const key of ['a', 'b']) expect((await addField(key, 9_999)).status).toBe(201)
+  const { status, body } = await addField('c', 3)
+  expect(status).toBe(422)
+  expect(body.error).toContain("Default value is too long beside those of the list's other fields (maximum is 20000")
+  expect((await addField('d', 2)).status).toBe(201)
+  expect((await addField('e', 0)).status).toBe(201)
+})
+
 describe('concurrent creations', () => {
   let database: TestDatabase
   beforeAll(async () => {

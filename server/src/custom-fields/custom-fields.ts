@@ -68,6 +68,12 @@ export const reservedKeys: ReadonlySet<string> = new Set([
 ])
 
 /**
+ * Maximum characters of the default values of a list, which each of its events contains: an import of a small file makes
+ * 50,000 events, and a value may have 9,999 characters.
+ */
+export const maxDefaultsLength = 20_000
+
+/**
  * Creates a field of the list. Key and label are unique in the list; unique indexes decide between concurrent requests.
  * Throws one error with all invalid values.
  */
@@ -90,6 +96,10 @@ export function createCustomField(
         pattern: ["is too large beside the list's other patterns: shorten it, or lower its repetitions"],
       })
     }
+    if (field.defaultValue && lengthOfDefaults([...others, field]) > maxDefaultsLength) {
+      const all = `maximum is ${maxDefaultsLength} characters for all fields of a list`
+      throw invalidField({ default_value: [`is too long beside those of the list's other fields (${all})`] })
+    }
     const inserted = await insertCustomField(tx, listId, field, rt.clock.now())
     if (inserted) return inserted
     await addTakenNames(tx, listId, field, found)
@@ -107,6 +117,9 @@ export async function removeCustomField(rt: Clocked, accountId: number, listId: 
     if ((await deleteCustomField(tx, listId, key)) === 0) throw errors.customFieldNotFound()
   })
 }
+
+const lengthOfDefaults = (fields: readonly Pick<NewCustomField, 'defaultValue'>[]) =>
+  fields.reduce((sum, { defaultValue }) => sum + (defaultValue?.length ?? 0), 0)
 
 type FieldErrors = Record<string, string[]>
 
