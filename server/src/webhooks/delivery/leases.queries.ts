@@ -33,13 +33,15 @@ const targets = /* sql */ `
     left join webhooks w on w.id = f.webhook_id
     left join callback_secrets c on c.account_id = f.account_id and f.webhook_id is null`
 
+/** The condition that an endpoint and its account are enabled. A restored backup delivers nothing, because the original may have. */
+const isEnabled = /* sql */ `
+           disabled_at is null and not exists (select from installation where sending_paused)
+       and not exists (select from accounts a where a.id = account_id and a.disabled_at is not null)`
+
 /** The condition that an endpoint has a due delivery and nobody has leased it. */
 const isWaiting = (now: Sql) => sql`
-           next_due_at <= ${now} and disabled_at is null and (leased_until is null or leased_until <= ${now})
-       and (paused_until is null or paused_until <= ${now})
-       -- a restored backup delivers nothing, because the original may have
-       and not exists (select from installation where sending_paused)
-       and not exists (select from accounts a where a.id = account_id and a.disabled_at is not null)`
+           next_due_at <= ${now} and (leased_until is null or leased_until <= ${now})
+       and (paused_until is null or paused_until <= ${now}) and ${raw(isEnabled)}`
 
 /**
  * Leases up to `limit` endpoints with due deliveries that nobody has leased, those that have waited longest first, and none
@@ -84,8 +86,8 @@ export async function listWaitingAccounts(
 }
 
 /**
- * Renews the leases of these endpoints and returns those that the holder still has and that are enabled, with their present
- * URLs. Every statement that locks several endpoints locks them in the order of their ids, as the fan-out does.
+ * Renews the leases of these endpoints and returns those that the holder still has and that are enabled, as their accounts are, with
+ * their present URLs. Every statement that locks several endpoints locks them in the order of their ids, as the fan-out does.
  */
 export function renewEndpointLeases(db: Db, { holder, now, until }: Lease, ids: number[]) {
   return db.many<LeasedEndpoint>(
@@ -93,7 +95,7 @@ export function renewEndpointLeases(db: Db, { holder, now, until }: Lease, ids: 
     /* sql */ `
     with held as (
       select id from endpoints
-       where id = any($4::bigint[]) and leased_by = $1 and leased_until > $2 and disabled_at is null
+       where id = any($4::bigint[]) and leased_by = $1 and leased_until > $2 and ${isEnabled}
        order by id for update
     )
     update endpoints e set leased_until = $3

@@ -1,11 +1,14 @@
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { waitFor } from '../../../test/wait-for.ts'
 import { phones, start, useWebhooks } from '../../../test/webhook-world.ts'
+import { ensureMode, setSendingPaused } from '../../system/installation.queries.ts'
 import { disableFailing } from './endpoints.queries.ts'
 import { leaseEndpoints, renewEndpointLeases } from './leases.queries.ts'
 import { recordAttempts } from './results.queries.ts'
 
 const world = useWebhooks()
+
+beforeAll(() => ensureMode(world.db, 'production'))
 
 describe('busy endpoints take turns', () => {
   /** Delivers with these limits until the condition is true; time goes on. */
@@ -50,6 +53,40 @@ describe('busy endpoints take turns', () => {
     expect(paths().size).toBeLessThan(10)
     await deliver(() => paths().size === 10)
   })
+})
+
+test('nothing is leased while sending is paused, as after a restore, and of a disabled account', async () => {
+  await world.optIn(await world.listWith('http://127.0.0.1:1/'), phones(1))
+  const lease = { holder: '00000000-0000-4000-8000-000000000003', now: start, until: start }
+  const count = async () => (await leaseEndpoints(world.db, lease, 10, [])).length
+  await setSendingPaused(world.db, true)
+  expect(await count()).toBe(0)
+  await setSendingPaused(world.db, false)
+  await world.db.exec('disable', 'update accounts set disabled_at = $1', [start])
+  expect(await count()).toBe(0)
+  await world.db.exec('enable', 'update accounts set disabled_at = null')
+  expect(await count()).toBe(1)
+})
+
+test('leases are not renewed while sending is paused, and those of a disabled account', async () => {
+  const lease = {
+    holder: '00000000-0000-4000-8000-000000000002',
+    now: start,
+    until: new Date(start.getTime() + 10_000),
+  }
+  for (const owner of [await world.newOwner(), await world.newOwner()]) {
+    await world.optIn(await world.listWith('http://127.0.0.1:1/', { owner }), phones(1))
+  }
+  const leased = await leaseEndpoints(world.db, lease, 10, [])
+  expect(leased).toHaveLength(2)
+  const [{ accountId, id } = { accountId: 0, id: 0 }] = leased
+  await world.db.exec('disable_one', 'update accounts set disabled_at = $2 where id = $1', [accountId, start])
+  const ids = leased.map((each) => each.id)
+  const renew = async () => (await renewEndpointLeases(world.db, lease, ids)).map((each) => each.id)
+  expect(await renew()).toEqual(ids.filter((each) => each !== id))
+  await setSendingPaused(world.db, true)
+  expect(await renew()).toEqual([])
+  await setSendingPaused(world.db, false)
 })
 
 describe('endpoints are locked in the order of their ids', () => {
