@@ -5,6 +5,16 @@ import type { NumberedEvent, RecordedEvent } from './event-types.ts'
 import type { PositionRange } from './positions.ts'
 import { maxPageBytes, mostCharacters } from './stored-size.sql.ts'
 
+/** Returns whether the outbox has visible events. Unlike `becomeSequencer` it locks no row, so it writes no WAL. */
+export async function hasRecorded(db: Db): Promise<boolean> {
+  const row = await db.maybeOne(
+    'find_recorded_event',
+    // by the index: the table is often empty, and its pages may be full of rows that were taken
+    /* sql */ `select id from event_outbox order by id limit 1`,
+  )
+  return row !== undefined
+}
+
 /** Makes the transaction the only sequencer until it ends; returns false if there is another one. */
 export async function becomeSequencer(tx: Db): Promise<boolean> {
   const row = await tx.maybeOne(

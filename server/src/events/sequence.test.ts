@@ -72,6 +72,16 @@ test('concurrent sequencers number each event once', async () => {
   expect(new Set(numbered.map(([position]) => position)).size).toBe(5)
 })
 
+test('a round without events locks nothing', async () => {
+  // PostgreSQL stores the last transaction that locked a row in its xmax
+  const findLock = () => database.db.one('find_lock', 'select xmax::text from event_sequence')
+  await optIn(database.db, 2_065_550_101)
+  expect(await number()).toHaveLength(1)
+  const locked = await findLock()
+  expect(await number()).toEqual([])
+  expect(await findLock()).toEqual(locked)
+})
+
 test('while one transaction numbers events, others take none, which could be of the same phone', async () => {
   await optIn(database.db, 2_065_550_101)
   await database.db.tx(async (tx) => {

@@ -3,7 +3,14 @@ import type { Db } from '../db/db.ts'
 import { isErrorOfValues, kindOfError } from '../db/pg-errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import type { NumberedEvent, RecordedEvent } from './event-types.ts'
-import { becomeSequencer, findFieldsOfLists, insertEvents, takePositions, takeRecorded } from './events.queries.ts'
+import {
+  becomeSequencer,
+  findFieldsOfLists,
+  hasRecorded,
+  insertEvents,
+  takePositions,
+  takeRecorded,
+} from './events.queries.ts'
 import { renderPayload } from './payloads.schema.ts'
 import { setEventAside } from './set-aside.queries.ts'
 
@@ -49,6 +56,8 @@ export async function numberEvents(
   onNumbered: OnNumbered,
   { onSetAside = () => {}, clock = systemClock }: Options = {},
 ): Promise<Numbered> {
+  // rounds follow each other several times a second, and a lock would make each of them wait for a write to the disk
+  if (!(await hasRecorded(db))) return { count: 0, isFull: false }
   let limit = batchSize
   for (let setAside = 0; setAside < maxSetAside; ) {
     let firstId: number | undefined
