@@ -37,7 +37,7 @@ import {
 // accepted, then the MOs by the time of their arrival. Each slice is one part of the file, and commits with its cursor.
 
 /** Maximum number of rows of a slice. */
-export const sliceRows = 20_000
+export const sliceRows = 50_000
 
 /** Maximum number of messages that a slice compares with the filters. */
 const messagesPerSlice = 1_000

@@ -2,7 +2,7 @@ import { pipeline } from 'node:stream/promises'
 import { to as copyTo } from 'pg-copy-streams'
 import type { Db } from '../db/db.ts'
 import { logTable } from '../log/log-days.ts'
-import { type Direction, type Format, momtColumns, moRows, mtRows, selectListOf } from './momt-rows.sql.ts'
+import { type Direction, type Format, momtColumns, moRows, mtRows } from './momt-rows.sql.ts'
 
 /** The rows that a report selects, without the period. */
 export type MomtFilters = {
@@ -140,7 +140,7 @@ export async function countReported(
 export type MomtSlice = { day: string; ranges: LogRange[] } | { ids: number[] }
 
 const queryOf = (slice: MomtSlice, format: Format) =>
-  'ids' in slice ? moRows(selectListOf('mo', format)) : mtRows(String(logTable(slice.day)), selectListOf('mt', format))
+  'ids' in slice ? moRows(format) : mtRows(String(logTable(slice.day)), format)
 
 async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: MomtFilters): Promise<void> {
   const { phone, carrier, statuses, listId } = filters
@@ -159,7 +159,10 @@ async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: Mom
   }
   await tx.one(
     'set_momt_slice',
-    /* sql */ `select set_config('carillon.momt', $1, true), set_config('timezone', $2, true)`,
+    /* sql */ `
+    select set_config('carillon.momt', $1, true), set_config('timezone', $2, true),
+           -- parallel workers would return the rows in any order
+           set_config('max_parallel_workers_per_gather', '0', true)`,
     [JSON.stringify(given), timeZone],
   )
 }
