@@ -38,6 +38,7 @@ test('an empty environment yields a sandbox on loopback', () => {
     host: '127.0.0.1',
     port: 8080,
     publicUrl: 'http://127.0.0.1:8080',
+    linkUrl: 'http://127.0.0.1:8080',
     trustedProxies: [],
     maxSockets: 10_000,
     bufferBytes: 64_000_000,

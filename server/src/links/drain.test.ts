@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { freshDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { waitFor } from '../../test/wait-for.ts'
 import type { Db } from '../db/db.ts'
 import { makeApp } from '../http/app.ts'
 import { ClickSpool, readClicks } from './click-spool.ts'
@@ -197,29 +198,63 @@ test('a click that cannot be written is an error, and is not counted later', asy
   expect(readClicks(readFileSync(join(folder, readdirSync(folder)[0] ?? ''))).clicks).toEqual([click])
 })
 
-test('a known link is redirected while the database is away, and its clicks are counted afterwards', async () => {
-  let isAway = false
-  const db = new Proxy(api.db, {
+/** A database that can be away. */
+function switchable(db: Db) {
+  const state = { isAway: false }
+  const proxy = new Proxy(db, {
     get: (target, name, receiver) => {
-      if (isAway) throw Object.assign(new Error('away'), { code: 'ECONNREFUSED' })
+      if (state.isAway) throw Object.assign(new Error('away'), { code: 'ECONNREFUSED' })
       return Reflect.get(target, name, receiver)
     },
   })
+  return { state, db: proxy }
+}
+
+const pathOf = (link: number, phone: number) => `/l/${linkTokensOf(api.rt.config)?.write({ linkId: link, phone })}`
+const browser = { 'user-agent': 'Mozilla/5.0' }
+
+test('a known link is redirected while the database is away, and its clicks are counted afterwards', async () => {
   const linkId = await addLink(api.db)
   const unknown = await addLink(api.db)
-  const rt = { ...api.rt, db, config: { ...api.rt.config, dataDir: folder } }
-  const app = await makeApp(rt)
-  const url = (link: number, phone: number) => `/l/${linkTokensOf(rt.config)?.write({ linkId: link, phone })}`
-  const open = (path: string) => app.inject({ url: path, headers: { 'user-agent': 'Mozilla/5.0' } })
-  expect(await open(url(linkId, 2065550100))).toMatchObject({ statusCode: 302 })
-  isAway = true
-  expect(await open(url(linkId, 2065550101))).toMatchObject({
-    statusCode: 302,
-    headers: { location: 'https://a.example/' },
-  })
-  expect(await open(url(unknown, 2065550101))).toMatchObject({ statusCode: 503, headers: { 'retry-after': '1' } })
-  isAway = false
+  const { state, db } = switchable(api.db)
+  const app = await makeApp({ ...api.rt, db, config: { ...api.rt.config, dataDir: folder } })
+  const open = (link: number, phone: number) => app.inject({ url: pathOf(link, phone), headers: browser })
+  expect(await open(linkId, 2065550100)).toMatchObject({ statusCode: 302 })
+  state.isAway = true
+  expect(await open(linkId, 2065550101)).toMatchObject({ statusCode: 302, headers: { location: 'https://a.example/' } })
+  expect(await open(unknown, 2065550101)).toMatchObject({ statusCode: 503, headers: { 'retry-after': '1' } })
+  state.isAway = false
   await new ClickDrain({ db, log }, join(folder, 'clicks')).round()
   expect(await stored(api.db)).toEqual(all(2))
   await app.close()
+})
+
+test('a listening server knows a new link before it is opened, and stores its clicks', async () => {
+  const database = await freshDatabase()
+  const { state, db } = switchable(database.db)
+  const app = await makeApp({ ...api.rt, db, config: { ...api.rt.config, dataDir: folder } })
+  try {
+    const address = await app.listen({ port: 0, host: '127.0.0.1' })
+    const linkId = await addLink(database.db)
+    const open = async () => {
+      const response = await fetch(address + pathOf(linkId, 2065550100), { headers: browser, redirect: 'manual' })
+      return response.status
+    }
+    // while the database is away, only a link that was read before is redirected
+    await waitFor(
+      async () => {
+        state.isAway = true
+        const status = await open().finally(() => {
+          state.isAway = false
+        })
+        return status === 302
+      },
+      { what: 'the link is known' },
+    )
+    await waitFor(async () => (await stored(database.db)).counted === 1, { what: 'the click is counted' })
+    expect(await stored(database.db)).toEqual(all(1))
+  } finally {
+    await app.close()
+    await database.close()
+  }
 })
