@@ -140,18 +140,25 @@ describe('a replay beside an attempt in flight', () => {
     expect(await readQueue()).toEqual([{ position: 1, attempts: 0, at: start }])
   })
 
-  test('and its result lock the endpoint first, so that neither is a deadlock', async () => {
+  test.each([
+    ['the replay', [1]],
+    ['the result', []],
+  ])('and its result lock the endpoint first, so that neither is a deadlock: %s', async (which, left) => {
     await newEvents(1)
     await addLive(1)
     const [inFlight] = await due()
-    const recording = await world.db.tx(async (tx) => {
+    const endpoint = await endpointId()
+    const change = await world.db.tx(async (tx) => {
       await tx.exec('lock', 'select from endpoints for update')
-      const recording = record(inFlight as DueDelivery, 'dead')
+      const change =
+        which === 'the result'
+          ? record(inFlight as DueDelivery, 'dead')
+          : world.db.tx((other) => requeueDeliveries(other, endpoint, [1], start))
       await waitFor(async () => (await world.db.exec('waiting', waitingForLock)) === 1)
       expect(await tx.exec('lock_delivery', 'select from deliveries for update nowait')).toBe(1)
-      return { ended: recording }
+      return { ended: change }
     })
-    await recording.ended
-    expect(await queue()).toEqual([])
+    await change.ended
+    expect(await queue()).toEqual(left)
   })
 })
