@@ -149,6 +149,7 @@ async function report(rt: Runtime, accountId: number, { format, gzip = false, da
       messageType: null,
       shortCode: null,
       listId: null,
+      messageId: null,
       carrier: null,
       phone: null,
     },

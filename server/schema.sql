@@ -1213,6 +1213,7 @@ create table momt_reports (
   message_type text,
   short_code text,
   list_id bigint,
+  message_id bigint,
   carrier text,
   phone bigint,
   format text not null,

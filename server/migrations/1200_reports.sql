@@ -13,6 +13,7 @@ create table momt_reports (
   message_type text,
   short_code text,
   list_id bigint,
+  message_id bigint,
   carrier text,
   phone bigint,
   format text not null constraint momt_reports_format check (format in ('json', 'csv')),

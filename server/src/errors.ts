@@ -110,6 +110,7 @@ export const errors = {
       'This webhook is disabled; update it with enabled set to true, and try again',
     ),
   attemptNotFound: notFound('attempt_not_found', 'Attempt'),
+  logNotKept: (day: string) => new AppError(410, 'log_not_kept', `The message log of ${day} is no longer kept`),
   momtReportNotFound: notFound('momt_report_not_found', 'Momt report'),
   fileNotFound: () =>
     new AppError(

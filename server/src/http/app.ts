@@ -43,6 +43,7 @@ import { explanationRoutes } from '../reports/explanation.routes.ts'
 import { metricsRoutes } from '../reports/metrics.routes.ts'
 import { momtFileRoutes } from '../reports/momt-file.routes.ts'
 import { momtReportRoutes } from '../reports/momt-reports.routes.ts'
+import { recipientRoutes } from '../reports/recipients.routes.ts'
 import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
 import { subscriberRoutes } from '../subscribers/subscribers.routes.ts'
@@ -198,6 +199,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope; sockets: Socke
   await app.register(donationRoutes)
   await app.register(momtReportRoutes)
   await app.register(explanationRoutes)
+  await app.register(recipientRoutes)
   await app.register(webhookRoutes)
   await app.register(webhookSecretRoutes)
   await app.register(attemptRoutes)

@@ -9,6 +9,8 @@ import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
 import { momtStatuses } from './momt-rows.sql.ts'
 
+const extension = { 'x-extension': true }
+
 /** The id of a report in a path. */
 export const MomtReportIdParam = idParam('Id of the report.', errors.momtReportNotFound)
 
@@ -46,6 +48,14 @@ export const MomtReportBody = Type.Object({
       minimum: 1,
       maximum: Number.MAX_SAFE_INTEGER,
       description: 'Only texts of the list with this id.',
+    }),
+  ),
+  message_id: Type.Optional(
+    Type.Unsafe<number | null>({
+      type: ['integer', 'null'],
+      minimum: 1,
+      description: 'Only the texts of this message, and the replies to it; the period must contain its acceptance.',
+      ...extension,
     }),
   ),
   phone_number: Type.Optional(TextOrNull({ maxLength: 40, description: 'Only texts to or from this number.' })),
@@ -92,6 +102,7 @@ export const MomtReportSchema = Type.Object(
     run_errors: TextOrNull(),
     message_type: TextOrNull({ description: 'A filter.' }),
     cancelled: Type.Unsafe<boolean | null>({ type: ['boolean', 'null'] }),
+    message_id: Type.Optional(Type.Integer({ ...Id('A filter, if there is one.'), ...extension })),
   },
   { title: 'MomtReport' },
 )
@@ -138,6 +149,7 @@ export function presentMomtReport(
     run_errors: report.runErrors,
     message_type: filters.messageType,
     cancelled: report.cancelled,
+    ...(filters.messageId === null ? {} : { message_id: filters.messageId }),
   }
 }
 
@@ -168,6 +180,7 @@ export function readMomtReport(
     messageType: readWord('message_type', body.message_type, messageTypes, faults),
     shortCode: body.shortcode || null,
     listId: body.campaign ?? null,
+    messageId: body.message_id ?? null,
     carrier: body.carrier || null,
     phone: readPhone(body.phone_number, faults),
   }

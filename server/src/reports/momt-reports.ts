@@ -9,6 +9,7 @@ import {
   cancelMomtReport,
   countOpenReports,
   findMomtReport,
+  hasReportedMessage,
   insertMomtReport,
   listMomtReports,
   type MomtReport,
@@ -19,7 +20,7 @@ export const runReportsJob = 'momt-reports.run'
 
 /**
  * Orders a report and returns it. Throws a 422 if its period ends before it starts or has not begun, if the account has no such
- * list, or if it has too many open reports.
+ * list or no such accepted message, or if it has too many open reports.
  */
 export function orderMomtReport(
   rt: Pick<Runtime, 'db' | 'clock' | 'config'>,
@@ -32,6 +33,9 @@ export function orderMomtReport(
   return rt.db.tx(async (tx) => {
     if (filters.listId !== null && !(await findList(tx, accountId, filters.listId))) {
       throw errors.invalid({ campaign: ['is not a list of this account'] })
+    }
+    if (filters.messageId !== null && !(await hasReportedMessage(tx, accountId, filters.messageId))) {
+      throw errors.invalid({ message_id: ['is not a message of this account that was accepted'] })
     }
     await rejectAtCap(tx, rt, { name: 'open_momt_reports', accountId }, () => countOpenReports(tx, accountId))
     const ordered = await insertMomtReport(tx, report, now)

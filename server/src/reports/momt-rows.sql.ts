@@ -4,7 +4,7 @@ import { states } from '../log/transitions.ts'
 // `carillon.momt` (JSON), which `momt-slices.queries.ts` sets in the same transaction.
 
 /** The status of a row in a report; the states of a text that may still arrive are `pending`. */
-const statusOfState: Record<(typeof states)[number], string> = {
+export const statusOfState: Record<(typeof states)[number], string> = {
   queued: 'pending',
   submitting: 'pending',
   sent: 'pending',
@@ -21,11 +21,12 @@ export const momtStatuses = [...new Set(Object.values(statusOfState)), 'received
 
 const status = `case l.state ${states.map((state) => `when '${state}' then '${statusOfState[state]}'`).join(' ')} end`
 
-/** The CTE `given` (ranges, ids, phone, carrier, statuses, list_id) with the slice and the filters of its rows. */
+/** The CTE `given` (ranges, ids, phone, carrier, statuses, list_id, message_id) with the slice and the filters of its rows. */
 const given = /* sql */ `
     with setting as materialized (select current_setting('carillon.momt')::json as j), given as materialized (
       select j -> 'ranges' as ranges, array(select json_array_elements_text(j -> 'ids')::bigint) as ids,
              (j ->> 'phone')::bigint as phone, j ->> 'carrier' as carrier, (j ->> 'list_id')::bigint as list_id,
+             (j ->> 'message_id')::bigint as message_id,
              case when json_typeof(j -> 'statuses') = 'array' then array(select json_array_elements_text(j -> 'statuses')) end as statuses
         from setting
     )`
@@ -154,5 +155,6 @@ export function moRows(format: Format): string {
       left join messages r on r.id = i.reply_message_id
       left join number_look_ups p on p.phone = i.phone
      where ${matchesFilters('i.phone')} and (g.list_id is null or r.list_id = g.list_id)
+       and (g.message_id is null or r.id = g.message_id)
      order by i.received_at, i.id`
 }

@@ -131,6 +131,26 @@ describe('a filter', () => {
     expect(first).toBeGreaterThan(0)
   })
 
+  test('by message selects its texts and the replies to it, and one of a stranger or a draft is a 422', async () => {
+    const { first, second } = await fillLog()
+    const { report, text } = await complete({ message_id: first })
+    expect([report.mt_count, report.mo_count, report.message_id]).toEqual([60, 6, first])
+    expect(new Set(linesOf(text).map(({ message_id }) => message_id))).toEqual(new Set([first]))
+    expect((await complete({ message_id: second, status_array: ['pending'] })).report.total_rows).toBe(60)
+    expect((await complete({ message_id: first, direction: 'mo', carrier: 'Verizon' })).report.mo_count).toBe(2)
+    const draft = await api.owner.post(`/lists/${world.list.id}/messages`, {
+      message: { content: 'Soup', draft: true },
+    })
+    const { id } = draft.body.message as { id: number }
+    for (const [caller, message_id] of [
+      [api.owner, id],
+      [api.stranger, first],
+    ] as const) {
+      const { status, body } = await caller.post('/momt_reports', { ...world.period, message_id })
+      expect([status, Object.keys(body.details as object)]).toEqual([422, ['message_id']])
+    }
+  })
+
   test.each([
     [{ direction: 'up' }, 'direction'],
     [{ status_array: ['lost'] }, 'status_array'],

@@ -81,6 +81,9 @@ function selects({ filters }: RunningReport, direction: Direction): boolean {
 const hasRowFilters = ({ filters }: RunningReport) =>
   filters.statuses !== null || filters.carrier !== null || filters.phone !== null
 
+/** Returns whether MOs are selected by the message that they reply to. */
+const selectsReplies = ({ filters }: RunningReport) => filters.listId !== null || filters.messageId !== null
+
 const periodOf = ({ accountId, dateFrom, dateTo }: RunningReport) => ({ accountId, from: dateFrom, to: dateTo })
 
 const startOf = ({ dateFrom }: RunningReport): MomtCursor => ({ at: dateFrom, id: 0, logId: 0 })
@@ -139,7 +142,7 @@ async function nextMos(tx: Db, report: RunningReport, rows: number): Promise<Ste
 
 async function countStep(tx: Db, rt: Runtime, report: RunningReport, step: Step): Promise<DoneSlice> {
   const { slice, next, isEnd, width } = step
-  const isPlain = slice !== undefined && 'ids' in slice && !hasRowFilters(report) && report.filters.listId === null
+  const isPlain = slice !== undefined && 'ids' in slice && !hasRowFilters(report) && !selectsReplies(report)
   const n =
     slice === undefined ? 0 : isPlain ? slice.ids.length : await countSlice(tx, slice, report.timeZone, report.filters)
   const counted = report.counted + n

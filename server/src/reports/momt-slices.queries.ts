@@ -1,6 +1,7 @@
 import { pipeline } from 'node:stream/promises'
 import { to as copyTo } from 'pg-copy-streams'
 import type { Db } from '../db/db.ts'
+import { param, sql } from '../db/sql.ts'
 import { logTable } from '../log/log-days.ts'
 import { type Direction, type Format, momtColumns, moRows, mtRows } from './momt-rows.sql.ts'
 
@@ -11,6 +12,7 @@ export type MomtFilters = {
   messageType: string | null
   shortCode: string | null
   listId: number | null
+  messageId: number | null
   carrier: string | null
   phone: number | null
 }
@@ -30,17 +32,19 @@ export async function listReportedMessages(
   filters: MomtFilters,
   limit: number,
 ): Promise<{ messages: ReportedMessage[]; last: MomtCursor | undefined; isEnd: boolean }> {
+  const [messageType, listId, shortCode] = [param(filters.messageType), param(filters.listId), param(filters.shortCode)]
+  const [phone, messageId] = [param(filters.phone), param(filters.messageId)]
   const rows = await tx.many<ReportedMessage & { isSelected: boolean }>(
     'list_reported_messages',
-    /* sql */ `
+    sql`
     select m.id, m.accepted_at as at, m.logged_on::text as "loggedOn", m.phone,
-           ($6::text is null or m.kind = $6) and ($7::bigint is null or m.list_id = $7)
-             and ($8::text is null or m.short_code_id = (select id from short_codes where code = $8))
-             and ($9::bigint is null or m.phone is null or m.phone = $9) as "isSelected"
+           (${messageType}::text is null or m.kind = ${messageType}) and (${listId}::bigint is null or m.list_id = ${listId})
+             and (${shortCode}::text is null or m.short_code_id = (select id from short_codes where code = ${shortCode}))
+             and (${phone}::bigint is null or m.phone is null or m.phone = ${phone}) as "isSelected"
       from messages m
-     where m.account_id = $1 and m.accepted_at is not null and m.accepted_at <= $2 and (m.accepted_at, m.id) >= ($3, $4)
-     order by m.accepted_at, m.id limit $5`,
-    [accountId, to, cursor.at, cursor.id, limit, filters.messageType, filters.listId, filters.shortCode, filters.phone],
+     where m.account_id = ${accountId} and m.accepted_at is not null and m.accepted_at <= ${to}
+       and (m.accepted_at, m.id) >= (${cursor.at}, ${cursor.id}) and (${messageId}::bigint is null or m.id = ${messageId})
+     order by m.accepted_at, m.id limit ${limit}`,
   )
   const last = rows.at(-1)
   return {
@@ -130,8 +134,9 @@ export async function countReported(
      cross join lateral (select sum(audience) as audience from message_counters where message_id = m.id) t
      where m.account_id = $1 and m.accepted_at between $2 and $3
        and ($4::text is null or m.kind = $4) and ($5::bigint is null or m.list_id = $5)
-       and ($6::text is null or m.short_code_id = (select id from short_codes where code = $6))`,
-    [accountId, from, to, filters.messageType, filters.listId, filters.shortCode],
+       and ($6::text is null or m.short_code_id = (select id from short_codes where code = $6))
+       and ($7::bigint is null or m.id = $7)`,
+    [accountId, from, to, filters.messageType, filters.listId, filters.shortCode, filters.messageId],
   )
   return n
 }
@@ -143,7 +148,7 @@ const queryOf = (slice: MomtSlice, format: Format) =>
   'ids' in slice ? moRows(format) : mtRows(String(logTable(slice.day)), format)
 
 async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: MomtFilters): Promise<void> {
-  const { phone, carrier, statuses, listId } = filters
+  const { phone, carrier, statuses, listId, messageId } = filters
   const given = {
     ...('ids' in slice
       ? { ids: slice.ids }
@@ -155,7 +160,7 @@ async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: Mom
             last_id: last,
           })),
         }),
-    ...{ phone, carrier, statuses, list_id: listId },
+    ...{ phone, carrier, statuses, list_id: listId, message_id: messageId },
   }
   await tx.one(
     'set_momt_slice',

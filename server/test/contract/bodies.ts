@@ -100,6 +100,7 @@ const written: Bodies = {
   'GET /lists/{list_id}/flight_plans/{flight_plan_id}': null,
   'POST /lists/{list_id}/messages': { message: { content: 'Cedar Valley Pantry: open today from 9 to 12.' } },
   'GET /lists/{list_id}/messages/{message_id}': null,
+  'GET /lists/{list_id}/messages/{message_id}/recipients': null,
   'GET /lists/{list_id}/messages/{message_id}/recipients/{phone_number}': null,
   'GET /lists/{list_id}/messages/{message_id}/clicks': null,
   'PUT /lists/{list_id}/messages/{message_id}': {

@@ -1,0 +1,111 @@
+import type { Db } from '../db/db.ts'
+import { param, type Sql, sql } from '../db/sql.ts'
+import type { PageBounds } from '../lib/paging.ts'
+import { totalsOf } from '../log/counters.sql.ts'
+import { logTable } from '../log/log-days.ts'
+import type { State } from '../log/transitions.ts'
+import { logRanges } from './log-ranges.sql.ts'
+
+/** A message whose recipients are read: its day (YYYY-MM-DD), null until it is accepted, and the number of its rows in each state. */
+export type MessageOfRecipients = {
+  id: number
+  loggedOn: string | null
+  counters: Record<State, number>
+}
+
+/** Returns the list's message; undefined if the list has no such message. */
+export function findMessageOfRecipients(db: Db, listId: number, messageId: number) {
+  return db.maybeOne<MessageOfRecipients>(
+    'find_message_of_recipients',
+    /* sql */ `
+    select m.id, m.logged_on::text as "loggedOn", to_json(c) as counters
+      from messages m cross join ${totalsOf('m.id')} c
+     where m.id = $1 and m.list_id = $2 and m.kind in ('broadcast', 'transactional')`,
+    [messageId, listId],
+  )
+}
+
+/** Null selects all. */
+export type RecipientFilter = { states: readonly State[] | null; reason: string | null; carrier: string | null }
+
+export type Recipient = {
+  id: number
+  phone: number
+  state: State
+  reason: string | null
+  carrierStatus: string | null
+  carrier: string | null
+  partCount: number
+  submittedAt: Date | null
+  closedAt: Date | null
+}
+
+export type LoggedMessage = { id: number; loggedOn: string }
+
+/** Log ids of which the rows are sorted at a time: a page that begins in a window reads it to its end. */
+const windowIds = 1_024
+
+/** The CTE `windows` (first, last): the log ids of a message. */
+function windowsOf({ id, loggedOn }: LoggedMessage): Sql {
+  const size = param(windowIds)
+  return sql`
+    ${logRanges(loggedOn, param([id]))}, windows as materialized (
+      select greatest(r.first, w.n * ${size}::bigint) as first, least(r.last, (w.n + 1) * ${size}::bigint - 1) as last
+        from ranges r cross join lateral generate_series(r.first / ${size}::bigint, r.last / ${size}::bigint) as w (n)
+    )`
+}
+
+/** The condition on a log row `l` of a message. */
+const matches = (messageId: number, { states, reason, carrier }: RecipientFilter): Sql => {
+  const [anyState, anyReason, anyCarrier] = [param(states), param(reason), param(carrier)]
+  return sql`l.message_id = ${messageId} and (${anyState}::message_state[] is null or l.state = any(${anyState}))
+         and (${anyReason}::text is null or l.reason = ${anyReason})
+         and (${anyCarrier}::text is null
+              or (select carrier_name from number_look_ups where phone = l.phone) = ${anyCarrier})`
+}
+
+/**
+ * Returns a page of the recipients with an id above `after`, in the order of their ids. Reads the rows before the page that
+ * match the filter too, so that a page behind a million of them takes as long as reading a million rows.
+ */
+export function listRecipients(
+  tx: Db,
+  message: LoggedMessage,
+  filter: RecipientFilter,
+  { offset, perPage, after }: PageBounds & { after: number },
+) {
+  const behind = param(after)
+  return tx.many<Recipient>(
+    `list_recipients_${message.loggedOn}`,
+    sql`
+    with ${windowsOf(message)}, page as materialized (
+      select l.id, l.phone, l.state, l.reason, l.carrier_status, l.part_count, l.submitted_at, l.closed_at
+        from (select first, last from windows where last > ${behind}::bigint order by first offset 0) w
+       cross join lateral (
+         select * from ${logTable(message.loggedOn)} l
+          where l.id between greatest(w.first, ${behind}::bigint + 1) and w.last and ${matches(message.id, filter)}
+         offset 0) l
+       -- windows are in order, so only the rows of one window at a time are sorted
+       order by w.first, l.id offset ${offset} limit ${perPage}
+    )
+    select p.id, p.phone, p.state, p.reason, p.carrier_status as "carrierStatus", p.part_count as "partCount",
+           p.submitted_at as "submittedAt", p.closed_at as "closedAt",
+           (select carrier_name from number_look_ups where phone = p.phone) as carrier
+      from page p order by p.id`,
+  )
+}
+
+/** Counts the recipients that match a filter; reads all rows of the message. */
+export async function countRecipients(tx: Db, message: LoggedMessage, filter: RecipientFilter): Promise<number> {
+  const { n } = await tx.one<{ n: number }>(
+    `count_recipients_${message.loggedOn}`,
+    sql`
+    with ${windowsOf(message)}
+    select coalesce(sum(l.n), 0)::bigint as n
+      from windows w
+     cross join lateral (
+       select count(*) as n from ${logTable(message.loggedOn)} l
+        where l.id between w.first and w.last and ${matches(message.id, filter)} offset 0) l`,
+  )
+  return n
+}

@@ -1,0 +1,108 @@
+import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { pageQuery, pageSchema } from '../http/pagination.ts'
+import { formatTime, Id, TextOrNull, TimeOrNull, Whole } from '../http/schema.ts'
+import { type State, states } from '../log/transitions.ts'
+import { formatPhoneNumber } from '../sms/phone-number.ts'
+import { momtStatuses, statusOfState } from './momt-rows.sql.ts'
+import type { Recipient, RecipientFilter } from './recipients.queries.ts'
+
+const statuses = momtStatuses.filter((status) => status !== 'received')
+
+export const RecipientsQuery = Type.Object({
+  ...pageQuery,
+  after: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description:
+        'Only recipients with an id above this one, the last of the page before; `count` and `pages_count` are those of all.',
+    }),
+  ),
+  state: Type.Optional(
+    Type.String({
+      maxLength: 200,
+      description: `Only texts in these states, with commas between them: ${states.join(', ')}.`,
+    }),
+  ),
+  status: Type.Optional(
+    Type.String({
+      maxLength: 200,
+      description: `Only texts with these statuses of reports, with commas between them: ${statuses.join(', ')}.`,
+    }),
+  ),
+  reason: Type.Optional(
+    Type.String({
+      maxLength: 100,
+      description: 'Only texts that were not delivered for this reason, such as hard or opted_out.',
+    }),
+  ),
+  carrier: Type.Optional(
+    Type.String({ maxLength: 200, description: 'Only numbers of this carrier, by the name of a look-up.' }),
+  ),
+})
+
+export const RecipientSchema = Type.Object(
+  {
+    id: Id('Id of the text, as `momt_id` in reports.'),
+    phone_number: Type.String(),
+    state: Type.String({ description: 'State of the text.', examples: [...states] }),
+    status: Type.String({ description: 'The same in the words of reports.', examples: statuses }),
+    reason: TextOrNull({ description: 'Why it was not delivered.' }),
+    carrier_status: TextOrNull({
+      description: 'State and error of the receipt, or the command_status with which the SMSC rejected the text.',
+    }),
+    carrier: TextOrNull({ description: 'The carrier of the number, if it was looked up.' }),
+    part_count: Whole(0, 255),
+    submitted_at: TimeOrNull,
+    closed_at: TimeOrNull,
+  },
+  { title: 'MessageRecipient' },
+)
+
+export const RecipientPage = pageSchema('recipients', RecipientSchema)
+
+/** Returns the filter of a validated query; throws a 422 that names an unknown state or status. */
+export function readRecipientFilter(query: Static<typeof RecipientsQuery>): RecipientFilter {
+  const faults: Record<string, string[]> = {}
+  const state = readWords('state', query.state, states, faults)
+  const status = readWords('status', query.status, statuses, faults)
+  if (Object.keys(faults).length > 0) throw errors.invalid(faults)
+  const isSelected = (each: State) =>
+    (state === null || state.includes(each)) && (status === null || status.includes(statusOfState[each]))
+  return {
+    states: state === null && status === null ? null : states.filter(isSelected),
+    reason: query.reason?.trim() || null,
+    carrier: query.carrier?.trim() || null,
+  }
+}
+
+function readWords<W extends string>(
+  field: string,
+  given: string | undefined,
+  words: readonly W[],
+  faults: Record<string, string[]>,
+): W[] | null {
+  const asked = (given ?? '').split(',').flatMap((word) => word.trim().toLowerCase() || [])
+  if (asked.length === 0) return null
+  const known = words.filter((word) => asked.includes(word))
+  if (asked.some((word) => !words.some((each) => each === word)))
+    faults[field] = [`must be some of ${words.join(', ')}`]
+  return known
+}
+
+/** Returns a recipient as the API presents it. */
+export function presentRecipient(recipient: Recipient, timeZone: string): Static<typeof RecipientSchema> {
+  return {
+    id: recipient.id,
+    phone_number: formatPhoneNumber(recipient.phone),
+    state: recipient.state,
+    status: statusOfState[recipient.state],
+    reason: recipient.reason,
+    carrier_status: recipient.carrierStatus,
+    carrier: recipient.carrier,
+    part_count: recipient.partCount,
+    submitted_at: formatTime(recipient.submittedAt, timeZone),
+    closed_at: formatTime(recipient.closedAt, timeZone),
+  }
+}
