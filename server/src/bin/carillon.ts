@@ -17,7 +17,10 @@ try {
   const args = process.argv.slice(2)
   const log = openAuditLog(process.env)
   const readInput = () => readFileSync(0, 'utf8')
-  const output = await runCli({ args, env: process.env, cwd, log, readInput, print: console.log, onStop })
+  const onFailure = () => {
+    process.exitCode = 1
+  }
+  const output = await runCli({ args, env: process.env, cwd, log, readInput, print: console.log, onStop, onFailure })
   if (output !== '') console.log(output)
 } catch (error) {
   const isExpected = [UsageError, OperatorError, ConfigError, AppError].some((kind) => error instanceof kind)

@@ -16,6 +16,7 @@ import { messageCommands } from './messages.commands.ts'
 import { findSecretKeyOf, openInstallation, secretKeyOf } from './open-installation.ts'
 import { quietHoursCommands } from './quiet-hours.commands.ts'
 import { rateCommands } from './rates.commands.ts'
+import { reconcileCommands } from './reconcile.commands.ts'
 import { shortCodeCommands } from './short-codes.commands.ts'
 import { userCommands } from './users.commands.ts'
 import { webhookCommands } from './webhooks.commands.ts'
@@ -29,6 +30,7 @@ export const commands: readonly CliCommand[] = [
   ...rateCommands,
   ...quietHoursCommands,
   ...messageCommands,
+  ...reconcileCommands,
   ...webhookCommands,
   ...eventCommands,
   ...installationCommands,
@@ -46,13 +48,15 @@ export type Call = {
   print?: (line: string) => void
   /** Returns a signal that aborts when the operator stops a command that runs until then. */
   onStop?: () => AbortSignal
+  /** Called if the exit code is to be 1 and the output is printed all the same. */
+  onFailure?: () => void
   /** Records what operators do. */
   log?: Logger
 }
 
 /** Runs the command that the arguments name and returns its output; throws UsageError or OperatorError if it fails. */
 export async function runCli(call: Call): Promise<string> {
-  const { args, env, cwd, readInput = () => '', print = () => {}, onStop, log } = call
+  const { args, env, cwd, readInput = () => '', print = () => {}, onStop, onFailure, log } = call
   const command = findCommand(args)
   if (!command) {
     const isHelp = args.every((arg) => ['--help', '-h', 'help', '--json'].includes(arg))
@@ -84,6 +88,7 @@ export async function runCli(call: Call): Promise<string> {
       },
     })
     log?.info({ command: command.name, ...subjectOf(options, names) }, 'command completed')
+    if (result.hasFailed) onFailure?.()
     if (result.json === undefined) return ''
     return options.json ? printable(JSON.stringify(result.json, null, 2)) : result.lines.map(printableLine).join('\n')
   } catch (error) {

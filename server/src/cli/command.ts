@@ -33,7 +33,12 @@ export type CommandContext = {
 }
 
 /** The output of a command: lines for people, and the same content as JSON; undefined after a command that has printed all. */
-export type CommandResult = { lines: string[]; json: object | undefined }
+export type CommandResult = {
+  lines: string[]
+  json: object | undefined
+  /** Whether the exit code is 1, although the command did all that it should: it found something wrong. */
+  hasFailed?: boolean
+}
 
 export type Option = { help: string; value?: string; required?: boolean }
 

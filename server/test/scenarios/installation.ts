@@ -149,6 +149,17 @@ export class Installation {
     )
   }
 
+  /** Runs `carillon reconcile` and returns what it prints if counters differ from the log; an empty list if none does. */
+  async reconcile(): Promise<string[]> {
+    let hasFailed = false
+    const onFailure = () => {
+      hasFailed = true
+    }
+    const env = { DATABASE_URL: this.#databaseUrl }
+    const output = await runCli({ args: ['reconcile'], env, cwd: this.#scratch.path, onFailure })
+    return hasFailed ? [`counters differ from the log\n${output}`] : []
+  }
+
   /** The URL of the API. */
   get apiUrl(): string {
     return `http://127.0.0.1:${this.#port}/api/v2`

@@ -60,8 +60,9 @@ async function runBroadcast(seed: number): Promise<boolean> {
       processFaults: shuffled(Object.values(processFaults), random),
       random,
     })
+    const differences = await installation.reconcile()
     const exitCode = await installation.stop()
-    const faults = faultsOf(outcome)
+    const faults = [...faultsOf(outcome), ...differences]
     if (exitCode !== 0) faults.push(`the supervisor ended with code ${exitCode}`)
     const { counts, accepted, samples, everUnknown, mostUnknown, unknownAllowed } = outcome
     console.log(`${tableOf(outcome)}
@@ -111,6 +112,7 @@ async function runTraffic(seed: number, minutes: number): Promise<boolean> {
     const report = await checkPromises(installation, client, traffic)
     faults.push(...report.faults)
     await client.end()
+    faults.push(...(await installation.reconcile()))
     const exitCode = await installation.stop()
     if (exitCode !== 0) faults.push(`the supervisor ended with code ${exitCode}`)
     const unconfirmingFaults = injected.filter(({ leavesUnconfirmed }) => leavesUnconfirmed).length
