@@ -262,6 +262,23 @@ describe('a click', () => {
   })
 })
 
+test('bit.ly links are message_links, with the clicks that we know', async () => {
+  const content = 'https://bit.ly/3xYz or bit.ly/a-b, not rabbit.ly/x'
+  const shown = async (id: number) => (await api.owner.get(`${list}/messages/${id}`)).body.message
+  const untracked = await send({ content, track_links: false })
+  const first = { id: untracked * 1_000 + 1, link: 'https://bit.ly/3xYz', count: 0, display_count: 0 }
+  const second = { id: untracked * 1_000 + 2, link: 'https://bit.ly/a-b', count: 0, display_count: 0 }
+  expect(await shown(untracked)).toMatchObject({ message_links: [first, second] })
+  expect(await shown(untracked)).not.toHaveProperty('tracking_links')
+  const { id, texts } = await broadcast({ content })
+  await open(urlsIn(texts[0]?.content)[0])
+  expect(await shown(id)).toMatchObject({
+    message_links: [{ link: first.link, count: 1, display_count: 1 }, { count: 0 }],
+    tracking_links: [{ link: first.link, click_count: 1, unique_click_count: 1 }],
+  })
+  expect(await shown(await send({ content: 'bitly.example', track_links: false }))).not.toHaveProperty('message_links')
+})
+
 describe('an unknown short URL', () => {
   test('is a 404, and has no target', async () => {
     const unknown = linkTokensOf(api.rt.config)?.write({ linkId: 4_000_000_000, phone: ana })

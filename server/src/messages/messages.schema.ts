@@ -6,7 +6,7 @@ import { accepted, Count, Dollars, formatTime, Id, TextOrNull, TimeOrNull, Whole
 import { HoursObject, presentHours } from '../quiet-hours/hours.schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { AudienceSchema } from './audience/audience.schema.ts'
-import { linksIn } from './content/tracked-links.ts'
+import { linkKeys, presentLinks } from './message-links.schema.ts'
 import type { MessageView } from './messages.queries.ts'
 
 const extension = { 'x-extension': true }
@@ -151,28 +151,8 @@ export const MessageSchema = Type.Object(
       HoursObject('The hours of the day, at the location of the phone, in which texts are sent.'),
     ),
     max_parts: Type.Optional(Type.Integer({ ...Whole(1, 10), ...extension })),
-    track_links: Type.Optional(
-      Type.Literal(true, { description: 'Its links are sent as short URLs that count clicks.', ...extension }),
-    ),
+    ...linkKeys,
     audience: Type.Optional(Type.Unsafe<Static<typeof AudienceSchema>>({ ...AudienceSchema, ...extension })),
-    tracking_links: Type.Optional(
-      Type.Array(
-        Type.Object(
-          {
-            link: Type.String({ description: 'A link of the content.' }),
-            click_count: Count('Requests of its short URLs, of people and machines.'),
-            unique_click_count: Count('Recipients whose short URL was requested.'),
-            human_click_count: Type.Integer({
-              ...Count('Requests that no rule attributes to a machine.'),
-              ...extension,
-            }),
-            unique_human_click_count: Type.Integer({ ...Count('Recipients with such a request.'), ...extension }),
-          },
-          { title: 'TrackingLink' },
-        ),
-        { description: 'Present only if the content has links that are tracked.' },
-      ),
-    ),
     parts: Type.Optional(
       Type.Object(
         { sum: Count(), minimum: Count(), maximum: Count() },
@@ -196,21 +176,6 @@ export const MessageResponse = Type.Object({ status: Type.Literal('OK'), message
 function partsOf({ bill, partCount }: MessageView, recipients: number) {
   if (bill) return { sum: bill.parts, minimum: bill.least, maximum: bill.most }
   return { sum: partCount * recipients, minimum: partCount, maximum: partCount }
-}
-
-/** Presents the tracked links of a message; those of a draft have no clicks. */
-function presentLinks({ content, linkBase, links }: MessageView) {
-  if (linkBase === null) return {}
-  const none = { clicks: 0, unique: 0, human: 0, uniqueHuman: 0 }
-  const counted = links ?? linksIn(content).map((link) => ({ link, ...none }))
-  const tracking_links = counted.map(({ link, clicks, unique, human, uniqueHuman }) => ({
-    link,
-    click_count: clicks,
-    unique_click_count: unique,
-    human_click_count: human,
-    unique_human_click_count: uniqueHuman,
-  }))
-  return { track_links: true as const, ...(tracking_links.length > 0 ? { tracking_links } : {}) }
 }
 
 function presentTiming(timing: MessageView['timing'], timeZone: string) {
