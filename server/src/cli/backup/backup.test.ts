@@ -71,7 +71,7 @@ async function readContents(db: Db): Promise<Record<string, string[]>> {
     const { rows } = await client.query<{ name: string; isSequence: boolean }>(`
       select relname as name, relkind = 'S' as "isSequence" from pg_class
        where relnamespace = 'public'::regnamespace and relkind in ('r', 'S') 
-         and relname not in ('heartbeats', 'schema_migrations', 'event_sequence', 'event_gaps')`)
+         and relname not in ('heartbeats', 'schema_migrations', 'event_sequence', 'event_gaps', 'test_positions')`)
     for (const { name, isSequence } of rows) {
       const sql = isSequence
         ? `select last_value::text || is_called as row from ${name}`
