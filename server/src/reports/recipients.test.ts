@@ -5,10 +5,12 @@ import { explain } from '../../test/explain.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
+import type { Db } from '../db/db.ts'
 import { closeMessage } from '../log/close.queries.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
-import { listRecipients } from './recipients.queries.ts'
+import { countRecipients, listRecipients } from './recipients.queries.ts'
 import { getRecipientPage } from './recipients.ts'
+import { compareCounters, countReceivedTexts } from './reconcile.queries.ts'
 
 const day = '2031-03-02'
 const now = new Date(`${day}T18:00:00Z`)
@@ -149,6 +151,8 @@ describe('the recipients of a message', () => {
       'log_not_kept',
       'The message log of 2031-03-02 is no longer kept',
     ])
+    // also if the counters know that none matches
+    expect((await read(id, 'state=cancelled')).status).toBe(410)
   })
 
   test('are not those of another list or account, and unknown words are rejected', async () => {
@@ -167,6 +171,7 @@ describe('with many recipients', () => {
   let database: TestDatabase
   let message: { id: number; listId: number; accountId: number }
   const all = { states: null, reason: null, carrier: null }
+  const broadcast = { loggedOn: day, through: 1e15, closedAt: null, audience: 30_000 }
   beforeAll(async () => {
     database = await freshDatabase()
     const { db } = database
@@ -195,6 +200,17 @@ describe('with many recipients', () => {
     expect(first.rows).toBe(10)
     expect(first.compared).toBeLessThan(10_000)
     expect((await list({ offset: 28_000, perPage: 10, after: 0 })).compared).toBeGreaterThan(28_000)
+  })
+
+  test.each<[name: string, most: number, read: (db: Db) => Promise<unknown>]>([
+    // `explain` records statements of `many`
+    ['a count', 31_000, (db) => countRecipients({ ...db, one: db.many } as Db, { id: message.id, loggedOn: day }, all)],
+    ['a comparison of counters', 61_000, (db) => compareCounters(db, day, [message.id])],
+    ['a count of received texts', 31_000, (db) => countReceivedTexts(db, { ...broadcast, id: message.id })],
+  ])('%s reads the rows of its message only: fewer than %i', async (_, most, read) => {
+    const { compared } = await explain(database, read)
+    expect(compared).toBeGreaterThanOrEqual(30_000)
+    expect(compared).toBeLessThan(most)
   })
 
   test('each is on exactly one page, by pages and by ids', async () => {
