@@ -10,7 +10,7 @@ test('.env.example matches the table of settings', () => {
 })
 
 test('.env.example has the defaults', () => {
-  const shown = parseEnv(renderEnvExample().replaceAll(/^#([A-Z_]+=)/gm, '$1'))
+  const shown = parseEnv(renderEnvExample().replaceAll(/^#([A-Z0-9_]+=)/gm, '$1'))
   expect(Object.keys(shown).sort()).toEqual(Object.keys(settings).sort())
   const onlyDefaults = Object.entries(settings).filter(([, setting]) => setting.default)
   expect(readEnv(Object.fromEntries(onlyDefaults.map(([name]) => [name, shown[name]])))).toEqual(readEnv({}))
