@@ -107,24 +107,6 @@ describe('a bucket', () => {
     expect(s3.uploads.size).toBe(0)
   })
 
-  test('that is full in the middle of a large slice does not block the connection', async () => {
-    const { shortCode } = api.owner
-    await fillLog()
-    await change(
-      `insert into inbound_messages (connection_id, short_code, phone, source_addr, content, raw, data_coding, received_at)
-       select min(id), $1, 2065550100, '1206', repeat('x', 1000), '', 0, '2031-03-03T00:00:00Z'
-         from connections, generate_series(1, 10000) n group by n`,
-      [shortCode.code],
-    )
-    const { id } = await order({ direction: 'mo' })
-    let parts = 0
-    s3.fault = ({ query }) =>
-      query.has('partNumber') && ++parts > 2 ? { status: 507, code: 'QuotaExceeded' } : undefined
-    await run(20_000)
-    expect(await read(id)).toMatchObject({ run_errors: 'the file store is full (QuotaExceeded)' })
-    expect(s3.uploads.size).toBe(0)
-  })
-
   test('that is unavailable for some time delays a report', async () => {
     await fillLog()
     const { text } = await complete()
