@@ -320,9 +320,9 @@ create table clicks (
   constraint clicks_link_id_fkey foreign key (link_id) references links(id) on delete cascade,
   constraint clicks_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
 );
-create index clicks_link on clicks (link_id);
 create index clicks_message on clicks (message_id, id);
 create index clicks_phone on clicks (message_id, phone, clicked_at);
+create index clicks_recipient on clicks (link_id, phone, rule);
 
 -- Alarms of a connection that no other row shows: a gateway or worker raises them, and refreshes seen_at while the condition
 -- lasts. The other alarms are read from the rows that they are about.

@@ -31,7 +31,8 @@ create table clicks (
 );
 create index clicks_message on clicks (message_id, id);
 create index clicks_phone on clicks (message_id, phone, clicked_at);
-create index clicks_link on clicks (link_id);
+-- whether a recipient, or a person, has opened a link
+create index clicks_recipient on clicks (link_id, phone, rule);
 
 -- The files of clicks that are being stored (links/drain.ts). The row of a file that was deleted may remain if its process was
 -- killed between the two.

@@ -36,20 +36,27 @@ export function listTexts(tx: Db, loggedOn: string, clickers: Clicker[]) {
   )
 }
 
-/** What a recipient has clicked before: the latest time, and whether a person has, by link. */
-export type EarlierClicks = Clicker & { linkId: number; lastAt: Date; isHuman: boolean }
+/** What a recipient has clicked before: the latest time on any link of the message, and whether on this link. */
+export type EarlierClicks = Clicker & { linkId: number; lastAt: Date; isClicked: boolean; isHuman: boolean }
 
-/** Returns the earlier clicks of these recipients. */
-export function listEarlierClicks(tx: Db, clickers: Clicker[]) {
+/**
+ * Returns the earlier clicks of these recipients. Each value is one look-up in an index, because a machine may have opened a
+ * short URL a million times.
+ */
+export function listEarlierClicks(tx: Db, clicked: (Clicker & { linkId: number })[]) {
   return tx.many<EarlierClicks>(
     'list_earlier_clicks',
     sql`
-    select given.message_id as "messageId", given.phone, c.link_id as "linkId", c.last_at as "lastAt", c.is_human as "isHuman"
-      from unnest(${clickers.map(({ messageId }) => messageId)}::bigint[], ${clickers.map(({ phone }) => phone)}::bigint[])
-             as given(message_id, phone)
-     cross join lateral (select link_id, max(clicked_at) as last_at, bool_or(rule is null) as is_human
-                           from clicks c where c.message_id = given.message_id and c.phone = given.phone
-                          group by link_id) c`,
+    select given.link_id as "linkId", given.message_id as "messageId", given.phone, last.clicked_at as "lastAt",
+           coalesce((select true from clicks c where c.link_id = given.link_id and c.phone = given.phone limit 1), false)
+             as "isClicked",
+           coalesce((select true from clicks c
+                      where c.link_id = given.link_id and c.phone = given.phone and c.rule is null limit 1), false)
+             as "isHuman"
+      from unnest(${clicked.map(({ linkId }) => linkId)}::bigint[], ${clicked.map(({ messageId }) => messageId)}::bigint[],
+                  ${clicked.map(({ phone }) => phone)}::bigint[]) as given(link_id, message_id, phone)
+     cross join lateral (select clicked_at from clicks c where c.message_id = given.message_id and c.phone = given.phone
+                          order by clicked_at desc limit 1) last`,
   )
 }
 

@@ -3,8 +3,8 @@ import type { Db } from '../db/db.ts'
 import {
   type AddedCounts,
   addCounts,
-  type ClickedLink,
   type Clicker,
+  type EarlierClicks,
   insertClicks,
   listEarlierClicks,
   listTexts,
@@ -26,17 +26,20 @@ export async function storeClicks(tx: Db, given: Click[]): Promise<void> {
   const links = new Map((await lockLinks(tx, linkIds)).map((link) => [link.id, link]))
   const clicks = given.flatMap((click) => {
     const link = links.get(click.linkId)
-    return link ? [{ ...click, link }] : []
+    return link ? [{ ...click, link, messageId: link.messageId, loggedOn: link.loggedOn }] : []
   })
   if (clicks.length === 0) return
-  const clickers = clickersOf(clicks)
+  const clickers = distinct(clicks, keyOf)
   const texts = new Map<string, TextState>()
   for (const [day, ofDay] of groupBy(clickers, ({ loggedOn }) => loggedOn)) {
     for (const text of await listTexts(tx, day, ofDay)) texts.set(keyOf(text), text)
   }
   const history = new History()
-  for (const earlier of await listEarlierClicks(tx, clickers)) {
-    history.add(earlier, earlier.linkId, earlier.lastAt, earlier.isHuman)
+  for (const earlier of await listEarlierClicks(
+    tx,
+    distinct(clicks, ({ linkId, phone }) => `${linkId} ${phone}`),
+  )) {
+    history.know(earlier)
   }
   const added = new Map<number, AddedCounts>()
   const rows = clicks.map(({ link, phone, clickedAt, rule }): NewClick => {
@@ -71,6 +74,12 @@ class History {
     return last !== undefined && Math.abs(at.getTime() - last.getTime()) < burstMs
   }
 
+  know({ linkId, lastAt, isClicked, isHuman, ...clicker }: EarlierClicks): void {
+    this.#lastAt.set(keyOf(clicker), lastAt)
+    if (isClicked) this.#links.add(`${linkId} ${clicker.phone}`)
+    if (isHuman) this.#humanLinks.add(`${linkId} ${clicker.phone}`)
+  }
+
   /** Adds a click; returns whether it is the recipient's first on this link, and the first of a person. */
   add(clicker: Clicker, linkId: number, at: Date, isHuman: boolean): { isNew: boolean; isNewHuman: boolean } {
     const key = keyOf(clicker)
@@ -87,13 +96,9 @@ class History {
 
 const keyOf = ({ messageId, phone }: Clicker) => `${messageId} ${phone}`
 
-function clickersOf(clicks: { link: ClickedLink; phone: number }[]): (Clicker & { loggedOn: string })[] {
-  const known = new Map<string, Clicker & { loggedOn: string }>()
-  for (const { link, phone } of clicks) {
-    const clicker = { messageId: link.messageId, loggedOn: link.loggedOn, phone }
-    known.set(keyOf(clicker), clicker)
-  }
-  return [...known.values()]
+/** Returns the last of those with the same key. */
+function distinct<T>(things: T[], keyFor: (thing: T) => string): T[] {
+  return [...new Map(things.map((thing) => [keyFor(thing), thing])).values()]
 }
 
 function groupBy<T>(things: T[], keyFor: (thing: T) => string): Map<string, T[]> {

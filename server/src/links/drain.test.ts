@@ -8,12 +8,14 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { freshDatabase } from '../../test/database.ts'
+import { explain } from '../../test/explain.ts'
 import { make } from '../../test/make.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import type { Db } from '../db/db.ts'
 import { makeApp } from '../http/app.ts'
 import { ClickSpool, readClicks } from './click-spool.ts'
-import type { Click } from './clicks.ts'
+import { listEarlierClicks } from './clicks.queries.ts'
+import { type Click, storeClicks } from './clicks.ts'
 import { ClickDrain } from './drain.ts'
 import { linkTokensOf } from './link-tokens.ts'
 
@@ -132,6 +134,24 @@ describe('clicks in a file', () => {
     appendFileSync(path, ',null]\n')
     await drain.round()
     expect(await stored(api.db)).toEqual(all(4))
+  })
+
+  test('of a recipient cost the same after 20,000 others of the same one', async () => {
+    const database = await freshDatabase()
+    try {
+      const linkId = await addLink(database.db)
+      await database.db.tx((tx) => storeClicks(tx, clicksOf(linkId, 1)))
+      const [first] = await database.db.many<{ linkId: number; messageId: number; phone: number }>(
+        'add_many',
+        `insert into clicks (link_id, message_id, phone, clicked_at, rule)
+         select link_id, message_id, phone, clicked_at + n * interval '1 ms', 'scanner' from clicks, generate_series(1, 20000) n
+         returning link_id as "linkId", message_id as "messageId", phone`,
+      )
+      const { compared } = await explain(database, (db) => listEarlierClicks(db, first ? [first] : []))
+      expect(compared).toBeLessThan(20)
+    } finally {
+      await database.close()
+    }
   })
 
   test('of a link whose message was deleted are dropped', async () => {
