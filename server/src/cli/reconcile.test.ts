@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { beforeEach, expect, test } from 'vitest'
 import { useCli } from '../../test/cli.ts'
 import { make } from '../../test/make.ts'
@@ -107,6 +109,17 @@ test('reports a changed counter, and the same message if its period is selected'
   expect(await cli.run('reconcile')).toMatch(
     new RegExp(`^SUBJECT +COUNTER +STORED +RECOMPUTED\nmessage ${closed} +delivered +11 +10\n.* Differences: 1\\.$`),
   )
+})
+
+test('prints the table on standard output and ends with exit code 1 if there is a difference, otherwise with 0', async () => {
+  const script = fileURLToPath(new URL('../bin/carillon.ts', import.meta.url))
+  const env = { ...process.env, DATABASE_URL: cli.database.url }
+  const call = () => spawnSync(process.execPath, [script, 'reconcile'], { cwd: cli.folder, env, encoding: 'utf8' })
+  const same = call()
+  expect([same.status, same.stdout]).toEqual([0, expect.stringContaining('Differences: 0.')])
+  await change('update message_counters set sent = sent + 1 where message_id = $1', [single])
+  const different = call()
+  expect([different.status, different.stdout]).toEqual([1, expect.stringMatching(/ sent +1 +0\n.*Differences: 1\./)])
 })
 
 test('reports a row in another state, of an open and of a closed message and of one to a single number', async () => {
