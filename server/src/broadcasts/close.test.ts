@@ -292,6 +292,25 @@ describe('unknown texts', () => {
   })
 })
 
+test('a closed broadcast has ranges of its log ids instead of chunks; those of consecutive blocks are one range', async () => {
+  const [first = 0, last = 0] = [ids[0], ids.at(-1)]
+  await database.db.exec(
+    'more_chunks',
+    `insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, first_log_id, last_log_id, done_at)
+     select message_id, short_code_id, logged_on, lane, due_at, first_log_id + n * 16384, last_log_id + n * 16384, done_at
+       from send_chunks, unnest('{1,2,4}'::int[]) n`,
+  )
+  for (let rounds = 0; rounds < 3; rounds++) await close(73)
+  expect(await message()).toMatchObject({ closed: true })
+  const read =
+    'select first_log_id as first, last_log_id as last from message_ranges where message_id = $1 order by first'
+  expect(await database.db.many('ranges', read, [messageId])).toEqual([
+    { first, last: last + 2 * 16_384 },
+    { first: first + 4 * 16_384, last: last + 4 * 16_384 },
+  ])
+  expect(await database.db.exec('chunks', 'select from send_chunks')).toBe(0)
+})
+
 test('a receipt that waits for a locked row does not block the other receipts', async () => {
   const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes where id = $1', [
     list.shortCodeId,
