@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { sql } from '../db/sql.ts'
 import type { PageBounds } from '../lib/paging.ts'
-import type { Rule, TextState } from './machine-rules.ts'
+import type { ClickedText, Rule } from './machine-rules.ts'
 
 /** A link with its message, whose row the transaction has locked. */
 export type ClickedLink = { id: number; messageId: number; loggedOn: string }
@@ -24,7 +24,7 @@ export type Clicker = { messageId: number; phone: number }
 
 /** Returns the texts of these recipients of messages of one day; those of a day that the log no longer has are missing. */
 export function listTexts(tx: Db, loggedOn: string, clickers: Clicker[]) {
-  return tx.many<Clicker & TextState>(
+  return tx.many<Clicker & ClickedText>(
     'list_clicked_texts',
     sql`
     select given.message_id as "messageId", given.phone, l.state, l.submitted_at as "submittedAt"

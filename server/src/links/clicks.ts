@@ -11,7 +11,7 @@ import {
   lockLinks,
   type NewClick,
 } from './clicks.queries.ts'
-import { burstMs, isBeforeDelivery, type RequestRule, type TextState } from './machine-rules.ts'
+import { burstMs, type ClickedText, isBeforeDelivery, type RequestRule } from './machine-rules.ts'
 
 /** A request of a short URL that was redirected. */
 export type Click = { linkId: number; phone: number; clickedAt: Date; rule: RequestRule | null }
@@ -30,7 +30,7 @@ export async function storeClicks(tx: Db, given: Click[]): Promise<void> {
   })
   if (clicks.length === 0) return
   const clickers = distinct(clicks, keyOf)
-  const texts = new Map<string, TextState>()
+  const texts = new Map<string, ClickedText>()
   for (const [day, ofDay] of groupBy(clickers, ({ loggedOn }) => loggedOn)) {
     for (const text of await listTexts(tx, day, ofDay)) texts.set(keyOf(text), text)
   }

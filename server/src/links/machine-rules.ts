@@ -36,13 +36,13 @@ const transitMs = 2_000
 export const burstMs = 1_000
 
 /** What is known of the text that contained the short URL. */
-export type TextState = { state: string; submittedAt: Date | null }
+export type ClickedText = { state: string; submittedAt: Date | null }
 
 /**
  * Returns whether a text had not reached its phone when its link was opened: it was not handed to the carrier, or less than
  * two seconds ago and without a receipt, or the carrier did not deliver it.
  */
-export function isBeforeDelivery(text: TextState, clickedAt: Date): boolean {
+export function isBeforeDelivery(text: ClickedText, clickedAt: Date): boolean {
   const { state, submittedAt } = text
   if (submittedAt === null || submittedAt > clickedAt || state === 'bounced') return true
   return state !== 'delivered' && clickedAt.getTime() - submittedAt.getTime() < transitMs

@@ -15,6 +15,7 @@ const noFilter = {
   listId: null,
   carrier: null,
   phone: null,
+  messageId: null,
 }
 const from = new Date('2031-03-02T00:00:00Z')
 const cursor = { at: from, id: 0, logId: 0 }

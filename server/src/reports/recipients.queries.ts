@@ -28,7 +28,7 @@ export function findMessageOfRecipients(db: Db, listId: number, messageId: numbe
 /** Null selects all. */
 export type RecipientFilter = { states: readonly State[] | null; reason: string | null; carrier: string | null }
 
-export type Recipient = {
+export type RecipientOfMessage = {
   id: number
   phone: number
   state: State
@@ -75,7 +75,7 @@ export function listRecipients(
   { offset, perPage, after }: PageBounds & { after: number },
 ) {
   const behind = param(after)
-  return tx.many<Recipient>(
+  return tx.many<RecipientOfMessage>(
     `list_recipients_${message.loggedOn}`,
     sql`
     with ${windowsOf(message)}, page as materialized (

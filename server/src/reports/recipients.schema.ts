@@ -5,7 +5,7 @@ import { formatTime, Id, TextOrNull, TimeOrNull, Whole } from '../http/schema.ts
 import { type State, states } from '../log/transitions.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { momtStatuses, statusOfState } from './momt-rows.sql.ts'
-import type { Recipient, RecipientFilter } from './recipients.queries.ts'
+import type { RecipientFilter, RecipientOfMessage } from './recipients.queries.ts'
 
 const statuses = momtStatuses.filter((status) => status !== 'received')
 
@@ -92,7 +92,7 @@ function readWords<W extends string>(
 }
 
 /** Returns a recipient as the API presents it. */
-export function presentRecipient(recipient: Recipient, timeZone: string): Static<typeof RecipientSchema> {
+export function presentRecipient(recipient: RecipientOfMessage, timeZone: string): Static<typeof RecipientSchema> {
   return {
     id: recipient.id,
     phone_number: formatPhoneNumber(recipient.phone),

@@ -11,8 +11,8 @@ import {
   findMessageOfRecipients,
   listRecipients,
   type MessageOfRecipients,
-  type Recipient,
   type RecipientFilter,
+  type RecipientOfMessage,
 } from './recipients.queries.ts'
 
 /** The states in which a row has a reason. */
@@ -30,7 +30,7 @@ export type RecipientsRequest = {
  * Returns a page of the recipients of a list's message, in the order of their ids; none before it is accepted. Throws a 404 if the
  * account has no such list or the list no such message, and a 410 if the log of its day is no longer kept.
  */
-export async function getRecipientPage(db: Db, request: RecipientsRequest): Promise<PageOf<Recipient>> {
+export async function getRecipientPage(db: Db, request: RecipientsRequest): Promise<PageOf<RecipientOfMessage>> {
   const { accountId, listId, messageId, page } = request
   await getList(db, accountId, listId)
   const message = await findMessageOfRecipients(db, listId, messageId)
@@ -53,7 +53,7 @@ async function readPage(
   message: MessageOfRecipients & { loggedOn: string },
   filter: RecipientFilter,
   page: RecipientsRequest['page'],
-): Promise<PageOf<Recipient>> {
+): Promise<PageOf<RecipientOfMessage>> {
   const most = sumOf(message, filter)
   // by the counters there is none, so no row is read
   if (most === 0) return { count: 0, records: [] }
