@@ -31,7 +31,8 @@ const withNumbers: Partial<Record<SettingName, Limits>> = {
 
 /** Variables without a number. */
 const withoutNumbers = new Set<SettingName>([
-  ...(['CARILLON_MODE', 'CARILLON_HOST', 'CARILLON_PUBLIC_URL', 'CARILLON_TRUSTED_PROXIES'] as const),
+  ...(['CARILLON_MODE', 'CARILLON_HOST', 'CARILLON_PUBLIC_URL', 'CARILLON_LINK_URL'] as const),
+  'CARILLON_TRUSTED_PROXIES',
   ...([
     'CARILLON_DATA_DIR',
     'CARILLON_FILES_DIR',
