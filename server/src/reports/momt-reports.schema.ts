@@ -54,6 +54,7 @@ export const MomtReportBody = Type.Object({
     Type.Unsafe<number | null>({
       type: ['integer', 'null'],
       minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
       description: 'Only the texts of this message, and the replies to it; the period must contain its acceptance.',
       ...extension,
     }),
