@@ -180,6 +180,8 @@ function normalize(value: unknown, noun = ''): unknown {
     if (owner !== undefined && typeof part === 'number') return [key, exampleIds[owner] ?? 1]
     if (key === 'username') return [key, 'cedarvalley']
     if (key === 'ms') return [key, 20]
+    // positions of tests are from a sequence, which a rollback does not reset
+    if (key === 'position' && Number(part) >= 2 ** 52) return [key, 2 ** 52]
     // updated at some time after the response
     if (key === 'last_used_at') return [key, null]
     return [key, normalize(part, key.replace(/s$/, ''))]
