@@ -49,14 +49,15 @@ test.each(['unknown.example', 'empty.example', '_._', 'a..b', 'x'.repeat(64), `$
 test('names without a response delay neither other names nor the file system', async () => {
   const { resolve, server } = await resolverOf({ 'fast.example': { 4: ['192.0.2.1'] } })
   let failed = 0
-  for (let n = 0; n < 200; n++) void resolve(`slow${n}.example`).catch(() => failed++)
+  // their queries fit into the buffer of the server's socket, which would lose those of the other name as well
+  for (let n = 0; n < 80; n++) void resolve(`slow${n}.example`).catch(() => failed++)
   for (let n = 0; n < 20; n++) {
     expect(await resolve('fast.example')).toEqual([v4('192.0.2.1')])
     expect((await readFile(import.meta.filename)).length).toBeGreaterThan(0)
   }
   // all of them still wait
   expect(failed).toBe(0)
-  expect(new Set(server.queries.map(({ name }) => name)).size).toBe(201)
+  expect(new Set(server.queries.map(({ name }) => name)).size).toBe(81)
 })
 
 test('one family without a response does not delay the other one beyond its limit', async () => {
