@@ -170,7 +170,10 @@ test('a STOP gets its response only when the opt-out is committed', async () => 
       commandStatusOfStop = command_status
     })
     const blocked = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
-    await waitFor(async () => (await tx.many('blocked', blocked)).length > 0, { what: 'the opt-out to be blocked' })
+    // on another connection, because a transaction reads the activity once
+    await waitFor(async () => (await sending.db.many('blocked', blocked)).length > 0, {
+      what: 'the opt-out to be blocked',
+    })
     // an ordinary MO gets its response meanwhile
     const other = dataSm({
       source_addr: '12065560009',
