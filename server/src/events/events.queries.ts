@@ -144,7 +144,7 @@ export type FeedRead = {
   enabled: boolean
   /** The last position of all accounts. */
   last: number
-  /** The last position whose event is deleted; 0 if there is none. */
+  /** The last position whose event is deleted; 0 if no event is. */
   deleted: number
   /** The last position before the gap that `after` is in; null if it is in none. */
   lastBeforeGap: number | null

@@ -99,7 +99,7 @@ describe.each(['unknown', 'known'])('while the size is %s to the statistics', (s
   })
 })
 
-test('the bound of what may be replayed is read from an index', async () => {
+test('the oldest event that may be replayed is read from an index', async () => {
   const { id } = await database.db.one<{ id: number }>('a_webhook', 'select min(id) as id from webhooks')
   for (const oldest of [at, new Date(at.getTime() + 1)]) {
     expect((await read((db) => findReplayable(db, id, 5, oldest))).buffers).toBeLessThan(100)

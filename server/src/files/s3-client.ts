@@ -56,7 +56,7 @@ export class S3Client {
     await this.#call({ method: 'PUT', key, body }, text)
   }
 
-  /** Returns the size of an object; undefined if there is none. */
+  /** Returns the size of an object; undefined if it does not exist. */
   size(key: string): Promise<number | undefined> {
     return orMissing(
       this.#call({ method: 'HEAD', key }, async (response) => {

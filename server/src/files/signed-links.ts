@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 
-// A link to a file works for everybody who has it, until it expires: spreadsheet programs and scripts open it without a key.
+// A link to a file works without a key until it expires: spreadsheet programs and scripts open it without a key.
 
 /** Validity of a link that a request returns. */
 export const linkMs = 3_600_000

@@ -9,7 +9,7 @@ import { contentTypeOf, fileNameOf, filePathOf } from './momt-files.ts'
 import { findReportFile, listReportParts } from './momt-reports.queries.ts'
 import { folderOf } from './momt-run.ts'
 
-/** The files of reports, for everybody who has a link of `s3_url` that has not expired. */
+/** The files of reports: a link of `s3_url` that has not expired needs no key. */
 export const momtFileRoutes: FastifyPluginAsync<{ rt: Runtime }> = async (app, { rt }) => {
   app.route({
     method: ['GET', 'HEAD'],

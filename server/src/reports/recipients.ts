@@ -55,7 +55,7 @@ async function readPage(
   page: RecipientsRequest['page'],
 ): Promise<PageOf<RecipientOfMessage>> {
   const most = sumOf(message, filter)
-  // by the counters there is none, so no row is read
+  // the counters are 0, so no row is read
   if (most === 0) return { count: 0, records: [] }
   await findByKeys(tx)
   const isCounted = filter.reason === null && filter.carrier === null

@@ -140,7 +140,7 @@ describe('endpoints are locked in the order of their ids', () => {
         const locked = lock(low, high)
         const blocked = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
         await waitFor(async () => (await world.db.exec('blocked', blocked)) === 1)
-        // free, because whoever waits for the lower one has not locked it
+        // not locked yet by the transaction that waits for the lower one
         expect(await tx.exec('lock_high', 'select from endpoints where id = $1 for update nowait', [high])).toBe(1)
         return { locked }
       })

@@ -5,7 +5,7 @@ import type { EventWorld, FeedEvent, Kill } from './event-world.ts'
 
 const kinds = { opt_in: 'subscribe', opt_out: 'unsubscribe', cleaned: 'cleaned' }
 
-/** Returns the violations of what webhooks and the feed promise, one sentence each. Everything must have settled. */
+/** Returns the broken promises of webhooks and the feed, one sentence each. All deliveries must have ended. */
 export async function checkEvents(world: EventWorld): Promise<string[]> {
   const feed = await world.readFromStart()
   const callbacks = feed.filter(({ event }) => event.type.startsWith('transactional_message_'))
