@@ -9,11 +9,12 @@ export type RequestRule = 'head' | 'prefetch' | 'scanner'
 export type Rule = RequestRule | 'before_delivery' | 'burst'
 
 // Programs that open links without a person: previews of messengers and social networks, scanners of security products,
-// search engines, monitoring, and libraries of programming languages. iMessage identifies itself as facebookexternalhit.
+// search engines, monitoring, and libraries of programming languages. iMessage identifies itself as facebookexternalhit. Names of
+// messengers alone are none of them: their browsers, in which people read, have the names, too. CUBOT makes phones.
 const programs = new RegExp(
   [
-    'bot\\b|bots\\b|crawl|spider|slurp|scan|preview|monitor|check|validator|fetch|proxy|archiver|headless|phantomjs|lighthouse',
-    'facebookexternalhit|facebookcatalog|whatsapp/|telegram|slack|discord|skypeuripreview|snapchat/|viber|linkedin|pinterest/',
+    '(?<!\\bcu)bots?\\b|crawl|spider|slurp|scan|preview|monitor|check|validator|fetch|proxy|archiver|headless|phantomjs|lighthouse',
+    'facebookexternalhit|facebookcatalog|whatsapp/|^viber|pinterest/0',
     'google-safety|google-read-aloud|googleother|google-inspectiontool|apis-google|bingpreview|microsoft office|msoffice|ms-office',
     'barracuda|proofpoint|mimecast|symantec|trendmicro|fortinet|forcepoint|sophos|zscaler|checkpoint|paloalto|virustotal|urlscan',
     'curl/|wget/|python|go-http-client|java/|okhttp|apache-http|libwww|lwp::|axios|node-fetch|undici|got \\(|guzzle|ruby|php/|postman|insomnia',
