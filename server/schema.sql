@@ -307,6 +307,21 @@ create table click_spools (
   constraint click_spools_pkey primary key (name)
 );
 
+-- What a recipient has clicked. A row exists as long as the message, also when the clicks themselves were deleted.
+create table clickers (
+  message_id bigint not null,
+  phone bigint not null,
+  link_id bigint not null,
+  click_count bigint not null,
+  human_click_count bigint not null,
+  first_clicked_at timestamptz not null,
+  -- the first click of a person, if there is one
+  first_human_clicked_at timestamptz,
+  last_clicked_at timestamptz not null,
+  constraint clickers_pkey primary key (message_id, phone, link_id),
+  constraint clickers_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
+) with (fillfactor=70);
+
 create table clicks (
   id bigint not null generated always as identity,
   link_id bigint not null,
@@ -320,9 +335,9 @@ create table clicks (
   constraint clicks_link_id_fkey foreign key (link_id) references links(id) on delete cascade,
   constraint clicks_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
 );
+create index clicks_clicked_at on clicks (clicked_at);
 create index clicks_message on clicks (message_id, id);
-create index clicks_phone on clicks (message_id, phone, clicked_at);
-create index clicks_recipient on clicks (link_id, phone, rule);
+create index clicks_phone on clicks (message_id, phone, id);
 
 -- Alarms of a connection that no other row shows: a gateway or worker raises them, and refreshes seen_at while the condition
 -- lasts. The other alarms are read from the rows that they are about.
@@ -519,6 +534,18 @@ create index delivery_attempts_endpoint_failed on delivery_attempts (endpoint_id
 create index delivery_attempts_failed on delivery_attempts (account_id, started_at, id) where (outcome <> 'delivered');
 create index delivery_attempts_phone on delivery_attempts (account_id, phone, started_at, id);
 create index delivery_attempts_position on delivery_attempts ("position", endpoint_id, id);
+
+-- The codes of donations that name no message.
+create table donation_codes (
+  list_id bigint not null,
+  kind text not null,
+  code text not null,
+  donated_at timestamptz not null,
+  donation_id bigint not null,
+  constraint donation_codes_pkey primary key (list_id, kind, code, donated_at, donation_id),
+  constraint donation_codes_kind check (kind = any (array['refcode', 'utm_campaign'])),
+  constraint donation_codes_donation_id_fkey foreign key (donation_id) references donations(id) on delete cascade
+);
 
 -- Gifts reported by a donation platform, recorded on the subscriber who gave or on the message that prompted the gift.
 create table donations (
@@ -918,6 +945,8 @@ create table links (
   human_click_count bigint not null default 0,
   -- recipients with such a click
   unique_human_click_count bigint not null default 0,
+  -- those of `click_count` whose row in `clicks` was deleted
+  deleted_click_count bigint not null default 0,
   constraint links_pkey primary key (id),
   constraint links_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
 ) with (fillfactor=50);
@@ -1010,6 +1039,24 @@ create table message_bills (
   constraint message_bills_pkey primary key (message_id),
   constraint message_bills_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
 );
+
+-- The codes in the links of a broadcast, tracked or not, by which donations are attributed to it (donations/attribution.sql.ts).
+create table message_codes (
+  message_id bigint not null,
+  kind text not null,
+  code text not null,
+  list_id bigint not null,
+  -- when the message was accepted: donations before it have another cause
+  accepted_at timestamptz not null,
+  -- the first of its links with the code, and the number of that link in the content
+  link text not null,
+  position smallint not null,
+  constraint message_codes_pkey primary key (message_id, kind, code),
+  constraint message_codes_kind check (kind = any (array['refcode', 'utm_campaign'])),
+  constraint message_codes_list_id_fkey foreign key (list_id) references lists(id),
+  constraint message_codes_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
+);
+create unique index message_codes_latest on message_codes (list_id, kind, code, accepted_at, message_id);
 
 -- The number of recipients in each state; changes in the transaction that changes the rows. A separate table with
 -- nearly empty pages: the many updates of a row stay on its page and do not rewrite the message's content.
@@ -1216,6 +1263,10 @@ create table momt_reports (
   message_id bigint,
   carrier text,
   phone bigint,
+  reason text,
+  -- the selection of recipients of the message by their clicks (links/clicked.sql.ts), on any of its links or on this one
+  clicked text,
+  link text,
   format text not null,
   gzip boolean not null,
   webhook_callback_url text,
@@ -1243,8 +1294,11 @@ create table momt_reports (
   -- when the file was deleted
   expired_at timestamptz,
   constraint momt_reports_pkey primary key (id),
+  constraint momt_reports_clicked check (clicked = any (array['human', 'any', 'not_human', 'none'])),
+  constraint momt_reports_clicks check ((clicked is null) or (message_id is not null)),
   constraint momt_reports_direction check (direction = any (array['mo', 'mt'])),
   constraint momt_reports_format check (format = any (array['json', 'csv'])),
+  constraint momt_reports_link check ((link is null) or (clicked is not null)),
   constraint momt_reports_period check (date_from <= date_to),
   constraint momt_reports_stage check (stage = any (array['count_mt', 'count_mo', 'mt', 'mo', 'file'])),
   constraint momt_reports_account_id_fkey foreign key (account_id) references accounts(id)

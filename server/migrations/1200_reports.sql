@@ -16,6 +16,10 @@ create table momt_reports (
   message_id bigint,
   carrier text,
   phone bigint,
+  reason text,
+  -- the selection of recipients of the message by their clicks (links/clicked.sql.ts), on any of its links or on this one
+  clicked text constraint momt_reports_clicked check (clicked in ('human', 'any', 'not_human', 'none')),
+  link text,
   format text not null constraint momt_reports_format check (format in ('json', 'csv')),
   gzip boolean not null,
   webhook_callback_url text,
@@ -42,7 +46,9 @@ create table momt_reports (
   due_at timestamptz not null,
   -- when the file was deleted
   expired_at timestamptz,
-  constraint momt_reports_period check (date_from <= date_to)
+  constraint momt_reports_period check (date_from <= date_to),
+  constraint momt_reports_clicks check (clicked is null or message_id is not null),
+  constraint momt_reports_link check (link is null or clicked is not null)
 );
 create index momt_reports_account on momt_reports (account_id, id);
 create index momt_reports_waiting on momt_reports (account_id, id) where import_completed_at is null and cancelled is null;
@@ -77,6 +83,15 @@ create table donations (
   constraint donations_source check ((phone is null) <> (message_id is null)),
   -- a second report with the same uid is about the same gift
   constraint donations_platform_uid unique (list_id, donation_platform, donation_platform_uid)
+);
+-- The codes of donations that name no message.
+create table donation_codes (
+  list_id bigint not null,
+  kind text not null constraint donation_codes_kind check (kind in ('refcode', 'utm_campaign')),
+  code text not null,
+  donated_at timestamptz not null,
+  donation_id bigint not null references donations on delete cascade,
+  primary key (list_id, kind, code, donated_at, donation_id)
 );
 create index donations_list on donations (list_id, id);
 create index donations_phone on donations (list_id, phone, id) where phone is not null;

@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts'
-import { columnsOf, raw, type Sql, sql, valuesOf } from '../db/sql.ts'
+import { columnsOf, param, type Sql, sql, valuesOf } from '../db/sql.ts'
 import type { PageBounds } from '../lib/paging.ts'
+import { attributedTo, attributionOf, namedLinkOf } from './attribution.sql.ts'
 
 export type Gift = {
   /** Decimal, with up to two decimal digits. */
@@ -16,22 +17,56 @@ export type Gift = {
   refcodes: string[]
 }
 
-export type Donation = Gift & { id: number; phone: number | null }
+/** A gift, and the message that it is attributed to with the link of its code, if any. */
+export type Donation = Gift & { id: number; phone: number | null; messageId: number | null; link: string | null }
 
 /** The subscriber who gave, or the message that prompted the gift. */
 export type DonationSource = { phone: number; messageId?: undefined } | { phone?: undefined; messageId: number }
 
-const donationColumns = /* sql */ `
-  id, phone, amount::text as amount, donated_at as "donatedAt", donation_platform as "donationPlatform",
-  donation_platform_uid as "donationPlatformUid", utm_campaign as "utmCampaign", utm_medium as "utmMedium",
-  utm_source as "utmSource", utm_term as "utmTerm", utm_content as "utmContent", refcodes`
+const donationColumns = sql`
+  d.id, d.phone, d.amount::text as amount, d.donated_at as "donatedAt", d.donation_platform as "donationPlatform",
+  d.donation_platform_uid as "donationPlatformUid", d.utm_campaign as "utmCampaign", d.utm_medium as "utmMedium",
+  d.utm_source as "utmSource", d.utm_term as "utmTerm", d.utm_content as "utmContent", d.refcodes`
 
 /** Returns a page of the list's donations, or with a phone of that subscriber's donations, newest first. */
 export function listDonations(db: Db, listId: number, phone: number | null, page: PageBounds) {
   return db.many<Donation>(
     phone === null ? 'list_donations' : 'list_donations_of_phone',
-    sql`select ${raw(donationColumns)} from donations
-         where ${filterOf(listId, phone)} order by id desc offset ${page.offset} limit ${page.perPage}`,
+    sql`
+    select ${donationColumns}, coalesce(d.message_id, a.message_id) as "messageId", coalesce(a.link, ${namedLinkOf}) as link
+      from (select * from donations where ${filterOf(listId, phone)}
+             order by id desc offset ${page.offset} limit ${page.perPage}) d
+      left join ${attributionOf} a on true
+     order by d.id desc`,
+  )
+}
+
+/** Returns a page of the donations that are attributed to a message, newest first. */
+export function listMessageDonations(db: Db, messageId: number, page: PageBounds) {
+  const id = param(messageId)
+  return db.many<Donation>(
+    'list_donations_of_message',
+    sql`
+    with ${attributedTo(sql`${id}::bigint`)}
+    select ${donationColumns}, ${id}::bigint as "messageId", a.link
+      from (select * from attributed order by id desc offset ${page.offset} limit ${page.perPage}) a
+      join donations d on d.id = a.id
+     order by d.id desc`,
+  )
+}
+
+/** The donations of a message by one of its links; null for those that name the message and have no code of its links. */
+export type LinkTotal = { link: string | null; count: number; amount: string }
+
+/** Returns the totals of the donations that are attributed to a message, by link, largest amount first. */
+export function totalMessageDonations(db: Db, messageId: number) {
+  return db.many<LinkTotal>(
+    'total_donations_of_message',
+    sql`
+    with ${attributedTo(sql`${param(messageId)}::bigint`)}
+    select a.link, count(*) as count, sum(d.amount)::text as amount
+      from attributed a join donations d on d.id = a.id
+     group by a.link order by sum(d.amount) desc, a.link`,
   )
 }
 
@@ -68,7 +103,17 @@ export function insertDonation(db: Db, listId: number, source: DonationSource, g
   }
   return db.one<Donation>(
     'insert_donation',
-    sql`insert into donations (${columnsOf(row)}) values (${valuesOf(row)}) returning ${raw(donationColumns)}`,
+    sql`
+    with d as (
+      insert into donations (${columnsOf(row)}) values (${valuesOf(row)}) returning *
+    ), codes as (
+      insert into donation_codes (list_id, kind, code, donated_at, donation_id)
+      select distinct list_id, kind, code, donated_at, id
+        from d cross join lateral (select 'refcode', unnest(refcodes) union all select 'utm_campaign', utm_campaign) own (kind, code)
+       where message_id is null and code <> ''
+    )
+    select ${donationColumns}, coalesce(d.message_id, a.message_id) as "messageId", coalesce(a.link, ${namedLinkOf}) as link
+      from d left join ${attributionOf} a on true`,
   )
 }
 

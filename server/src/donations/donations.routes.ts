@@ -6,11 +6,14 @@ import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { MessageIdParam } from '../messages/messages.schema.ts'
 import { PhoneParam } from '../subscribers/subscribers.schema.ts'
+import type { Donation } from './donations.queries.ts'
 import {
   DonationBody,
   DonationCreatedResponse,
   DonationPage,
+  MessageDonationPage,
   presentDonation,
+  presentTotals,
   readGift,
   withoutEnvelope,
 } from './donations.schema.ts'
@@ -18,6 +21,7 @@ import {
   createMessageDonation,
   createSubscriberDonation,
   getDonationPage,
+  getMessageDonationPage,
   getSubscriberDonationPage,
 } from './donations.ts'
 
@@ -96,6 +100,35 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const donation = await createSubscriberDonation(rt, req.account.id, list_id, phone_number, gift)
       reply.code(201)
       return { status: 'Donation created' as const, donation: presentDonation(donation, req.account.timeZone) }
+    },
+  )
+
+  app.get(
+    '/lists/:list_id/messages/:message_id/donations',
+    {
+      schema: {
+        operationId: 'listMessageDonations',
+        summary: 'List the donations that are attributed to a message',
+        description:
+          'Newest first, with their totals. A donation is attributed to the message that it names, or else to the last broadcast of the ' +
+          'list that was accepted before it and has its refcode or utm_campaign in a link.',
+        tags,
+        'x-extension': true,
+        params: messageParams,
+        querystring: PageQuery,
+        response: {
+          200: MessageDonationPage,
+          404: errorResponse('No such message, or no such list.'),
+          ...commonErrors,
+        },
+      },
+    },
+    async (req) => {
+      const page = pageFrom(req.query)
+      const { list_id, message_id } = req.params
+      const found = await getMessageDonationPage(rt.db, req.account.id, list_id, message_id, page)
+      const present = (donation: Donation) => presentDonation(donation, req.account.timeZone)
+      return { ...presentPage('donations', page, found, present), ...presentTotals(found.totals) }
     },
   )
 

@@ -1,11 +1,12 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
-import { accepted, formatTimeWithMs, Id, TextOrNull, Time, timeFault } from '../http/schema.ts'
+import { accepted, Count, formatTimeWithMs, Id, TextOrNull, Time, timeFault, WholeOrNull } from '../http/schema.ts'
 import { isUsualYear, parseInstant, usualYears } from '../lib/dates.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
-import type { Donation, Gift } from './donations.queries.ts'
+import type { Donation, Gift, LinkTotal } from './donations.queries.ts'
 
+const extension = { 'x-extension': true }
 const maxText = 191
 const Platform = (description: string) =>
   accepted<string | number>({
@@ -67,11 +68,41 @@ export const DonationSchema = Type.Object(
     phone_number: Type.Optional(
       Type.String({ description: 'Number of the subscriber; absent for a donation by message.' }),
     ),
+    message_id: Type.Optional({
+      ...WholeOrNull(1, Number.MAX_SAFE_INTEGER, 'The message that the donation is attributed to.'),
+      ...extension,
+    }),
+    message_link: Type.Optional({
+      ...TextOrNull({ description: 'The link of that message with the code of the donation.' }),
+      ...extension,
+    }),
   },
   { title: 'Donation' },
 )
 
 export const DonationPage = pageSchema('donations', DonationSchema)
+
+const Amount = Type.String({ description: 'Decimal.', examples: ['25.0'] })
+
+/** The donations of a message, with their totals. */
+export const MessageDonationPage = Type.Object(
+  {
+    ...DonationPage.properties,
+    amount: Amount,
+    links: Type.Array(
+      Type.Object(
+        {
+          link: TextOrNull({ description: 'A link of the message; null for donations without a code of its links.' }),
+          donation_count: Count(),
+          amount: Amount,
+        },
+        { title: 'LinkDonations' },
+      ),
+      { description: 'Largest amount first.' },
+    ),
+  },
+  { title: 'MessageDonationPage' },
+)
 
 export const DonationCreatedResponse = Type.Object({
   status: Type.Literal('Donation created'),
@@ -117,8 +148,7 @@ export function readGift(body: Static<typeof DonationBody>, now: Date): Gift {
 export function presentDonation(donation: Donation, timeZone: string): Static<typeof DonationSchema> {
   return {
     id: donation.id,
-    // the database returns two decimal digits, the contract as few as possible, but at least one
-    amount: donation.amount.replace(/0$/, ''),
+    amount: presentAmount(donation.amount),
     donated_at: formatTimeWithMs(donation.donatedAt, timeZone),
     donation_platform: donation.donationPlatform,
     donation_platform_uid: donation.donationPlatformUid,
@@ -129,5 +159,20 @@ export function presentDonation(donation: Donation, timeZone: string): Static<ty
     utm_content: donation.utmContent,
     refcodes: donation.refcodes,
     ...(donation.phone === null ? {} : { phone_number: formatPhoneNumber(donation.phone) }),
+    message_id: donation.messageId,
+    message_link: donation.link,
+  }
+}
+
+/** The database returns two decimal digits, the contract as few as possible, but at least one. */
+const presentAmount = (amount: string) => amount.replace(/0$/, '')
+
+/** Returns the totals of a message's donations, by link and of all. */
+export function presentTotals(totals: LinkTotal[]) {
+  const cents = totals.reduce((sum, { amount }) => sum + BigInt(amount.replace('.', '')), 0n)
+  const digits = String(cents).padStart(3, '0')
+  return {
+    amount: presentAmount(`${digits.slice(0, -2)}.${digits.slice(-2)}`),
+    links: totals.map(({ link, count, amount }) => ({ link, donation_count: count, amount: presentAmount(amount) })),
   }
 }

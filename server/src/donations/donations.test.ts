@@ -48,6 +48,8 @@ describe('recording', () => {
         amount: '25.0',
         donated_at: '2025-10-01T18:20:11.123-07:00',
         phone_number: phone,
+        message_id: null,
+        message_link: null,
       },
     })
   })
@@ -64,6 +66,8 @@ describe('recording', () => {
         amount: '40.5',
         donated_at: '2026-03-02T02:00:00.500-08:00',
         refcodes: [],
+        message_id: messageId,
+        message_link: null,
       },
     })
   })

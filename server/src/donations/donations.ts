@@ -1,3 +1,4 @@
+import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
 import { violates } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
@@ -13,7 +14,10 @@ import {
   type Gift,
   insertDonation,
   isMessageOfList,
+  type LinkTotal,
   listDonations,
+  listMessageDonations,
+  totalMessageDonations,
 } from './donations.queries.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
@@ -39,6 +43,27 @@ export async function getSubscriberDonationPage(
 ): Promise<PageOf<Donation>> {
   const phone = await getDonor(db, accountId, listId, phoneNumber)
   return pageOf(countDonations(db, listId, phone), listDonations(db, listId, phone, page))
+}
+
+/**
+ * Returns a page of the donations that are attributed to a message, newest first, and the totals by its links; throws if there is no such
+ * list or message.
+ */
+export async function getMessageDonationPage(
+  db: Db,
+  accountId: number,
+  listId: number,
+  messageId: number,
+  page: Page,
+): Promise<PageOf<Donation> & { totals: LinkTotal[] }> {
+  await getList(db, accountId, listId)
+  if (!(await isMessageOfList(db, listId, messageId))) throw errors.messageNotFound()
+  return db.tx(async (tx) => {
+    await findByKeys(tx)
+    const totals = await totalMessageDonations(tx, messageId)
+    const count = totals.reduce((sum, total) => sum + total.count, 0)
+    return { count, records: page.offset < count ? await listMessageDonations(tx, messageId, page) : [], totals }
+  })
 }
 
 /**

@@ -12,6 +12,8 @@ let webhook = { id: 0 }
 let attempt = { id: 0 }
 let replay = { id: 0 }
 let report = { id: 0 }
+/** A broadcast that is being sent, a draft, and a text to a number. */
+let messages = { sent: 0, draft: 0, text: 0 }
 const phone = '2065550143'
 const field = { label: 'Size', key: 'size', content_type: 'number', max_length: 3 }
 
@@ -28,6 +30,11 @@ beforeEach(async () => {
   replay = await make.replay(api.db, { webhookId: webhook.id })
   report = await make.momtReport(api.db, { accountId: api.owner.accountId })
   await api.owner.post(`/lists/${list.id}/custom_fields`, { custom_field: field })
+  const send = async (message: object) => {
+    const { body } = await api.owner.post(`/lists/${list.id}/messages`, { message: { content: 'Hello', ...message } })
+    return (body.message as { id: number }).id
+  }
+  messages = { sent: await send({}), draft: await send({ draft: true }), text: await send({ phone_numbers: [phone] }) }
 })
 
 const donation = { amount: '25', donation_platform: 'GiveRiver', donation_platform_uid: 'gr-1' }
@@ -109,6 +116,21 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['GET', '/lists/LIST/messages/draft', undefined, 200],
   ['GET', '/lists/LIST/messages/scheduled', undefined, 200],
   ['POST', '/lists/LIST/messages', { message: { content: 'Hello' } }, 200],
+  ['GET', '/lists/LIST/messages/SENT', undefined, 200],
+  ['PUT', '/lists/LIST/messages/DRAFT', { message: { content: 'Soup' } }, 200],
+  ['DELETE', '/lists/LIST/messages/DRAFT', undefined, 200],
+  ['POST', '/lists/LIST/messages/DRAFT/send', undefined, 200],
+  ['POST', '/lists/LIST/messages/SENT/cancel', undefined, 200],
+  ['POST', '/lists/LIST/messages/SENT/pause', undefined, 200],
+  ['POST', '/lists/LIST/messages/SENT/resume', undefined, 200],
+  ['POST', '/lists/LIST/messages/DRAFT/test', { phone_numbers: [phone] }, 200],
+  ['POST', '/lists/LIST/messages/SENT/copy', undefined, 200],
+  ['POST', '/lists/LIST/messages/DRAFT/flight_plan', undefined, 202],
+  ['GET', '/lists/LIST/messages/SENT/recipients', undefined, 200],
+  ['GET', `/lists/LIST/messages/TEXT/recipients/${phone}`, undefined, 200],
+  ['GET', '/lists/LIST/messages/SENT/clicks', undefined, 200],
+  ['GET', '/lists/LIST/messages/SENT/donations', undefined, 200],
+  ['POST', '/lists/LIST/messages/SENT/donations', donation, 201],
   ['POST', '/lists/LIST/flight_plans', { message: { content: 'Hello' } }, 202],
   ['POST', '/transactional_messages', { transactional_message: { number: phone, content: 'Hello' } }, 200],
 ]
@@ -125,6 +147,9 @@ const fillIn = (path: string) =>
     .replace('ATTEMPT', String(attempt.id))
     .replace('REPLAY', String(replay.id))
     .replace('REPORT', String(report.id))
+    .replace('SENT', String(messages.sent))
+    .replace('DRAFT', String(messages.draft))
+    .replace('TEXT', String(messages.text))
 
 /** Encodes a body as a form, in the notation of PHP and Rails. */
 function formOf(body: object): string {
@@ -163,7 +188,6 @@ test('the table of operations is complete', () => {
       ([path]) =>
         path.startsWith('/api/v2/') &&
         !path.includes('/imports') &&
-        !path.includes('{message_id}') &&
         !path.includes('{api_key_id}') &&
         !path.includes('{connection_id}') &&
         !path.includes('{rate_id}') &&
@@ -184,6 +208,7 @@ test('the table of operations is complete', () => {
       .replace('ATTEMPT', '{attempt_id}')
       .replace('REPLAY', '{replay_id}')
       .replace('REPORT', '{momt_report_id}')
+      .replace(/SENT|DRAFT|TEXT/, '{message_id}')
       .replace(phone, '{phone_number}'),
   )
   expect(tested.sort()).toEqual(described.sort())

@@ -3,6 +3,7 @@ import { wake } from '../db/wake.ts'
 import { errors } from '../errors.ts'
 import { utcDay } from '../lib/clock.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
+import { storeCodes } from '../links/codes.ts'
 import { insertLinks, reserveLinkIds } from '../links/links.queries.ts'
 import { type ShortUrls, shortUrls, storeLinks } from '../links/links.ts'
 import { getList, holdListOpen } from '../lists/lists.ts'
@@ -63,12 +64,22 @@ export async function acceptBroadcast(rt: Rt, input: BroadcastInput): Promise<{ 
     await holdListOpen(tx, input.list.id)
     await ensureLogDay(tx, loggedOn)
     const id = await insertBroadcast(tx, message, loggedOn)
-    if (message.linkBase !== null) await storeLinks(tx, id, linksIn(message.content))
+    await storeBroadcastLinks(tx, { ...message, id })
     if (input.timing) await storeTiming(tx, { ...message, id }, input.timing, null, message.createdAt)
     await wake(tx, 'expansions')
     return id
   })
   return { id }
+}
+
+/** Inserts the links of a broadcast, if they are tracked, and their codes, in the transaction that accepts it. */
+export async function storeBroadcastLinks(
+  tx: Db,
+  { id, content, linkBase }: { id: number; content: string; linkBase: string | null },
+): Promise<void> {
+  const links = linksIn(content)
+  if (linkBase !== null) await storeLinks(tx, id, links)
+  await storeCodes(tx, id, links)
 }
 
 /** Returns a page of the broadcasts of the account's list, newest first; throws if there is no such list. */

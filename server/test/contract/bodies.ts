@@ -154,6 +154,7 @@ const written: Bodies = {
   'GET /lists/{list_id}/subscribers/{phone_number}/donations': null,
   'POST /lists/{list_id}/subscribers/{phone_number}/donations': donation,
   'POST /lists/{list_id}/messages/{message_id}/donations': donation,
+  'GET /lists/{list_id}/messages/{message_id}/donations': null,
 }
 
 /** A valid body for each operation below /api/v2; null means none, and a string is an uploaded file. */

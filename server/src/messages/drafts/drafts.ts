@@ -3,7 +3,6 @@ import type { Db } from '../../db/db.ts'
 import { wake } from '../../db/wake.ts'
 import { AppError, errors } from '../../errors.ts'
 import { utcDay } from '../../lib/clock.ts'
-import { storeLinks } from '../../links/links.ts'
 import { holdListOpen } from '../../lists/lists.ts'
 import { ensureLogDay } from '../../log/log-days.queries.ts'
 import { manyMessages, type SweepRt } from '../../log/sweeps.ts'
@@ -11,8 +10,7 @@ import type { Runtime } from '../../runtime.ts'
 import { insertDraft, startDraft } from '../accept.queries.ts'
 import type { Audience } from '../audience/audience.ts'
 import { validateContent } from '../content/content.ts'
-import { linksIn } from '../content/tracked-links.ts'
-import { type BroadcastInput, newBroadcast, sendToNumbers } from '../messages.ts'
+import { type BroadcastInput, newBroadcast, sendToNumbers, storeBroadcastLinks } from '../messages.ts'
 import type { Timing } from '../timing/timing.queries.ts'
 import { atAnyTime, storeTiming, validateTiming } from '../timing/timing.ts'
 import {
@@ -192,7 +190,7 @@ async function start(tx: Db, message: Startable, now: Date, sendAt: Date | null)
   const loggedOn = utcDay(now)
   await ensureLogDay(tx, loggedOn)
   await startDraft(tx, message.id, now, loggedOn, sendAt)
-  if (message.linkBase !== null) await storeLinks(tx, message.id, linksIn(message.content))
+  await storeBroadcastLinks(tx, message)
   await wake(tx, 'expansions')
 }
 
