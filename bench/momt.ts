@@ -152,6 +152,9 @@ async function report(rt: Runtime, accountId: number, { format, gzip = false, da
       messageId: null,
       carrier: null,
       phone: null,
+      reason: null,
+      clicked: null,
+      link: null,
     },
   }
   const order = { accountId, dateFrom: new Date(firstDay), dateFromOffset: 'Z', dateTo, dateToOffset: 'Z', filters }

@@ -21,6 +21,7 @@ import { startJobs } from '../jobs/boss.ts'
 import type { Job, Schedule } from '../jobs/jobs.ts'
 import { makeGuardedFetch } from '../lib/guarded-fetch.ts'
 import { Repeater } from '../lib/repeater.ts'
+import { deleteClicksJob } from '../links/clicks.jobs.ts'
 import { foldListDeltasJob } from '../lists/lists.jobs.ts'
 import { correctPausedFlags } from '../log/pause.queries.ts'
 import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
@@ -60,6 +61,7 @@ const jobs: Job[] = [
   deleteWebhooksJob,
   runReports,
   deleteReportFilesJob,
+  deleteClicksJob,
 ]
 
 const schedules: Schedule[] = [
@@ -80,6 +82,7 @@ const schedules: Schedule[] = [
   { name: disableFailingJob.name, everySeconds: 600 },
   { name: deleteWebhooksJob.name, everySeconds: 60 },
   { name: deleteReportFilesJob.name, everySeconds: 3_600 },
+  { name: deleteClicksJob.name, everySeconds: 3_600 },
 ]
 
 /** Identifies Carillon to the receivers of events. */

@@ -1,4 +1,5 @@
 import { join, param, raw, type Sql, sql } from '../db/sql.ts'
+import { isSelectedByClick } from '../links/clicked.sql.ts'
 import type { SliceAudience } from '../log/slices.queries.ts'
 
 /** A column that is read from subscriber `s` besides the phone: its name, the columns it needs, and its expression. */
@@ -45,7 +46,11 @@ export function audienceRows(range: AudienceRange, filters?: Sql, extra: ExtraCo
              case when filters ? 'tags_all' then array(select jsonb_array_elements_text(filters -> 'tags_all')) end as tags_all,
              case when filters ? 'tags_none' then array(select jsonb_array_elements_text(filters -> 'tags_none')) end
                as tags_none,
-             coalesce(filters -> 'custom_fields', '[]') as custom_fields
+             coalesce(filters -> 'custom_fields', '[]') as custom_fields,
+             -- the link of a test is resolved once, not for each subscriber
+             (select coalesce(jsonb_agg(jsonb_build_object('message_id', t.message_id, 'clicked', t.clicked, 'link_id', k.id)), '[]')
+                from jsonb_to_recordset(coalesce(filters -> 'clicks', '[]')) as t(message_id bigint, clicked text, link text)
+                left join links k on k.message_id = t.message_id and k.link = t.link) as clicks
         from (select ${filters} as filters) given
     ), scanned as materialized (
       select phone, state, opted_in_at, opted_out_at, cleaned_at, ${raw([...columns].join(', '))}
@@ -72,6 +77,14 @@ export function audienceRows(range: AudienceRange, filters?: Sql, extra: ExtraCo
                     when 'lt' then jsonb_typeof(${value}) = jsonb_typeof(t.value) and ${value} < t.value
                     when 'contains' then position(lower(t.value #>> '{}') in lower(${value} #>> '{}')) > 0
                   end, false))
+         and not exists (
+           select from jsonb_to_recordset(c.clicks) as t(message_id bigint, clicked text, link_id bigint)
+            where not ${isSelectedByClick(raw('t.clicked'), {
+              messageId: raw('t.message_id'),
+              phone: raw('s.phone'),
+              linkId: raw('t.link_id'),
+              until: at,
+            })})
     ), progress as (
       select count(*) as rows, max(phone) as last_phone from scanned
     )`

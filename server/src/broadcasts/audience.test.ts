@@ -3,7 +3,9 @@ import { useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../test/sending.ts'
-import { type Audience, readAudience } from '../messages/audience/audience.ts'
+import { storeClicks } from '../links/clicks.ts'
+import { listLinkIds } from '../links/links.queries.ts'
+import { type Audience, type ClickTest, readAudience } from '../messages/audience/audience.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { expandOnce, expandSlice } from './expand.ts'
 
@@ -100,6 +102,119 @@ test.each<[string, Audience, string]>([
   ['a substring of a number', field('gifts', 'contains', '5'), 'cannot use contains with gifts, a number'],
 ])('rejects %s', async (_case, audience, fault) => {
   await expect(readAudience(ctx.db, list.id, audience)).rejects.toThrow(`Validation failed: Custom fields ${fault}`)
+})
+
+describe('clicks', () => {
+  const content = 'https://a.example https://b.example'
+  const before = new Date(Date.now() - 60_000)
+  let message = 0
+
+  /** Accepts a message with tracked links, and returns its id. */
+  async function track(of = list): Promise<number> {
+    const input = { accountId: of.accountId, list: of, content, linkBase: 'https://l.example' }
+    return (await acceptBroadcast(rt(), input)).id
+  }
+
+  /** Stores clicks of people, by their index and the position of the link. */
+  async function click(messageId: number, clicks: [index: number, position: number, rule?: 'scanner'][], at = before) {
+    const links = await listLinkIds(ctx.db, messageId)
+    const set = 'update message_log set submitted_at = $2 where message_id = $1'
+    await ctx.db.exec('hand_over', set, [messageId, new Date(at.getTime() - 60_000)])
+    for (const [index, position, rule = null] of clicks) {
+      await storeClicks(ctx.db, [{ linkId: links[position]?.id ?? 0, phone: phoneOf(index), clickedAt: at, rule }])
+    }
+  }
+
+  beforeEach(async () => {
+    await addPeople()
+    message = await track()
+    while (await expandOnce(rt()));
+    await click(message, [
+      [0, 0],
+      [1, 1, 'scanner'],
+      [2, 1],
+    ])
+  })
+
+  test.each<[Partial<ClickTest>, string]>([
+    [{ clicked: 'human' }, 'ana cem'],
+    [{ clicked: 'any' }, 'ana ben cem'],
+    [{ clicked: 'not_human' }, 'ben dee eli'],
+    [{ clicked: 'none' }, 'dee eli'],
+    [{ clicked: 'human', link: 'https://a.example' }, 'ana'],
+    [{ clicked: 'any', link: 'https://b.example' }, 'ben cem'],
+    [{ clicked: 'not_human', link: 'https://b.example' }, 'ana ben dee eli'],
+    [{ clicked: 'none', link: 'https://b.example' }, 'ana dee eli'],
+  ])('with %j select %s', async (given, expected) => {
+    const test = { message_id: message, clicked: 'any', ...given } as const
+    expect(await namesOf({ clicks: [test] })).toBe(expected)
+    expect(await namesOf({ clicks: [test], tags_any: ['soup'] })).toBe(
+      expected
+        .split(' ')
+        .filter((name) => ['ana', 'ben'].includes(name))
+        .join(' '),
+    )
+  })
+
+  test('are counted until the audience is taken, and several tests must all match', async () => {
+    const other = await track()
+    while (await expandOnce(rt()));
+    await click(other, [[0, 0]])
+    const [any, none] = ['any', 'none'] as const
+    expect(
+      await namesOf({
+        clicks: [
+          { message_id: message, clicked: any },
+          { message_id: other, clicked: none },
+        ],
+      }),
+    ).toBe('ben cem')
+    expect(
+      await namesOf({
+        clicks: [
+          { message_id: message, clicked: any },
+          { message_id: other, clicked: any },
+        ],
+      }),
+    ).toBe('ana')
+    await click(other, [[1, 0]], new Date(Date.now() + 60_000))
+    expect(await namesOf({ clicks: [{ message_id: other, clicked: any }] })).toBe('ana')
+    // the same link in a message that was not opened
+    expect(await namesOf({ clicks: [{ message_id: await track(), clicked: any, link: 'https://a.example' }] })).toBe('')
+  })
+
+  test('are those on a message of the account that tracks its links', async () => {
+    const theirs = await track(await make.list(ctx.db))
+    const untracked = await acceptBroadcast(rt(), { accountId: list.accountId, list, content })
+    const faults: [ClickTest[], string][] = [
+      [[], "can't be blank"],
+      [
+        [{ message_id: theirs, clicked: 'any' }],
+        `name a message that the account has not sent with tracked links: ${theirs}`,
+      ],
+      [
+        [{ message_id: untracked.id, clicked: 'any' }],
+        'name a message that the account has not sent with tracked links',
+      ],
+      [
+        [
+          { message_id: message, clicked: 'any' },
+          { message_id: message + 1_000, clicked: 'any' },
+        ],
+        'name a message that',
+      ],
+      [
+        [{ message_id: message, clicked: 'any', link: 'https://a.example/' }],
+        `name a link that message ${message} does not have`,
+      ],
+    ]
+    for (const [clicks, fault] of faults) {
+      await expect(readAudience(ctx.db, list.id, { clicks })).rejects.toThrow(fault)
+    }
+    const other = await make.list(ctx.db, { accountId: list.accountId })
+    const test: ClickTest = { message_id: message, clicked: 'human', link: 'https://a.example' }
+    expect(await readAudience(ctx.db, other.id, { clicks: [test] })).toEqual({ clicks: [test] })
+  })
 })
 
 describe('a list with few matching subscribers', () => {

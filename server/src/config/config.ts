@@ -65,6 +65,7 @@ export type Config = {
   s3: S3Location | undefined
   /** Days for which the files of reports are kept. */
   reportDays: number
+  clickDays: number
   /** The number service; numbers are not looked up if `url` is undefined. */
   lookUp: { url: string | undefined; token: Secret | undefined; timeoutMs: number; cacheDays: number }
   /** Bearer token that /metrics accepts from other machines. */
@@ -151,6 +152,7 @@ export function readEnv(env: Env): Config {
     filesDir: filesDir ? resolve(checkout, filesDir) : join(dataDir, 'files'),
     s3: readS3Location(read, (name) => texts.has(name), faults),
     reportDays: read('CARILLON_REPORT_DAYS'),
+    clickDays: read('CARILLON_CLICK_DAYS'),
     allowPrivateUrls: [...read('CARILLON_ALLOW_PRIVATE_URLS'), ...(mode === 'sandbox' ? loopbackRanges : [])],
     extraCaFile: extraCaFile ? resolve(checkout, extraCaFile) : undefined,
     lookUp: {

@@ -165,6 +165,10 @@ export const settings = {
     help: 'Days for which the files of reports are kept',
     parse: wholeNumber(1, 3_650),
   }),
+  CARILLON_CLICK_DAYS: required('365', {
+    help: 'Days for which single clicks are kept; the counts by link and by recipient are kept as long as their message',
+    parse: wholeNumber(1, 3_650),
+  }),
   CARILLON_UPLOAD_DISK_MB: required('16384', {
     help: 'Space for the rows of unfinished uploads in <data>/uploads, and for rows that are not applied yet in the database, in megabytes; one account gets at most half',
     parse: wholeNumber(16, 10_000_000),

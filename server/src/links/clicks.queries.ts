@@ -36,27 +36,20 @@ export function listTexts(tx: Db, loggedOn: string, clickers: Clicker[]) {
   )
 }
 
-/** What a recipient has clicked before: the latest time on any link of the message, and whether on this link. */
-export type EarlierClicks = Clicker & { linkId: number; lastAt: Date; isClicked: boolean; isHuman: boolean }
+/** What a recipient has clicked before: one of the links of the message, the latest time, and whether a person has. */
+export type EarlierClicks = Clicker & { linkId: number; lastAt: Date; isHuman: boolean }
 
-/**
- * Returns the earlier clicks of these recipients. Each value is one look-up in an index, because a machine may have opened a
- * short URL a million times.
- */
-export function listEarlierClicks(tx: Db, clicked: (Clicker & { linkId: number })[]) {
+/** Returns what these recipients have clicked before, on each link of their message. */
+export function listEarlierClicks(tx: Db, clickers: Clicker[]) {
   return tx.many<EarlierClicks>(
     'list_earlier_clicks',
     sql`
-    select given.link_id as "linkId", given.message_id as "messageId", given.phone, last.clicked_at as "lastAt",
-           coalesce((select true from clicks c where c.link_id = given.link_id and c.phone = given.phone limit 1), false)
-             as "isClicked",
-           coalesce((select true from clicks c
-                      where c.link_id = given.link_id and c.phone = given.phone and c.rule is null limit 1), false)
-             as "isHuman"
-      from unnest(${clicked.map(({ linkId }) => linkId)}::bigint[], ${clicked.map(({ messageId }) => messageId)}::bigint[],
-                  ${clicked.map(({ phone }) => phone)}::bigint[]) as given(link_id, message_id, phone)
-     cross join lateral (select clicked_at from clicks c where c.message_id = given.message_id and c.phone = given.phone
-                          order by clicked_at desc limit 1) last`,
+    select c.message_id as "messageId", c.phone, c.link_id as "linkId", c.last_clicked_at as "lastAt",
+           c.human_click_count > 0 as "isHuman"
+      from unnest(${clickers.map(({ messageId }) => messageId)}::bigint[], ${clickers.map(({ phone }) => phone)}::bigint[])
+             as given(message_id, phone)
+     cross join lateral (select * from clickers c
+                          where c.message_id = given.message_id and c.phone = given.phone offset 0) c`,
   )
 }
 
@@ -90,6 +83,63 @@ export function addCounts(tx: Db, added: AddedCounts[]) {
   )
 }
 
+/** Clicks of a recipient on a link. */
+export type AddedClicks = Clicker & {
+  linkId: number
+  clicks: number
+  human: number
+  firstAt: Date
+  firstHumanAt: Date | null
+  lastAt: Date
+}
+
+/** Adds clicks to what their recipients have clicked; the transaction has locked the links. */
+export function addClickers(tx: Db, added: AddedClicks[]) {
+  return tx.exec(
+    'add_clickers',
+    sql`
+    insert into clickers as c (message_id, phone, link_id, click_count, human_click_count, first_clicked_at,
+                               first_human_clicked_at, last_clicked_at)
+    select * from unnest(${added.map((one) => one.messageId)}::bigint[], ${added.map((one) => one.phone)}::bigint[],
+                         ${added.map((one) => one.linkId)}::bigint[], ${added.map((one) => one.clicks)}::bigint[],
+                         ${added.map((one) => one.human)}::bigint[], ${added.map((one) => one.firstAt)}::timestamptz[],
+                         ${added.map((one) => one.firstHumanAt)}::timestamptz[],
+                         ${added.map((one) => one.lastAt)}::timestamptz[])
+        on conflict (message_id, phone, link_id) do update
+       set click_count = c.click_count + excluded.click_count,
+           human_click_count = c.human_click_count + excluded.human_click_count,
+           -- another file may have earlier clicks
+           first_clicked_at = least(c.first_clicked_at, excluded.first_clicked_at),
+           first_human_clicked_at = least(c.first_human_clicked_at, excluded.first_human_clicked_at),
+           last_clicked_at = greatest(c.last_clicked_at, excluded.last_clicked_at)`,
+  )
+}
+
+/** Returns the oldest clicks before a time, at most `limit`. */
+export function listOldClicks(tx: Db, before: Date, limit: number) {
+  return tx.many<{ id: number; linkId: number }>(
+    'list_old_clicks',
+    /* sql */ `
+    select id, link_id as "linkId" from clicks where clicked_at < $1 order by clicked_at limit $2`,
+    [before, limit],
+  )
+}
+
+/** Deletes clicks, whose links the transaction has locked; all counts remain. */
+export function deleteClicks(tx: Db, ids: number[]) {
+  return tx.exec(
+    'delete_clicks',
+    /* sql */ `
+    with deleted as (
+      delete from clicks where id = any($1::bigint[]) returning link_id
+    ), counted as (
+      select link_id, count(*) as n from deleted group by link_id
+    )
+    update links l set deleted_click_count = deleted_click_count + c.n from counted c where l.id = c.link_id`,
+    [ids],
+  )
+}
+
 /** Returns whether the list has this message. */
 export function findMessageOfList(db: Db, listId: number, messageId: number) {
   return db.maybeOne<{ id: number }>(
@@ -102,12 +152,12 @@ export function findMessageOfList(db: Db, listId: number, messageId: number) {
 
 export type StoredClick = { link: string; phone: number; clickedAt: Date; rule: Rule | null }
 
-/** Returns the number of clicks of a message, by the counts of its links, or of one recipient of it. */
+/** Returns the number of clicks that are kept of a message, by the counts of its links, or of one recipient of it. */
 export async function countClicks(db: Db, messageId: number, phone: number | null): Promise<number> {
   const { n } = await (phone === null
     ? db.one<{ n: number }>(
         'count_clicks',
-        /* sql */ `select coalesce(sum(click_count), 0)::bigint as n from links where message_id = $1`,
+        /* sql */ `select coalesce(sum(click_count - deleted_click_count), 0)::bigint as n from links where message_id = $1`,
         [messageId],
       )
     : db.one<{ n: number }>(

@@ -1,7 +1,9 @@
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
 import {
+  type AddedClicks,
   type AddedCounts,
+  addClickers,
   addCounts,
   type Clicker,
   type EarlierClicks,
@@ -35,13 +37,9 @@ export async function storeClicks(tx: Db, given: Click[]): Promise<void> {
     for (const text of await listTexts(tx, day, ofDay)) texts.set(keyOf(text), text)
   }
   const history = new History()
-  for (const earlier of await listEarlierClicks(
-    tx,
-    distinct(clicks, ({ linkId, phone }) => `${linkId} ${phone}`),
-  )) {
-    history.know(earlier)
-  }
+  for (const earlier of await listEarlierClicks(tx, clickers)) history.know(earlier)
   const added = new Map<number, AddedCounts>()
+  const ofClickers = new Map<string, AddedClicks>()
   const rows = clicks.map(({ link, phone, clickedAt, rule }): NewClick => {
     const clicker = { messageId: link.messageId, phone }
     const text = texts.get(keyOf(clicker))
@@ -56,10 +54,31 @@ export async function storeClicks(tx: Db, given: Click[]): Promise<void> {
     counts.human += decided === null ? 1 : 0
     counts.uniqueHuman += isNewHuman ? 1 : 0
     added.set(link.id, counts)
+    addClick(ofClickers, { ...clicker, linkId: link.id }, clickedAt, decided === null)
     return { linkId: link.id, messageId: link.messageId, phone, clickedAt, rule: decided }
   })
   await insertClicks(tx, rows)
   await addCounts(tx, [...added.values()])
+  await addClickers(tx, [...ofClickers.values()])
+}
+
+/** Adds a click to those of its recipient on the link. */
+function addClick(
+  added: Map<string, AddedClicks>,
+  clicker: Clicker & { linkId: number },
+  at: Date,
+  isHuman: boolean,
+): void {
+  const key = `${clicker.linkId} ${clicker.phone}`
+  const of = added.get(key) ?? { ...clicker, clicks: 0, human: 0, firstAt: at, firstHumanAt: null, lastAt: at }
+  of.clicks++
+  if (isHuman) {
+    of.human++
+    if (of.firstHumanAt === null || at < of.firstHumanAt) of.firstHumanAt = at
+  }
+  if (at < of.firstAt) of.firstAt = at
+  if (at > of.lastAt) of.lastAt = at
+  added.set(key, of)
 }
 
 /** The clicks of recipients so far. */
@@ -74,9 +93,10 @@ class History {
     return last !== undefined && Math.abs(at.getTime() - last.getTime()) < burstMs
   }
 
-  know({ linkId, lastAt, isClicked, isHuman, ...clicker }: EarlierClicks): void {
-    this.#lastAt.set(keyOf(clicker), lastAt)
-    if (isClicked) this.#links.add(`${linkId} ${clicker.phone}`)
+  know({ linkId, lastAt, isHuman, ...clicker }: EarlierClicks): void {
+    const last = this.#lastAt.get(keyOf(clicker))
+    if (!last || last < lastAt) this.#lastAt.set(keyOf(clicker), lastAt)
+    this.#links.add(`${linkId} ${clicker.phone}`)
     if (isHuman) this.#humanLinks.add(`${linkId} ${clicker.phone}`)
   }
 

@@ -141,11 +141,11 @@ describe('clicks in a file', () => {
     try {
       const linkId = await addLink(database.db)
       await database.db.tx((tx) => storeClicks(tx, clicksOf(linkId, 1)))
-      const [first] = await database.db.many<{ linkId: number; messageId: number; phone: number }>(
+      const [first] = await database.db.many<{ messageId: number; phone: number }>(
         'add_many',
         `insert into clicks (link_id, message_id, phone, clicked_at, rule)
          select link_id, message_id, phone, clicked_at + n * interval '1 ms', 'scanner' from clicks, generate_series(1, 20000) n
-         returning link_id as "linkId", message_id as "messageId", phone`,
+         returning message_id as "messageId", phone`,
       )
       const { compared } = await explain(database, (db) => listEarlierClicks(db, first ? [first] : []))
       expect(compared).toBeLessThan(20)

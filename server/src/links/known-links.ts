@@ -1,6 +1,9 @@
 import type { Db } from '../db/db.ts'
 import { findLink, listLinksFrom } from './links.queries.ts'
 
+/** The target of a link, as a header of a response has it. */
+const targetOf = (link: string) => new URL(link).href
+
 /** Characters of the links that a process knows; about twice as many bytes. */
 const maxCharacters = 8_000_000
 /** Links that a process reads when it starts, and again each time, because links commit in another order than their ids. */
@@ -14,7 +17,7 @@ export class KnownLinks {
   #characters = 0
   #highest: number | undefined
 
-  /** Returns the link with this id; undefined if it does not exist. Throws if it is unknown and the database is away. */
+  /** Returns the target of the link with this id; undefined if it does not exist. Throws if it is unknown and the database is away. */
   async find(db: Db, id: number): Promise<string | undefined> {
     const known = this.#links.get(id)
     if (known !== undefined) {
@@ -23,8 +26,7 @@ export class KnownLinks {
       return known
     }
     const found = await findLink(db, id)
-    if (found) this.#add(found.id, found.link)
-    return found?.link
+    return found && this.#add(found.id, found.link)
   }
 
   /** Reads the links that were added since the last time, before anybody opens them; at first, the latest ones. */
@@ -36,13 +38,15 @@ export class KnownLinks {
     }
   }
 
-  #add(id: number, link: string): void {
-    this.#links.set(id, link)
-    this.#characters += link.length
+  #add(id: number, link: string): string {
+    const target = targetOf(link)
+    this.#characters += target.length - (this.#links.get(id)?.length ?? 0)
+    this.#links.set(id, target)
     for (const [oldest, text] of this.#links) {
       if (this.#characters <= maxCharacters) break
       this.#links.delete(oldest)
       this.#characters -= text.length
     }
+    return target
   }
 }

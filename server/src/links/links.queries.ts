@@ -44,3 +44,13 @@ export function listLinksFrom(db: Db, from: number, limit: number) {
 export function findLink(db: Db, id: number) {
   return db.maybeOne<LinkId>('find_link', /* sql */ `select id, link from links where id = $1`, [id])
 }
+
+/** Returns the id of a link of a message, as in its content; undefined if the message does not track it. */
+export async function findLinkOfMessage(db: Db, messageId: number, link: string): Promise<number | undefined> {
+  const found = await db.maybeOne<{ id: number }>(
+    'find_link_of_message',
+    /* sql */ `select id from links where message_id = $1 and link = $2`,
+    [messageId, link],
+  )
+  return found?.id
+}

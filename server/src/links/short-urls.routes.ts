@@ -60,15 +60,12 @@ export const shortUrlRoutes: FastifyPluginAsync<{ rt: Runtime }> = async (app, {
     handler: async (req, reply) => {
       const { token } = req.params as { token: string }
       const recipient = linkTokensOf(rt.config)?.read(token)
-      const link = recipient && (await known.find(rt.db, recipient.linkId))
-      if (!recipient || link === undefined) throw errors.linkNotFound()
+      const target = recipient && (await known.find(rt.db, recipient.linkId))
+      if (!recipient || target === undefined) throw errors.linkNotFound()
       const rule = ruleOfRequest(req.method, req.headers) ?? null
       await append({ ...recipient, clickedAt: rt.clock.now(), rule }, req.ip)
       // the target does not learn the short URL, with which it could count clicks of the recipient
-      return reply
-        .code(302)
-        .headers({ location: new URL(link).href, 'referrer-policy': 'no-referrer' })
-        .send('')
+      return reply.code(302).headers({ location: target, 'referrer-policy': 'no-referrer' }).send('')
     },
   })
 }

@@ -68,8 +68,12 @@ type Given = { method?: 'GET' | 'HEAD'; headers?: Record<string, string> }
 
 /** Opens a short URL and stores the click. */
 async function open(url = '', { method = 'GET', headers = {} }: Given = {}) {
-  const { pathname } = new URL(url)
-  const response = await api.app.inject({ method, url: pathname, headers: { 'user-agent': browser, ...headers } })
+  const { pathname, search } = new URL(url)
+  const response = await api.app.inject({
+    method,
+    url: pathname + search,
+    headers: { 'user-agent': browser, ...headers },
+  })
   await new ClickDrain(api.rt, join(dataDir, 'clicks')).round()
   return response
 }
@@ -259,6 +263,34 @@ describe('a click', () => {
       await open(url)
     }
     expect((await clicks(id)).map(({ rule }) => rule)).toEqual([null, 'burst', null, null])
+  })
+
+  test('has the first rule that applies: that of its request, before_delivery, burst', async () => {
+    const { id, texts } = await broadcast()
+    const [url] = urlsIn(texts[0]?.content)
+    await open(url)
+    await open(url)
+    await open(url, { headers: { purpose: 'prefetch' } })
+    await deliver(id)
+    await open(url)
+    await open(url, { headers: { 'user-agent': 'curl/8.5.0' } })
+    expect((await clicks(id)).map(({ rule }) => rule)).toEqual([
+      'before_delivery',
+      'before_delivery',
+      'prefetch',
+      'burst',
+      'scanner',
+    ])
+  })
+
+  test('does not tell the target the short URL, and leads to the target only', async () => {
+    const { texts } = await broadcast({ content: 'https://pantry.example/a/../b?x=1&y=%20#top' })
+    const [url] = urlsIn(texts[0]?.content)
+    const { headers } = await open(`${url}?url=https://evil.example&to=https://evil.example`)
+    expect(headers).toMatchObject({
+      location: 'https://pantry.example/b?x=1&y=%20#top',
+      'referrer-policy': 'no-referrer',
+    })
   })
 })
 

@@ -16,6 +16,9 @@ const noFilter = {
   carrier: null,
   phone: null,
   messageId: null,
+  reason: null,
+  clicked: null,
+  link: null,
 }
 const from = new Date('2031-03-02T00:00:00Z')
 const cursor = { at: from, id: 0, logId: 0 }

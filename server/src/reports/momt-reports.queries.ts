@@ -37,7 +37,8 @@ const reportColumns = /* sql */ `
   r.id, r.account_id as "accountId", r.date_from as "dateFrom", r.date_from_offset as "dateFromOffset", r.date_to as "dateTo",
   r.date_to_offset as "dateToOffset", r.format, r.gzip, r.webhook_callback_url as "webhookCallbackUrl",
   json_build_object('direction', r.direction, 'statuses', r.statuses, 'messageType', r.message_type, 'shortCode', r.short_code,
-                    'listId', r.list_id, 'messageId', r.message_id, 'carrier', r.carrier, 'phone', r.phone) as filters,
+                    'listId', r.list_id, 'messageId', r.message_id, 'carrier', r.carrier, 'phone', r.phone, 'reason', r.reason,
+                    'clicked', r.clicked, 'link', r.link) as filters,
   r.import_started_at as "importStartedAt", r.import_completed_at as "importCompletedAt", r.total_rows as "totalRows",
   r.processed_rows as "processedRows", r.mo_count as "moCount", r.mt_count as "mtCount",
   r.counts_calculated as "countsCalculated", r.run_errors as "runErrors", r.cancelled, r.expired_at as "expiredAt",
@@ -97,12 +98,12 @@ export function insertMomtReport(db: Db, report: NewMomtReport, now: Date) {
     'insert_momt_report',
     sql`
     insert into momt_reports as r (account_id, date_from, date_from_offset, date_to, date_to_offset, webhook_callback_url,
-                                   direction, statuses, message_type, short_code, list_id, message_id, carrier, phone, format, gzip,
-                                   cursor_at, due_at, created_at, updated_at)
+                                   direction, statuses, message_type, short_code, list_id, message_id, carrier, phone, reason,
+                                   clicked, link, format, gzip, cursor_at, due_at, created_at, updated_at)
     values (${report.accountId}, ${dateFrom}, ${report.dateFromOffset}, ${report.dateTo}, ${report.dateToOffset},
             ${report.webhookCallbackUrl}, ${filters.direction}, ${filters.statuses}, ${filters.messageType},
-            ${filters.shortCode}, ${filters.listId}, ${filters.messageId}, ${filters.carrier}, ${filters.phone}, ${report.format}, ${report.gzip},
-            ${dateFrom}, ${at}, ${at}, ${at})
+            ${filters.shortCode}, ${filters.listId}, ${filters.messageId}, ${filters.carrier}, ${filters.phone},
+            ${filters.reason}, ${filters.clicked}, ${filters.link}, ${report.format}, ${report.gzip}, ${dateFrom}, ${at}, ${at}, ${at})
     returning ${raw(reportColumns)}`,
   )
 }

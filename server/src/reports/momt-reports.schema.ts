@@ -5,6 +5,7 @@ import { idParam } from '../http/path-params.ts'
 import { Count, formatTime, Id, TextOrNull, Time, TimeOrNull, timeFault, Whole, WholeOrNull } from '../http/schema.ts'
 import { type CallbackUrlCheck, maxUrlLength } from '../lib/callback-url.ts'
 import { formatInstant, type InstantWithOffset, parseInstant, readDate } from '../lib/dates.ts'
+import { clickedWords } from '../links/clicked.sql.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
 import { momtStatuses } from './momt-rows.sql.ts'
@@ -60,6 +61,28 @@ export const MomtReportBody = Type.Object({
     }),
   ),
   phone_number: Type.Optional(TextOrNull({ maxLength: 40, description: 'Only texts to or from this number.' })),
+  reason: Type.Optional(
+    TextOrNull({
+      maxLength: 100,
+      description: 'Only texts to phones that were not delivered for this reason, such as hard or opted_out.',
+      ...extension,
+    }),
+  ),
+  clicked: Type.Optional(
+    TextOrNull({
+      description:
+        'Only texts to recipients with a click of a person on a tracked link of the message (human) or any click (any), or without one ' +
+        '(not_human, none); requires `message_id`.',
+      ...extension,
+    }),
+  ),
+  link: Type.Optional(
+    TextOrNull({
+      maxLength: 5_000,
+      description: 'Only the clicks on this link of the message, as in its content; requires `clicked`.',
+      ...extension,
+    }),
+  ),
   is_csv: Type.Optional(Type.Boolean({ description: 'Whether the file is CSV instead of JSON lines.' })),
   gzip: Type.Optional(Type.Boolean({ description: 'Whether the file is compressed with gzip.' })),
 })
@@ -104,6 +127,9 @@ export const MomtReportSchema = Type.Object(
     message_type: TextOrNull({ description: 'A filter.' }),
     cancelled: Type.Unsafe<boolean | null>({ type: ['boolean', 'null'] }),
     message_id: Type.Optional(Type.Integer({ ...Id('A filter, if there is one.'), ...extension })),
+    reason: Type.Optional(Type.String({ description: 'A filter, if there is one.', ...extension })),
+    clicked: Type.Optional(Type.String({ description: 'A filter, if there is one.', ...extension })),
+    link: Type.Optional(Type.String({ description: 'A filter, if there is one.', ...extension })),
   },
   { title: 'MomtReport' },
 )
@@ -151,6 +177,9 @@ export function presentMomtReport(
     message_type: filters.messageType,
     cancelled: report.cancelled,
     ...(filters.messageId === null ? {} : { message_id: filters.messageId }),
+    ...(filters.reason === null ? {} : { reason: filters.reason }),
+    ...(filters.clicked === null ? {} : { clicked: filters.clicked }),
+    ...(filters.link === null ? {} : { link: filters.link }),
   }
 }
 
@@ -184,7 +213,12 @@ export function readMomtReport(
     messageId: body.message_id ?? null,
     carrier: body.carrier || null,
     phone: readPhone(body.phone_number, faults),
+    reason: body.reason?.trim() || null,
+    clicked: readWord('clicked', body.clicked, clickedWords, faults),
+    link: body.link || null,
   }
+  if (filters.clicked !== null && filters.messageId === null) faults.clicked = ['requires message_id']
+  if (filters.link !== null && !body.clicked) faults.link = ['requires clicked']
   if (!from || !to || Object.keys(faults).length > 0) throw errors.invalid(faults)
   return {
     accountId,

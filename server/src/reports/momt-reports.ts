@@ -3,6 +3,7 @@ import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { announceWork } from '../jobs/turns.ts'
 import type { Page } from '../lib/paging.ts'
+import { findLinkOfMessage } from '../links/links.queries.ts'
 import { findList } from '../lists/lists.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import {
@@ -20,7 +21,7 @@ export const runReportsJob = 'momt-reports.run'
 
 /**
  * Orders a report and returns it. Throws a 422 if its period ends before it starts or has not begun, if the account has no such
- * list or no such accepted message, or if it has too many open reports.
+ * list, no such accepted message or the message no such link, or if it has too many open reports.
  */
 export function orderMomtReport(
   rt: Pick<Runtime, 'db' | 'clock' | 'config'>,
@@ -36,6 +37,13 @@ export function orderMomtReport(
     }
     if (filters.messageId !== null && !(await hasReportedMessage(tx, accountId, filters.messageId))) {
       throw errors.invalid({ message_id: ['is not a message of this account that was accepted'] })
+    }
+    if (
+      filters.messageId !== null &&
+      filters.link !== null &&
+      !(await findLinkOfMessage(tx, filters.messageId, filters.link))
+    ) {
+      throw errors.invalid({ link: ['is not a tracked link of this message'] })
     }
     await rejectAtCap(tx, rt, { name: 'open_momt_reports', accountId }, () => countOpenReports(tx, accountId))
     const ordered = await insertMomtReport(tx, report, now)

@@ -1,3 +1,5 @@
+import { raw } from '../db/sql.ts'
+import { isSelectedByClick } from '../links/clicked.sql.ts'
 import { states } from '../log/transitions.ts'
 
 // The rows of a MOMT report, in both formats, rendered by PostgreSQL. COPY has no parameters, so the statements read theirs from the setting
@@ -21,12 +23,12 @@ export const momtStatuses = [...new Set(Object.values(statusOfState)), 'received
 
 const status = `case l.state ${states.map((state) => `when '${state}' then '${statusOfState[state]}'`).join(' ')} end`
 
-/** The CTE `given` (ranges, ids, phone, carrier, statuses, list_id, message_id) with the slice and the filters of its rows. */
+/** The CTE `given` (ranges, ids, phone, carrier, statuses, list_id, message_id, reason, clicked, link) with the slice and the filters of its rows. */
 const given = /* sql */ `
     with setting as materialized (select current_setting('carillon.momt')::json as j), given as materialized (
       select j -> 'ranges' as ranges, array(select json_array_elements_text(j -> 'ids')::bigint) as ids,
              (j ->> 'phone')::bigint as phone, j ->> 'carrier' as carrier, (j ->> 'list_id')::bigint as list_id,
-             (j ->> 'message_id')::bigint as message_id,
+             (j ->> 'message_id')::bigint as message_id, j ->> 'reason' as reason, j ->> 'clicked' as clicked, j ->> 'link' as link,
              case when json_typeof(j -> 'statuses') = 'array' then array(select json_array_elements_text(j -> 'statuses')) end as statuses
         from setting
     )`
@@ -126,13 +128,20 @@ function selectListOf(direction: Direction, format: Format): string {
   return `concat('{', ${cells.map(({ name, value }) => `'"${name}":', ${value}`).join(", ',', ")}, '}')`
 }
 
+const isSelected = isSelectedByClick(raw('g.clicked'), {
+  messageId: raw('l.message_id'),
+  phone: raw('l.phone'),
+  linkId: raw('s.link_id'),
+})
+
 /**
  * Returns the statement of the MTs of a slice: those in ranges of log ids of messages, in a day's table. With `findByKeys` it loops over
  * the ranges and the log rows in their order; sorting the rows again would take a third of its time.
  */
 export function mtRows(logTable: string, format: Format): string {
   return /* sql */ `${given}, slice as materialized (
-      select s.n, s.message_id, s.first_id, s.last_id, ${messageCells(format)}
+      select s.n, s.message_id, s.first_id, s.last_id, ${messageCells(format)},
+             (select id from links where message_id = s.message_id and link = g.link) as link_id
         from given g
        cross join lateral json_to_recordset(g.ranges) as s (n int, message_id bigint, first_id bigint, last_id bigint)
         join messages m on m.id = s.message_id
@@ -143,7 +152,8 @@ export function mtRows(logTable: string, format: Format): string {
      cross join lateral (
         select * from ${logTable} where id between s.first_id and s.last_id and message_id = s.message_id order by id offset 0) l
       left join number_look_ups p on p.phone = l.phone
-     where ${matchesFilters('l.phone')} and (g.statuses is null or ${status} = any(g.statuses))`
+     where ${matchesFilters('l.phone')} and (g.statuses is null or ${status} = any(g.statuses))
+       and (g.reason is null or l.reason = g.reason) and (g.clicked is null or ${isSelected})`
 }
 
 /** Returns the statement of the MOs of a slice. */

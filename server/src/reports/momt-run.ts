@@ -74,12 +74,17 @@ export async function runSlice(tx: Db, rt: Runtime, report: RunningReport, rows:
 function selects({ filters }: RunningReport, direction: Direction): boolean {
   const { statuses, messageType } = filters
   if (filters.direction !== null && filters.direction !== direction) return false
-  if (direction === 'mo') return messageType === null && (statuses === null || statuses.includes('received'))
+  const isOfTexts = messageType !== null || filters.reason !== null || filters.clicked !== null
+  if (direction === 'mo') return !isOfTexts && (statuses === null || statuses.includes('received'))
   return statuses === null || statuses.some((status) => status !== 'received')
 }
 
 const hasRowFilters = ({ filters }: RunningReport) =>
-  filters.statuses !== null || filters.carrier !== null || filters.phone !== null
+  filters.statuses !== null ||
+  filters.carrier !== null ||
+  filters.phone !== null ||
+  filters.reason !== null ||
+  filters.clicked !== null
 
 /** Returns whether MOs are selected by the message that they reply to. */
 const selectsReplies = ({ filters }: RunningReport) => filters.listId !== null || filters.messageId !== null

@@ -2,6 +2,7 @@ import { pipeline } from 'node:stream/promises'
 import { to as copyTo } from 'pg-copy-streams'
 import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
+import type { Clicked } from '../links/clicked.sql.ts'
 import { logTable } from '../log/log-days.ts'
 import { type Direction, type Format, momtColumns, moRows, mtRows } from './momt-rows.sql.ts'
 
@@ -15,6 +16,9 @@ export type MomtFilters = {
   messageId: number | null
   carrier: string | null
   phone: number | null
+  reason: string | null
+  clicked: Clicked | null
+  link: string | null
 }
 
 export type MomtPeriod = { accountId: number; from: Date; to: Date }
@@ -148,7 +152,7 @@ const queryOf = (slice: MomtSlice, format: Format) =>
   'ids' in slice ? moRows(format) : mtRows(String(logTable(slice.day)), format)
 
 async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: MomtFilters): Promise<void> {
-  const { phone, carrier, statuses, listId, messageId } = filters
+  const { phone, carrier, statuses, listId, messageId, reason, clicked, link } = filters
   const given = {
     ...('ids' in slice
       ? { ids: slice.ids }
@@ -160,7 +164,7 @@ async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: Mom
             last_id: last,
           })),
         }),
-    ...{ phone, carrier, statuses, list_id: listId, message_id: messageId },
+    ...{ phone, carrier, statuses, list_id: listId, message_id: messageId, reason, clicked, link },
   }
   await tx.one(
     'set_momt_slice',

@@ -15,8 +15,8 @@ test('a copy whose sink fails leaves a connection that works', async () => {
      returning id`,
     [id, api.owner.shortCode.code],
   )
-  const none = { direction: null, statuses: null, messageType: null, shortCode: null }
-  const filters = { ...none, messageId: null, listId: null, carrier: null, phone: null }
+  const none = { direction: null, statuses: null, messageType: null, shortCode: null, reason: null }
+  const filters = { ...none, messageId: null, listId: null, carrier: null, phone: null, clicked: null, link: null }
   const options = { format: 'csv', timeZone: 'UTC', filters, withHeader: false } as const
   const full = async (lines: AsyncIterable<Buffer>) => {
     for await (const _line of lines) throw new Error('full')

@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts'
-import { param, type Sql, sql } from '../db/sql.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
 import type { PageBounds } from '../lib/paging.ts'
+import { type Clicked, isSelectedByClick } from '../links/clicked.sql.ts'
 import { totalsOf } from '../log/counters.sql.ts'
 import { logTable } from '../log/log-days.ts'
 import type { State } from '../log/transitions.ts'
@@ -25,8 +26,14 @@ export function findMessageOfRecipients(db: Db, listId: number, messageId: numbe
   )
 }
 
-/** Null selects all. */
-export type RecipientFilter = { states: readonly State[] | null; reason: string | null; carrier: string | null }
+/** Null selects all; `linkId` is the link of the message whose clicks `clicked` is about. */
+export type RecipientFilter = {
+  states: readonly State[] | null
+  reason: string | null
+  carrier: string | null
+  clicked: Clicked | null
+  linkId: number | null
+}
 
 export type RecipientOfMessage = {
   id: number
@@ -38,6 +45,8 @@ export type RecipientOfMessage = {
   partCount: number
   submittedAt: Date | null
   closedAt: Date | null
+  clickCount: number
+  humanClickCount: number
 }
 
 export type LoggedMessage = { id: number; loggedOn: string }
@@ -56,7 +65,17 @@ function windowsOf({ id, loggedOn }: LoggedMessage): Sql {
 }
 
 /** The condition on a log row `l` of a message. */
-const matches = (messageId: number, { states, reason, carrier }: RecipientFilter): Sql => {
+const matches = (messageId: number, { clicked, linkId, ...filter }: RecipientFilter): Sql => {
+  const [selection, link] = [sql`${param(clicked)}::text`, sql`${param(linkId)}::bigint`]
+  const of = { messageId: raw('l.message_id'), phone: raw('l.phone'), linkId: link }
+  return sql`${matchesRow(messageId, filter)} and (${selection} is null or ${isSelectedByClick(selection, of)})`
+}
+
+/** The same without a selection by clicks. */
+const matchesRow = (
+  messageId: number,
+  { states, reason, carrier }: Pick<RecipientFilter, 'states' | 'reason' | 'carrier'>,
+): Sql => {
   const [anyState, anyReason, anyCarrier] = [param(states), param(reason), param(carrier)]
   return sql`l.message_id = ${messageId} and (${anyState}::message_state[] is null or l.state = any(${anyState}))
          and (${anyReason}::text is null or l.reason = ${anyReason})
@@ -64,34 +83,126 @@ const matches = (messageId: number, { states, reason, carrier }: RecipientFilter
               or (select carrier_name from number_look_ups where phone = l.phone) = ${anyCarrier})`
 }
 
+type PageAfter = PageBounds & { after: number }
+
+/** The columns of a log row that a page needs. */
+const pageColumns = raw('l.id, l.phone, l.state, l.reason, l.carrier_status, l.part_count, l.submitted_at, l.closed_at')
+
+/** Returns the recipients of the CTE `page`, in the order of their ids. */
+const recipientsOfPage = (messageId: number): Sql => sql`
+    select p.id, p.phone, p.state, p.reason, p.carrier_status as "carrierStatus", p.part_count as "partCount",
+           p.submitted_at as "submittedAt", p.closed_at as "closedAt",
+           (select carrier_name from number_look_ups where phone = p.phone) as carrier, k."clickCount", k."humanClickCount"
+      from page p
+     cross join lateral (
+       select coalesce(sum(click_count), 0)::bigint as "clickCount", coalesce(sum(human_click_count), 0)::bigint as "humanClickCount"
+         from clickers where message_id = ${messageId} and phone = p.phone) k
+     order by p.id`
+
 /**
  * Returns a page of the recipients with an id above `after`, in the order of their ids. Reads the rows before the page that
  * match the filter too, so that a page behind a million of them takes as long as reading a million rows.
  */
-export function listRecipients(
-  tx: Db,
-  message: LoggedMessage,
-  filter: RecipientFilter,
-  { offset, perPage, after }: PageBounds & { after: number },
-) {
-  const behind = param(after)
+export function listRecipients(tx: Db, message: LoggedMessage, filter: RecipientFilter, page: PageAfter) {
+  const behind = param(page.after)
   return tx.many<RecipientOfMessage>(
     `list_recipients_${message.loggedOn}`,
     sql`
     with ${windowsOf(message)}, page as materialized (
-      select l.id, l.phone, l.state, l.reason, l.carrier_status, l.part_count, l.submitted_at, l.closed_at
+      select ${pageColumns}
         from (select first, last from windows where last > ${behind}::bigint order by first offset 0) w
        cross join lateral (
          select * from ${logTable(message.loggedOn)} l
           where l.id between greatest(w.first, ${behind}::bigint + 1) and w.last and ${matches(message.id, filter)}
          offset 0) l
        -- windows are in order, so only the rows of one window at a time are sorted
-       order by w.first, l.id offset ${offset} limit ${perPage}
+       order by w.first, l.id offset ${page.offset} limit ${page.perPage}
     )
-    select p.id, p.phone, p.state, p.reason, p.carrier_status as "carrierStatus", p.part_count as "partCount",
-           p.submitted_at as "submittedAt", p.closed_at as "closedAt",
-           (select carrier_name from number_look_ups where phone = p.phone) as carrier
-      from page p order by p.id`,
+    ${recipientsOfPage(message.id)}`,
+  )
+}
+
+/** Returns about how many numbers were looked up. */
+export async function estimateLookUps(tx: Db): Promise<number> {
+  const { n } = await tx.one<{ n: number }>(
+    'estimate_look_ups',
+    // a row has about 100 bytes
+    /* sql */ `select (pg_relation_size('number_look_ups') / 100)::bigint as n`,
+  )
+  return n
+}
+
+/** The recipients `l` of a message that match a filter with a carrier, with one reading of all look-ups, in no order. */
+const rowsOfCarrier = (message: LoggedMessage, filter: RecipientFilter, after: Sql): Sql => sql`
+    (select l.*
+       from (select first, last from windows where last > ${after}) w
+      cross join lateral (
+        select * from ${logTable(message.loggedOn)} l
+         where l.id between greatest(w.first, ${after} + 1) and w.last and ${matches(message.id, { ...filter, carrier: null })}
+         offset 0) l
+     offset 0) l
+    join (select phone from number_look_ups where carrier_name = ${filter.carrier}) c on c.phone = l.phone`
+
+/** The same as `countRecipients`, for a filter with a carrier that many rows are compared with; requires `joinByHash`. */
+export async function countOfCarrier(tx: Db, message: LoggedMessage, filter: RecipientFilter): Promise<number> {
+  const { n } = await tx.one<{ n: number }>(
+    `count_recipients_of_carrier_${message.loggedOn}`,
+    sql`with ${windowsOf(message)} select count(*) as n from ${rowsOfCarrier(message, filter, raw('0'))}`,
+  )
+  return n
+}
+
+/** The same as `listRecipients`, for a filter with a carrier that many rows are compared with; requires `joinByHash`. */
+export async function listOfCarrier(tx: Db, message: LoggedMessage, filter: RecipientFilter, page: PageAfter) {
+  const rows = await tx.many<{ id: number }>(
+    `list_recipients_of_carrier_${message.loggedOn}`,
+    sql`
+    with ${windowsOf(message)}
+    select l.id from ${rowsOfCarrier(message, filter, sql`${param(page.after)}::bigint`)}
+     order by l.id offset ${page.offset} limit ${page.perPage}`,
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** Returns the recipients with these log ids, in their order. */
+export function listRecipientsByIds(tx: Db, message: LoggedMessage, ids: number[]) {
+  return tx.many<RecipientOfMessage>(
+    `list_recipients_by_ids_${message.loggedOn}`,
+    sql`
+    with page as materialized (
+      select ${pageColumns} from unnest(${ids}::bigint[]) as given(id)
+       cross join lateral (select * from ${logTable(message.loggedOn)} l where l.id = given.id offset 0) l
+    )
+    ${recipientsOfPage(message.id)}`,
+  )
+}
+
+export type ClickedFilter = RecipientFilter & { clicked: 'human' | 'any' }
+
+/** The phones of the recipients with a click, of a person or any, on a message or on one of its links. */
+const clickedPhones = (messageId: number, { clicked, linkId }: ClickedFilter): Sql => {
+  const link = param(linkId)
+  return sql`
+    select distinct phone from clickers
+     where message_id = ${messageId} and (${link}::bigint is null or link_id = ${link})
+       and (human_click_count > 0 or ${clicked}::text = 'any')
+     order by phone`
+}
+
+/** The same as `listRecipients`, by reading the rows of all recipients with such a click instead of those of all recipients. */
+export function listClickedRecipients(tx: Db, message: LoggedMessage, filter: ClickedFilter, page: PageAfter) {
+  return tx.many<RecipientOfMessage>(
+    `list_clicked_recipients_${message.loggedOn}`,
+    sql`
+    with page as materialized (
+      select ${pageColumns}
+        from (${clickedPhones(message.id, filter)}) k
+       cross join lateral (
+         select * from ${logTable(message.loggedOn)} l
+          where l.phone = k.phone and l.id > ${page.after} and ${matchesRow(message.id, filter)} offset 0) l
+       order by l.id offset ${page.offset} limit ${page.perPage}
+    )
+    ${recipientsOfPage(message.id)}`,
   )
 }
 
@@ -106,6 +217,20 @@ export async function countRecipients(tx: Db, message: LoggedMessage, filter: Re
      cross join lateral (
        select count(*) as n from ${logTable(message.loggedOn)} l
         where l.id between w.first and w.last and ${matches(message.id, filter)} offset 0) l`,
+  )
+  return n
+}
+
+/** Counts the recipients with a click that match a filter; reads the rows of those with a click only. */
+export async function countClickedRecipients(tx: Db, message: LoggedMessage, filter: ClickedFilter): Promise<number> {
+  const { n } = await tx.one<{ n: number }>(
+    `count_clicked_recipients_${message.loggedOn}`,
+    sql`
+    select coalesce(sum(l.n), 0)::bigint as n
+      from (${clickedPhones(message.id, filter)}) k
+     cross join lateral (
+       select count(*) as n from ${logTable(message.loggedOn)} l
+        where l.phone = k.phone and ${matchesRow(message.id, filter)} offset 0) l`,
   )
   return n
 }

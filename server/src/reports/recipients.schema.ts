@@ -1,11 +1,13 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageQuery, pageSchema } from '../http/pagination.ts'
-import { formatTime, Id, TextOrNull, TimeOrNull, Whole } from '../http/schema.ts'
+import { Count, formatTime, Id, TextOrNull, TimeOrNull, Whole } from '../http/schema.ts'
+import { type Clicked, clickedWords } from '../links/clicked.sql.ts'
 import { type State, states } from '../log/transitions.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { momtStatuses, statusOfState } from './momt-rows.sql.ts'
-import type { RecipientFilter, RecipientOfMessage } from './recipients.queries.ts'
+import type { RecipientOfMessage } from './recipients.queries.ts'
+import type { GivenFilter } from './recipients.ts'
 
 const statuses = momtStatuses.filter((status) => status !== 'received')
 
@@ -40,6 +42,20 @@ export const RecipientsQuery = Type.Object({
   carrier: Type.Optional(
     Type.String({ maxLength: 200, description: 'Only numbers of this carrier, by the name of a look-up.' }),
   ),
+  clicked: Type.Optional(
+    Type.String({
+      maxLength: 20,
+      description:
+        'Only recipients with a click of a person on a tracked link of the message (human) or any click (any), or without one ' +
+        '(not_human, none).',
+    }),
+  ),
+  link: Type.Optional(
+    Type.String({
+      maxLength: 5_000,
+      description: 'Only the clicks on this link of the message, as in its content; requires `clicked`.',
+    }),
+  ),
 })
 
 export const RecipientSchema = Type.Object(
@@ -56,6 +72,8 @@ export const RecipientSchema = Type.Object(
     part_count: Whole(0, 255),
     submitted_at: TimeOrNull,
     closed_at: TimeOrNull,
+    click_count: Count('Clicks on the tracked links of the message.'),
+    human_click_count: Count('Those that no rule attributes to a machine.'),
   },
   { title: 'MessageRecipient' },
 )
@@ -63,10 +81,13 @@ export const RecipientSchema = Type.Object(
 export const RecipientPage = pageSchema('recipients', RecipientSchema)
 
 /** Returns the filter of a validated query; throws a 422 that names an unknown state or status. */
-export function readRecipientFilter(query: Static<typeof RecipientsQuery>): RecipientFilter {
+export function readRecipientFilter(query: Static<typeof RecipientsQuery>): GivenFilter {
   const faults: Record<string, string[]> = {}
   const state = readWords('state', query.state, states, faults)
   const status = readWords('status', query.status, statuses, faults)
+  const clicked = readClicked(query.clicked, faults)
+  const link = query.link?.trim() || null
+  if (link !== null && !query.clicked) faults.link = ['requires clicked']
   if (Object.keys(faults).length > 0) throw errors.invalid(faults)
   const isSelected = (each: State) =>
     (state === null || state.includes(each)) && (status === null || status.includes(statusOfState[each]))
@@ -74,7 +95,17 @@ export function readRecipientFilter(query: Static<typeof RecipientsQuery>): Reci
     states: state === null && status === null ? null : states.filter(isSelected),
     reason: query.reason?.trim() || null,
     carrier: query.carrier?.trim() || null,
+    clicked,
+    link,
   }
+}
+
+function readClicked(given: string | undefined, faults: Record<string, string[]>): Clicked | null {
+  const word = given?.trim().toLowerCase()
+  if (!word) return null
+  const clicked = clickedWords.find((each) => each === word)
+  if (!clicked) faults.clicked = [`must be ${clickedWords.join(' or ')}`]
+  return clicked ?? null
 }
 
 function readWords<W extends string>(
@@ -104,5 +135,7 @@ export function presentRecipient(recipient: RecipientOfMessage, timeZone: string
     part_count: recipient.partCount,
     submitted_at: formatTime(recipient.submittedAt, timeZone),
     closed_at: formatTime(recipient.closedAt, timeZone),
+    click_count: recipient.clickCount,
+    human_click_count: recipient.humanClickCount,
   }
 }

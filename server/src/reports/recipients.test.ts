@@ -6,8 +6,12 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import type { Db } from '../db/db.ts'
+import { type Rotation, takeTurn } from '../jobs/turns.ts'
+import { storeClicks } from '../links/clicks.ts'
+import { type LinkId, listLinkIds } from '../links/links.queries.ts'
 import { closeMessage } from '../log/close.queries.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
+import { reportsQueue } from './momt-reports.jobs.ts'
 import { countRecipients, listRecipients } from './recipients.queries.ts'
 import { getRecipientPage } from './recipients.ts'
 import { compareCounters, countReceivedTexts } from './reconcile.queries.ts'
@@ -99,6 +103,8 @@ describe('the recipients of a message', () => {
       carrier_status: null,
       carrier: 'Verizon',
       part_count: 1,
+      click_count: 0,
+      human_click_count: 0,
       submitted_at: '2031-03-02T10:00:00-08:00',
       closed_at: '2031-03-02T10:00:00-08:00',
     })
@@ -123,6 +129,103 @@ describe('the recipients of a message', () => {
     const page = await read(id, 'carrier=Verizon&per_page=3&page=2')
     expect(phones(page.recipients)).toEqual([6, 8, 10])
     expect(page.body).toMatchObject({ count: 12, pages_count: 4 })
+  })
+
+  test('are selected by their clicks on the message or on a link, in pages and in a file', async () => {
+    const content = 'https://a.example https://b.example'
+    const { id } = await acceptBroadcast(api.rt, {
+      accountId: api.owner.accountId,
+      list,
+      content,
+      linkBase: 'https://l.example',
+    })
+    const { id: other } = await acceptBroadcast(api.rt, {
+      accountId: api.owner.accountId,
+      list,
+      content,
+      linkBase: 'https://l.example',
+    })
+    while (await expandOnce(api.rt)) {}
+    await move(id, 0, 3, 'delivered')
+    const linksOf = (messageId: number) => listLinkIds(api.db, messageId)
+    const [a, b] = (await linksOf(id)) as [LinkId, LinkId]
+    const [elsewhere] = (await linksOf(other)) as [LinkId]
+    // with the index of the recipient and the rule
+    const clicks: [link: LinkId, index: number, rule: 'scanner' | null][] = [
+      [a, 1, 'scanner'],
+      [a, 2, null],
+      [b, 2, null],
+      [b, 3, 'scanner'],
+      [b, 4, 'scanner'],
+      [elsewhere, 5, null],
+    ]
+    await change(`update message_log set submitted_at = $1 where message_id = any($2::bigint[])`, [now, [id, other]])
+    await storeClicks(
+      api.db,
+      clicks.map(([link, index, rule], n) => {
+        const clickedAt = new Date(now.getTime() + (n + 3) * 60_000)
+        return { linkId: link.id, phone: firstPhone + index, clickedAt, rule }
+      }),
+    )
+    const without = (...indexes: number[]) =>
+      Array.from({ length: 25 }, (_, n) => n).filter((n) => !indexes.includes(n))
+    const link = (given: LinkId) => `link=${encodeURIComponent(given.link)}`
+    const selected: [query: string, indexes: number[]][] = [
+      ['clicked=human', [2]],
+      ['clicked=any', [1, 2, 3, 4]],
+      ['clicked=not_human', without(2)],
+      ['clicked=None', without(1, 2, 3, 4)],
+      [`clicked=any&${link(a)}`, [1, 2]],
+      [`clicked=human&${link(b)}`, [2]],
+      [`clicked=none&${link(b)}`, without(2, 3, 4)],
+      [`clicked=not_human&${link(a)}`, without(2)],
+      ['clicked=any&state=delivered', [1, 2]],
+      ['clicked=none&state=delivered', [0]],
+      ['clicked=any&reason=hard', []],
+      ['clicked=none&reason=hard', []],
+    ]
+    for (const [query, indexes] of selected) {
+      const { body, recipients } = await read(id, `${query}&per_page=100`)
+      expect([query, phones(recipients), body.count]).toEqual([query, indexes, indexes.length])
+      const after = recipients[1]?.id ?? 0
+      expect(phones((await read(id, `${query}&per_page=100&after=${after}`)).recipients)).toEqual(
+        after === 0 ? indexes : indexes.slice(2),
+      )
+      const { state, reason, ...filters } = Object.fromEntries(new URLSearchParams(query)) as Record<string, string>
+      const ordered = await api.owner.post('/momt_reports', {
+        ...{ date_from: `${day}T00:00:00Z`, date_to: `${day}T23:59:59Z`, message_id: id, reason, ...filters },
+        ...(state === undefined ? {} : { status_array: [state] }),
+      })
+      const report = ordered.body.momt_report as { id: number }
+      expect(ordered.status, ordered.text).toBe(200)
+      const rotation: Rotation = { lastAccount: 0 }
+      while (await takeTurn(api.rt, reportsQueue, rotation)) {}
+      expect([query, (await api.owner.get(`/momt_reports/${report.id}`)).body]).toMatchObject([
+        query,
+        {
+          momt_report: {
+            total_rows: indexes.length,
+            mt_count: indexes.length,
+            percent_complete: 100,
+            clicked: filters.clicked?.toLowerCase(),
+          },
+        },
+      ])
+    }
+    expect((await read(id, 'clicked=human')).recipients).toMatchObject([{ click_count: 2, human_click_count: 2 }])
+    expect((await read(id, 'clicked=any')).recipients[0]).toMatchObject({ click_count: 1, human_click_count: 0 })
+    const faulty = [
+      { clicked: 'any' },
+      { message_id: id, link: a.link },
+      { message_id: id, clicked: 'any', link: 'https://c.example' },
+    ]
+    for (const filters of faulty) {
+      const period = { date_from: `${day}T00:00:00Z`, date_to: `${day}T23:59:59Z` }
+      expect([filters, (await api.owner.post('/momt_reports', { ...period, ...filters })).status]).toEqual([
+        filters,
+        422,
+      ])
+    }
   })
 
   test('of a message to one number are found by the number once it is closed, of one to several by their ids', async () => {
@@ -160,7 +263,14 @@ describe('the recipients of a message', () => {
     const other = await make.list(api.db, { accountId: api.owner.accountId, shortCodeId: list.shortCodeId })
     expect((await api.owner.get(`/lists/${other.id}/messages/${id}/recipients`)).body.code).toBe('message_not_found')
     expect((await api.stranger.get(`/lists/${list.id}/messages/${id}/recipients`)).body.code).toBe('list_not_found')
-    for (const query of ['state=gone', 'status=received', 'state=sent,gone&status=x']) {
+    const queries = [
+      'state=gone',
+      'status=received',
+      'state=sent,gone&status=x',
+      'clicked=often',
+      'link=https://a.example',
+    ]
+    for (const query of [...queries, 'clicked=any&link=https://other.example']) {
       const { status, body } = await read(id, query)
       expect([query, status, body.code]).toEqual([query, 422, 'invalid'])
     }
@@ -170,7 +280,7 @@ describe('the recipients of a message', () => {
 describe('with many recipients', () => {
   let database: TestDatabase
   let message: { id: number; listId: number; accountId: number }
-  const all = { states: null, reason: null, carrier: null }
+  const all = { states: null, reason: null, carrier: null, clicked: null, linkId: null }
   const broadcast = { loggedOn: day, through: 1e15, closedAt: null, audience: 30_000 }
   beforeAll(async () => {
     database = await freshDatabase()
@@ -214,7 +324,12 @@ describe('with many recipients', () => {
   })
 
   test('each is on exactly one page, by pages and by ids', async () => {
-    const request = { accountId: message.accountId, listId: message.listId, messageId: message.id, filter: all }
+    const request = {
+      accountId: message.accountId,
+      listId: message.listId,
+      messageId: message.id,
+      filter: { ...all, link: null },
+    }
     const read = async (page: number, after: number) => {
       const { records } = await getRecipientPage(database.db, {
         ...request,

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { type Clicked, clickedWords } from '../../links/clicked.sql.ts'
 import type { FieldTest } from './audience.ts'
 
 const Tags = (description: string) =>
@@ -28,6 +29,34 @@ export const AudienceSchema = Type.Object(
           { title: 'FieldCondition', additionalProperties: false },
         ),
         { maxItems: 20, description: 'Tests of stored values; the default of a field is not a stored value.' },
+      ),
+    ),
+    clicks: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            message_id: Type.Integer({
+              minimum: 1,
+              maximum: Number.MAX_SAFE_INTEGER,
+              description: 'A message of the account that was sent with tracked links, of any list.',
+            }),
+            clicked: Type.Unsafe<Clicked>({
+              type: 'string',
+              enum: [...clickedWords],
+              description:
+                'With a click of a person (human), or any click; without a click of a person (not_human), or without any (none), ' +
+                'also if they did not receive the message.',
+            }),
+            link: Type.Optional(
+              Type.String({
+                maxLength: 5_000,
+                description: 'Only clicks on this link, as in the content; by default, on any.',
+              }),
+            ),
+          },
+          { title: 'ClickCondition', additionalProperties: false },
+        ),
+        { maxItems: 20, description: 'Tests of the clicks until the audience is taken.' },
       ),
     ),
   },

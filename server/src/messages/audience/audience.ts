@@ -2,6 +2,8 @@ import { listCustomFields } from '../../custom-fields/custom-fields.queries.ts'
 import { readValue } from '../../custom-fields/values.ts'
 import type { Db } from '../../db/db.ts'
 import { errors } from '../../errors.ts'
+import type { Clicked } from '../../links/clicked.sql.ts'
+import { listTrackedMessages } from './clicks.queries.ts'
 
 export type FieldTest = {
   key: string
@@ -9,12 +11,16 @@ export type FieldTest = {
   value?: string | number | boolean | null
 }
 
+/** A test of the clicks on a message, or on one of its links. */
+export type ClickTest = { message_id: number; clicked: Clicked; link?: string }
+
 /** A selection of a list's subscribers: those who match all filters. Stored in the form of the API. */
 export type Audience = {
   tags_any?: string[]
   tags_all?: string[]
   tags_none?: string[]
   custom_fields?: FieldTest[]
+  clicks?: ClickTest[]
 }
 
 const field = 'message.audience'
@@ -22,7 +28,7 @@ const field = 'message.audience'
 /**
  * Returns an audience as it is stored: tags trimmed, values converted to the type of the list's field. Throws for
  * errors that could make the audience larger than intended: no filter, a test without a value, a field that the list
- * does not have.
+ * does not have, clicks on a message that the account does not have or that has no such link.
  */
 export async function readAudience(db: Db, listId: number, given: Audience): Promise<Audience> {
   const audience: Audience = {}
@@ -50,8 +56,27 @@ export async function readAudience(db: Db, listId: number, given: Audience): Pro
       return { key: test.key, op: test.op, value: read.value }
     })
   }
+  if (given.clicks !== undefined) audience.clicks = await readClickTests(db, listId, given.clicks)
   if (Object.keys(audience).length === 0) throw errors.invalid({ [field]: ["can't be blank"] })
   return audience
+}
+
+async function readClickTests(db: Db, listId: number, given: ClickTest[]): Promise<ClickTest[]> {
+  const invalid = (text: string) => errors.invalid({ [`${field}.clicks`]: [text] })
+  if (given.length === 0) throw invalid("can't be blank")
+  const ids = [...new Set(given.map(({ message_id }) => message_id))]
+  const linksOf = new Map((await listTrackedMessages(db, listId, ids)).map(({ id, links }) => [id, links]))
+  for (const { message_id: id, link } of given) {
+    const links = linksOf.get(id)
+    if (!links) throw invalid(`name a message that the account has not sent with tracked links: ${id}`)
+    if (link !== undefined && !links.includes(link))
+      throw invalid(`name a link that message ${id} does not have: ${link}`)
+  }
+  return given.map(({ message_id, clicked, link }) => ({
+    message_id,
+    clicked,
+    ...(link === undefined ? {} : { link }),
+  }))
 }
 
 const fault = (text: string) => errors.invalid({ [`${field}.custom_fields`]: [text] })
