@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { param, raw, type Sql, sql } from '../db/sql.ts'
+import { nextAccount } from '../jobs/next-account.sql.ts'
 import { maxTags } from '../subscribers/tags.schema.ts'
 import { hasEveryTag, unionOfTags } from '../subscribers/tags.sql.ts'
 import type { ImportStatus } from './imports.queries.ts'
@@ -23,17 +24,11 @@ export type OpenImport = { id: number; failures: number }
 const isDue = (now: Sql) =>
   sql`status in ('queued', 'running') and (retry_at is null or retry_at <= ${now}::timestamptz)`
 
-/** Returns the account with due imports whose id follows `after`, or else the first such account. */
+/** Returns the first account above `after` with due imports, or the first of all; undefined if none is due. */
 export async function findNextAccount(db: Db, after: number, now: Date): Promise<number | undefined> {
-  const due = isDue(param(now))
-  const last = param(after)
   const row = await db.maybeOne<{ accountId: number }>(
     'find_next_account_with_imports',
-    sql`
-    (select account_id as "accountId" from imports where account_id > ${last} and ${due} order by account_id limit 1)
-    union all
-    (select account_id from imports where account_id <= ${last} and ${due} order by account_id limit 1)
-    limit 1`,
+    nextAccount(raw('imports'), isDue(param(now)), after),
   )
   return row?.accountId
 }

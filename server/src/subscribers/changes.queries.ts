@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { param, raw, type Sql, sql } from '../db/sql.ts'
+import { nextAccount } from '../jobs/next-account.sql.ts'
 import type { Profile } from './subscribers.queries.ts'
 import { hasAnyTag, tagsWithout, unionOfTags } from './tags.sql.ts'
 
@@ -36,19 +37,11 @@ const isDue = (now: Sql) => sql`
   (c.retry_at is null or c.retry_at <= ${now}::timestamptz)
   and not exists (select from subscriber_changes older where older.list_id = c.list_id and older.id < c.id)`
 
-/** Returns the account with due changes whose id follows `after`, or else the first such account. */
+/** Returns the first account above `after` with due changes, or the first of all; undefined if none is due. */
 export async function findNextAccount(db: Db, after: number, now: Date): Promise<number | undefined> {
-  const due = isDue(param(now))
-  const last = param(after)
   const row = await db.maybeOne<{ accountId: number }>(
     'find_next_account_with_changes',
-    sql`
-    (select account_id as "accountId" from subscriber_changes c
-      where account_id > ${last} and ${due} order by account_id limit 1)
-    union all
-    (select account_id from subscriber_changes c
-      where account_id <= ${last} and ${due} order by account_id limit 1)
-    limit 1`,
+    nextAccount(raw('subscriber_changes c'), isDue(param(now)), after),
   )
   return row?.accountId
 }

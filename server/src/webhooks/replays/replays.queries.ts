@@ -1,5 +1,6 @@
 import type { Db } from '../../db/db.ts'
 import { param, raw, type Sql, sql } from '../../db/sql.ts'
+import { nextAccount } from '../../jobs/next-account.sql.ts'
 import { receivesType } from '../delivery/deliveries.queries.ts'
 
 /** The events that a replay delivers again: those of a range of positions, or those that were given up since a time. */
@@ -82,17 +83,11 @@ export async function countOpenReplays(db: Db, accountId: number): Promise<numbe
 
 const isDue = (now: Sql) => sql`r.ended_at is null and (r.retry_at is null or r.retry_at <= ${now}::timestamptz)`
 
-/** Returns the account with due replays whose id follows `after`, or else the first such account. */
+/** Returns the first account above `after` with due replays, or the first of all; undefined if none is due. */
 export async function findNextAccountWithReplays(db: Db, after: number, now: Date): Promise<number | undefined> {
-  const due = isDue(param(now))
-  const last = param(after)
   const row = await db.maybeOne<{ accountId: number }>(
     'find_next_account_with_replays',
-    sql`
-    (select account_id as "accountId" from replays r where account_id > ${last} and ${due} order by account_id limit 1)
-    union all
-    (select account_id from replays r where account_id <= ${last} and ${due} order by account_id limit 1)
-    limit 1`,
+    nextAccount(raw('replays r'), isDue(param(now)), after),
   )
   return row?.accountId
 }
