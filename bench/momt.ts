@@ -159,7 +159,7 @@ async function report(rt: Runtime, accountId: number, { format, gzip = false, da
   }
   const order = { accountId, dateFrom: new Date(firstDay), dateFromOffset: 'Z', dateTo, dateToOffset: 'Z', filters }
   const now = rt.clock.now()
-  const { id } = await insertMomtReport(rt.db, { ...order, format, gzip, webhookCallbackUrl: null }, now)
+  const { id } = await insertMomtReport(rt.db, { ...order, format, gzip, webhookCallbackUrl: null }, now, now)
   const rotation: Rotation = { lastAccount: 0 }
   while (await takeTurn(rt, reportsQueue, rotation)) {}
   const { n } = await rt.db.one<{ n: number }>(

@@ -1146,6 +1146,8 @@ create table messages (
   list_id bigint,
   short_code_id bigint not null,
   kind text not null,
+  -- whether a transactional message is the test of a broadcast
+  is_test boolean not null default false,
   name text,
   content text not null,
   -- the recipient, if there is exactly one; null for a broadcast
@@ -1281,8 +1283,11 @@ create table momt_reports (
   cancelled boolean,
   created_at timestamptz not null,
   updated_at timestamptz not null,
-  -- what the next slice does (`file` finishes the file), and where it begins: the acceptance of a message or the arrival of an MO, its id, and a log id
-  stage text not null default 'count_mt',
+  -- what the next slice does (`settle` waits for texts of the period, `file` finishes the file), and where it begins: the acceptance of a
+  -- message or the arrival of an MO, its id, and a log id
+  stage text not null default 'settle',
+  -- on the clock of the database: transactions that began before may add texts to the period
+  settles_at timestamptz not null,
   cursor_at timestamptz not null,
   cursor_id bigint not null default 0,
   cursor_log_id bigint not null default 0,
@@ -1300,7 +1305,7 @@ create table momt_reports (
   constraint momt_reports_format check (format = any (array['json', 'csv'])),
   constraint momt_reports_link check ((link is null) or (clicked is not null)),
   constraint momt_reports_period check (date_from <= date_to),
-  constraint momt_reports_stage check (stage = any (array['count_mt', 'count_mo', 'mt', 'mo', 'file'])),
+  constraint momt_reports_stage check (stage = any (array['settle', 'count_mt', 'count_mo', 'mt', 'mo', 'file'])),
   constraint momt_reports_account_id_fkey foreign key (account_id) references accounts(id)
 );
 create index momt_reports_account on momt_reports (account_id, id);

@@ -6,6 +6,8 @@ create table messages (
   list_id bigint references lists,
   short_code_id bigint not null references short_codes,
   kind text not null constraint messages_kind check (kind in ('broadcast', 'transactional', 'system')),
+  -- whether a transactional message is the test of a broadcast
+  is_test boolean not null default false,
   name text,
   content text not null,
   -- the recipient, if there is exactly one; null for a broadcast

@@ -34,8 +34,12 @@ create table momt_reports (
   cancelled boolean,
   created_at timestamptz not null,
   updated_at timestamptz not null,
-  -- what the next slice does (`file` finishes the file), and where it begins: the acceptance of a message or the arrival of an MO, its id, and a log id
-  stage text not null default 'count_mt' constraint momt_reports_stage check (stage in ('count_mt', 'count_mo', 'mt', 'mo', 'file')),
+  -- what the next slice does (`settle` waits for texts of the period, `file` finishes the file), and where it begins: the acceptance of a
+  -- message or the arrival of an MO, its id, and a log id
+  stage text not null default 'settle'
+    constraint momt_reports_stage check (stage in ('settle', 'count_mt', 'count_mo', 'mt', 'mo', 'file')),
+  -- on the clock of the database: transactions that began before may add texts to the period
+  settles_at timestamptz not null,
   cursor_at timestamptz not null,
   cursor_id bigint not null default 0,
   cursor_log_id bigint not null default 0,

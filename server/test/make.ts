@@ -23,6 +23,17 @@ async function account(db: Db, given: AccountGiven = {}) {
   )
 }
 
+/** Adds this number of accounts and returns the id of the last one. */
+async function accounts(db: Db, count: number): Promise<number> {
+  const rows = await db.many<{ id: number }>(
+    'make_accounts',
+    `insert into accounts (email, username, created_at)
+     select 'many' || n || '@cedar.example', 'many' || n, now() from generate_series(1, $1) n returning id`,
+    [count],
+  )
+  return Math.max(...rows.map(({ id }) => id))
+}
+
 async function apiKey(db: Db, given: { accountId: number; scope?: string; sandbox?: boolean; disabled?: boolean }) {
   const key = `carillon_key_${randomBytes(32).toString('base64url')}`
   const row = await db.one<{ id: number }>(
@@ -174,8 +185,8 @@ async function momtReport(db: Db, given: { accountId: number }) {
   return db.one<{ id: number }>(
     'make_momt_report',
     `insert into momt_reports (account_id, date_from, date_from_offset, date_to, date_to_offset, format, gzip, cursor_at,
-                               due_at, created_at, updated_at)
-     values ($1, now() - interval '1 day', 'Z', now(), 'Z', 'json', false, now() - interval '1 day', now(), now(), now())
+                               settles_at, due_at, created_at, updated_at)
+     values ($1, now() - interval '1 day', 'Z', now(), 'Z', 'json', false, now() - interval '1 day', now(), now(), now(), now())
      returning id`,
     [given.accountId],
   )
@@ -214,6 +225,7 @@ async function unmatchedStop(db: Db, given: { connectionId: number; phone?: numb
 
 export const make = {
   account,
+  accounts,
   apiKey,
   shortCode,
   list,

@@ -8,6 +8,7 @@ import type { Db } from '../src/db/db.ts'
 import { type Rotation, takeTurn } from '../src/jobs/turns.ts'
 import { acceptBroadcast, sendToNumbers } from '../src/messages/messages.ts'
 import { reportsQueue } from '../src/reports/momt-reports.jobs.ts'
+import { latestTextMs } from '../src/reports/momt-reports.ts'
 import { useApi } from './api.ts'
 import { make } from './make.ts'
 import { makeRuntime } from './runtime.ts'
@@ -58,9 +59,11 @@ export function useReports(settings: Partial<Config> = {}) {
       return id
     },
 
+    /** Orders a report, and moves the clock to the time at which it is due. */
     async order(filters: Record<string, unknown> = {}): Promise<ShownReport> {
       const { status, body } = await api.owner.post('/momt_reports', { ...world.period, ...filters })
       expect(status).toBe(200)
+      clock.time = new Date(clock.time.getTime() + latestTextMs)
       return body.momt_report as ShownReport
     },
 
@@ -105,6 +108,10 @@ export function useReports(settings: Partial<Config> = {}) {
       await setState('bounced', 20, 10)
       await setState('unknown', 30, 5)
       await setState('suppressed', 35, 5)
+      await setState('expired', 40, 3)
+      await setState('cancelled', 43, 2)
+      await setState('sent', 45, 2)
+      await setState('submitting', 47, 1)
       const { shortCodeId } = world.list
       const phones = [2_065_550_199]
       const content = 'Your code is 1234'
@@ -118,6 +125,7 @@ export function useReports(settings: Partial<Config> = {}) {
            from generate_series(1, 12) n`,
         [connection.id, shortCode.code, clock.time, first],
       )
+      clock.time = new Date(clock.time.getTime() + 12_000)
       await world.change(
         `insert into inbound_messages (connection_id, short_code, phone, source_addr, content, raw, data_coding, received_at)
          values ($1, $2, 2065550100, '1206', 'of a stranger', '', 0, $3)`,

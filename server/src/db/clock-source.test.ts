@@ -44,6 +44,7 @@ const allowed: Record<string, string> = {
   'receipts/waiting.queries.ts insert_receipts': 'retry_at: the retries of a queue that all gateways work on',
   'receipts/waiting.queries.ts claim_waiting_receipts': 'retry_at: the retries of a queue that all gateways work on',
   'reports/explanation.queries.ts find_explained_chunk': lock,
+  'reports/momt-reports.queries.ts insert_momt_report': 'settles_at is compared with the beginning of transactions',
   'reports/queue.queries.ts measure_binds': lock,
   'system/heartbeats.queries.ts upsert_heartbeat': liveness,
   'system/heartbeats.queries.ts list_live_roles': liveness,

@@ -3,7 +3,7 @@ import { isRaceLost } from '../db/pg-errors.ts'
 import { SliceSizes } from '../lib/slice-size.ts'
 import type { Stopwatch } from '../lib/turn.ts'
 import type { Runtime } from '../runtime.ts'
-import { enqueue, type Job, type JobOptions } from './jobs.ts'
+import { type EnqueueOptions, enqueue, type Job, type JobOptions } from './jobs.ts'
 
 // Work that accounts queue, such as imports, is done in turns: one slice for one account, then one for the next account
 // that has work. A job only announces that there is work; a run takes turns for all accounts, whoever enqueued it.
@@ -11,7 +11,7 @@ import { enqueue, type Job, type JobOptions } from './jobs.ts'
 /** A unit of work of an account; `failures` is the number of consecutive turns that failed. */
 export type AccountWork = { id: number; failures: number }
 
-/** What a slice did: the rows that it passed, and whether the work has ended. */
+/** What a slice did: the rows that it passed, and whether the work has ended or is due only later. */
 export type DoneSlice = { rows: number; ended: boolean }
 
 /** The statements and rules of one kind of work. "Due" must mean the same in both statements. */
@@ -19,7 +19,7 @@ export type TurnQueue<W extends AccountWork> = {
   name: string
   /** Maximum number of rows of a slice. */
   maxRows: number
-  /** Returns the account with due work whose id follows `after`, or the first such account if there is none. */
+  /** Returns the first account above `after` with due work, or the first of all; undefined if none is due. */
   nextAccount(db: Db, after: number, now: Date): Promise<number | undefined>
   /** Returns the oldest due work of an account. The transaction is the only one that works on this account's queue. */
   claim(tx: Db, accountId: number, now: Date): Promise<W | undefined>
@@ -62,9 +62,13 @@ export function turnsJob<W extends AccountWork>(queue: TurnQueue<W>): Job {
   }
 }
 
-/** Announces work to the workers, in the transaction that queues it. */
-export function announceWork(tx: Db, queueName: string): Promise<void> {
-  return enqueue(tx, queueName, {})
+/** Announces work to the workers, in the transaction that queues it or postpones it. */
+export function announceWork(
+  tx: Db,
+  queueName: string,
+  options: Pick<EnqueueOptions, 'startAfterSeconds'> = {},
+): Promise<void> {
+  return enqueue(tx, queueName, {}, options)
 }
 
 /**

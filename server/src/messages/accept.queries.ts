@@ -12,6 +12,8 @@ export type NewMessage = {
   listId: number | null
   shortCodeId: number
   kind: 'broadcast' | 'transactional' | 'system'
+  /** Whether it is the test of a broadcast; default false. */
+  isTest?: boolean
   name: string | null
   content: string
   consent: Consent
@@ -155,6 +157,7 @@ function messageRow(message: NewMessage) {
     list_id: message.listId,
     short_code_id: message.shortCodeId,
     kind: message.kind,
+    is_test: message.isTest ?? false,
     name: message.name,
     content: message.content,
     consent: message.consent,

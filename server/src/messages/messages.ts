@@ -135,6 +135,8 @@ export type AddressedInput = {
   linkBase?: string | null
   /** The deadline: numbers that have not been texted by then are suppressed. */
   deliverBy?: Date | null
+  /** Whether it is the test of a broadcast; default false. */
+  isTest?: boolean
   /** The field that an error about the numbers names. */
   field: string
 }

@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { param, raw, type Sql, sql } from '../db/sql.ts'
 import type { FilePart } from '../files/file-store.ts'
+import { nextAccount } from '../jobs/next-account.sql.ts'
 import type { Page } from '../lib/paging.ts'
 import type { Format } from './momt-rows.sql.ts'
 import type { MomtCursor, MomtFilters } from './momt-slices.queries.ts'
@@ -90,20 +91,23 @@ export async function countOpenReports(tx: Db, accountId: number): Promise<numbe
   return n
 }
 
-/** Inserts a report and returns it. */
-export function insertMomtReport(db: Db, report: NewMomtReport, now: Date) {
+/** Inserts a report, which is not due before `settlesAt`, and returns it. */
+export function insertMomtReport(db: Db, report: NewMomtReport, now: Date, settlesAt: Date) {
   const { filters, dateFrom } = report
   const at = param(now)
+  const settles = param(settlesAt)
   return db.one<MomtReport>(
     'insert_momt_report',
     sql`
     insert into momt_reports as r (account_id, date_from, date_from_offset, date_to, date_to_offset, webhook_callback_url,
                                    direction, statuses, message_type, short_code, list_id, message_id, carrier, phone, reason,
-                                   clicked, link, format, gzip, cursor_at, due_at, created_at, updated_at)
+                                   clicked, link, format, gzip, cursor_at, settles_at, due_at, created_at, updated_at)
     values (${report.accountId}, ${dateFrom}, ${report.dateFromOffset}, ${report.dateTo}, ${report.dateToOffset},
             ${report.webhookCallbackUrl}, ${filters.direction}, ${filters.statuses}, ${filters.messageType},
             ${filters.shortCode}, ${filters.listId}, ${filters.messageId}, ${filters.carrier}, ${filters.phone},
-            ${filters.reason}, ${filters.clicked}, ${filters.link}, ${report.format}, ${report.gzip}, ${dateFrom}, ${at}, ${at}, ${at})
+            ${filters.reason}, ${filters.clicked}, ${filters.link}, ${report.format}, ${report.gzip}, ${dateFrom},
+            clock_timestamp() + (${settles}::timestamptz - ${at}::timestamptz),
+            greatest(${settles}::timestamptz, ${at}::timestamptz), ${at}, ${at})
     returning ${raw(reportColumns)}`,
   )
 }
@@ -122,7 +126,7 @@ export function cancelMomtReport(db: Db, accountId: number, id: number, now: Dat
 
 /** A report whose row its transaction has locked. */
 export type RunningReport = MomtReport & {
-  stage: 'count_mt' | 'count_mo' | 'mt' | 'mo' | 'file'
+  stage: 'settle' | 'count_mt' | 'count_mo' | 'mt' | 'mo' | 'file'
   cursor: MomtCursor
   counted: number
   failures: number
@@ -132,17 +136,11 @@ export type RunningReport = MomtReport & {
 
 const isDue = (now: Sql) => sql`r.import_completed_at is null and r.cancelled is null and r.due_at <= ${now}`
 
-/** Returns the account with a due report whose id follows `after`, or the first such account if there is none. */
+/** Returns the first account above `after` with due reports, or the first of all; undefined if none is due. */
 export async function findNextAccountWithReports(db: Db, after: number, at: Date): Promise<number | undefined> {
-  const due = isDue(param(at))
-  const last = param(after)
   const row = await db.maybeOne<{ accountId: number }>(
     'find_next_account_with_reports',
-    sql`
-    (select account_id as "accountId" from momt_reports r where account_id > ${last} and ${due} order by account_id limit 1)
-    union all
-    (select account_id from momt_reports r where account_id <= ${last} and ${due} order by account_id limit 1)
-    limit 1`,
+    nextAccount(raw('momt_reports r'), isDue(param(at)), after),
   )
   return row?.accountId
 }

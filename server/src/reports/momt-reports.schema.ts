@@ -37,7 +37,7 @@ export const MomtReportBody = Type.Object({
     }),
   ),
   message_type: Type.Optional(
-    TextOrNull({ description: 'Only texts to phones of this type: broadcast, transactional or system.' }),
+    TextOrNull({ description: 'Only texts to phones of this type: broadcast, transactional, system or test.' }),
   ),
   carrier: Type.Optional(
     TextOrNull({ maxLength: 200, description: 'Only numbers of this carrier, by the name of a look-up.' }),
@@ -190,7 +190,7 @@ function percentOf({ countsCalculated, totalRows, processedRows }: MomtReport): 
 }
 
 const directions = ['mt', 'mo'] as const
-const messageTypes = ['broadcast', 'transactional', 'system'] as const
+const messageTypes = ['broadcast', 'transactional', 'system', 'test'] as const
 
 /** Returns the report of a validated body; throws a 422 if a time, a filter or the URL is malformed. */
 export function readMomtReport(

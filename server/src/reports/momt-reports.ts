@@ -20,6 +20,16 @@ import {
 export const runReportsJob = 'momt-reports.run'
 
 /**
+ * Texts of a period are stored by transactions that begin at most this long after its end: a request waits up to five seconds for a
+ * connection to the database after it has read the clock, and the clocks of machines differ.
+ */
+export const latestTextMs = 10_000
+
+/** Returns the end of a report's period: texts that come after its order are not in it, even if the period ends later. */
+export const endOf = ({ dateTo, createdAt }: Pick<MomtReport, 'dateTo' | 'createdAt'>) =>
+  dateTo < createdAt ? dateTo : createdAt
+
+/**
  * Orders a report and returns it. Throws a 422 if its period ends before it starts or has not begun, if the account has no such
  * list, no such accepted message or the message no such link, or if it has too many open reports.
  */
@@ -46,8 +56,10 @@ export function orderMomtReport(
       throw errors.invalid({ link: ['is not a tracked link of this message'] })
     }
     await rejectAtCap(tx, rt, { name: 'open_momt_reports', accountId }, () => countOpenReports(tx, accountId))
-    const ordered = await insertMomtReport(tx, report, now)
-    await announceWork(tx, runReportsJob)
+    const settlesAt = new Date(endOf({ dateTo, createdAt: now }).getTime() + latestTextMs)
+    const ordered = await insertMomtReport(tx, report, now, settlesAt)
+    const waitMs = settlesAt.getTime() - now.getTime()
+    await announceWork(tx, runReportsJob, waitMs > 0 ? { startAfterSeconds: Math.ceil(waitMs / 1_000) } : {})
     return ordered
   })
 }

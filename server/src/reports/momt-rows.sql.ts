@@ -49,6 +49,9 @@ type Kind = 'number' | 'word' | 'text'
  */
 type Column = { kind: Kind; mt?: string; ofMessage?: string; mo: string }
 
+/** The type of the message `m` in a report. */
+export const typeOfMessage = `case when m.is_test then 'test' else m.kind end`
+
 const none = 'null::text'
 const columns: Record<string, Column> = {
   direction: { kind: 'word', ofMessage: `'mt'`, mo: `'mo'` },
@@ -74,7 +77,7 @@ const columns: Record<string, Column> = {
   },
   message_id: { kind: 'number', ofMessage: 'm.id', mo: 'i.reply_message_id' },
   message_name: { kind: 'text', ofMessage: 'm.name', mo: none },
-  message_type: { kind: 'word', ofMessage: 'm.kind', mo: none },
+  message_type: { kind: 'word', ofMessage: typeOfMessage, mo: none },
   parts: { kind: 'number', mt: 'l.part_count', mo: '1' },
   content: { kind: 'text', mt: 'l.content', ofMessage: 'm.content', mo: 'i.content' },
 }

@@ -1,5 +1,4 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { make } from '../../test/make.ts'
 import { linesOf, type ShownReport, useReports } from '../../test/momt-world.ts'
 import type { Db } from '../db/db.ts'
 import { type Rotation, takeTurn } from '../jobs/turns.ts'
@@ -102,74 +101,6 @@ describe('a report', () => {
     }
     const started = running.filter(({ import_started_at }) => import_started_at !== null)
     for (const { total_rows } of started) expect(total_rows).toBe(133)
-  })
-})
-
-describe('a filter', () => {
-  test.each([
-    [{ direction: 'MT' }, 121, 0],
-    [{ direction: 'mo' }, 0, 12],
-    [{ status_array: ['delivered', 'Bounced'] }, 30, 0],
-    [{ status_array: ['received', 'suppressed'] }, 5, 12],
-    [{ message_type: 'transactional' }, 1, 0],
-    [{ carrier: 'Verizon' }, 40, 4],
-    [{ phone_number: '(206) 555-0102' }, 2, 1],
-    [{ phone_number: '206-555-0199' }, 1, 0],
-  ])('%j selects %i texts to phones and %i from phones', async (filters, mt, mo) => {
-    await fillLog()
-    const { report, text } = await complete(filters)
-    expect([report.mt_count, report.mo_count]).toEqual([mt, mo])
-    expect(linesOf(text)).toHaveLength(mt + mo)
-  })
-
-  test('by list and short code selects their texts and the replies to these', async () => {
-    const { first } = await fillLog()
-    const { report } = await complete({ campaign: world.list.id })
-    expect([report.mt_count, report.mo_count, report.campaign]).toEqual([120, 6, world.list.id])
-    expect((await complete({ shortcode: api.owner.shortCode.code })).report.total_rows).toBe(133)
-    expect((await complete({ shortcode: api.stranger.shortCode.code })).report.total_rows).toBe(0)
-    expect(first).toBeGreaterThan(0)
-  })
-
-  test('by message selects its texts and the replies to it, and one of a stranger or a draft is a 422', async () => {
-    const { first, second } = await fillLog()
-    const { report, text } = await complete({ message_id: first })
-    expect([report.mt_count, report.mo_count, report.message_id]).toEqual([60, 6, first])
-    expect(new Set(linesOf(text).map(({ message_id }) => message_id))).toEqual(new Set([first]))
-    expect((await complete({ message_id: second, status_array: ['pending'] })).report.total_rows).toBe(60)
-    expect((await complete({ message_id: first, direction: 'mo', carrier: 'Verizon' })).report.mo_count).toBe(2)
-    const draft = await api.owner.post(`/lists/${world.list.id}/messages`, {
-      message: { content: 'Soup', draft: true },
-    })
-    const { id } = draft.body.message as { id: number }
-    for (const [caller, message_id] of [
-      [api.owner, id],
-      [api.stranger, first],
-    ] as const) {
-      const { status, body } = await caller.post('/momt_reports', { ...world.period, message_id })
-      expect([status, Object.keys(body.details as object)]).toEqual([422, ['message_id']])
-    }
-  })
-
-  test.each([
-    [{ direction: 'up' }, 'direction'],
-    [{ status_array: ['lost'] }, 'status_array'],
-    [{ message_type: 'poem' }, 'message_type'],
-    [{ phone_number: '123' }, 'phone_number'],
-    [{ date_from: '2031-03-05T00:00:00Z', date_to: '2031-03-06T00:00:00Z' }, 'date_from'],
-    [{ date_from: '2031-03-02T00:00:00Z', date_to: '2031-03-01T00:00:00Z' }, 'date_to'],
-  ])('or a period that is invalid, %j, is a 422 and orders nothing', async (given, field) => {
-    const response = await api.owner.post('/momt_reports', { ...world.period, ...given })
-    expect(response).toMatchObject({ status: 422, body: { details: { [field]: [expect.any(String)] } } })
-    expect((await api.owner.get('/momt_reports')).body.count).toBe(0)
-  })
-
-  test("by another account's list is a 422", async () => {
-    const foreign = await make.list(api.db, {
-      accountId: api.stranger.accountId,
-      shortCodeId: api.stranger.shortCode.id,
-    })
-    expect((await api.owner.post('/momt_reports', { ...world.period, campaign: foreign.id })).status).toBe(422)
   })
 })
 

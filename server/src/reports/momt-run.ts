@@ -19,7 +19,9 @@ import {
   waitForStore,
 } from './momt-reports.queries.ts'
 import { presentMomtReport } from './momt-reports.schema.ts'
+import { endOf } from './momt-reports.ts'
 import type { Direction } from './momt-rows.sql.ts'
+import { settle } from './momt-settling.ts'
 import {
   copySlice,
   countReported,
@@ -52,6 +54,12 @@ type Step = { slice?: MomtSlice | undefined; missingDay?: string; next: MomtCurs
 export async function runSlice(tx: Db, rt: Runtime, report: RunningReport, rows: number): Promise<DoneSlice> {
   await findByKeys(tx)
   switch (report.stage) {
+    case 'settle': {
+      const settling = await settle(tx, rt, report)
+      return settling.isWaiting
+        ? settling.slice
+        : skipTo(tx, rt, { ...report, runErrors: settling.runErrors }, 'count_mt')
+    }
     case 'count_mt':
       if (!selects(report, 'mt')) return skipTo(tx, rt, report, 'count_mo')
       if (!hasRowFilters(report)) return countByCounters(tx, rt, report)
@@ -89,7 +97,11 @@ const hasRowFilters = ({ filters }: RunningReport) =>
 /** Returns whether MOs are selected by the message that they reply to. */
 const selectsReplies = ({ filters }: RunningReport) => filters.listId !== null || filters.messageId !== null
 
-const periodOf = ({ accountId, dateFrom, dateTo }: RunningReport) => ({ accountId, from: dateFrom, to: dateTo })
+const periodOf = (report: RunningReport) => ({
+  accountId: report.accountId,
+  from: report.dateFrom,
+  to: endOf(report),
+})
 
 const startOf = ({ dateFrom }: RunningReport): MomtCursor => ({ at: dateFrom, id: 0, logId: 0 })
 

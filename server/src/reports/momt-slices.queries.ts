@@ -1,10 +1,10 @@
 import { pipeline } from 'node:stream/promises'
 import { to as copyTo } from 'pg-copy-streams'
 import type { Db } from '../db/db.ts'
-import { param, sql } from '../db/sql.ts'
+import { param, raw, sql } from '../db/sql.ts'
 import type { Clicked } from '../links/clicked.sql.ts'
 import { logTable } from '../log/log-days.ts'
-import { type Direction, type Format, momtColumns, moRows, mtRows } from './momt-rows.sql.ts'
+import { type Direction, type Format, momtColumns, moRows, mtRows, typeOfMessage } from './momt-rows.sql.ts'
 
 /** The rows that a report selects, without the period. */
 export type MomtFilters = {
@@ -42,7 +42,7 @@ export async function listReportedMessages(
     'list_reported_messages',
     sql`
     select m.id, m.accepted_at as at, m.logged_on::text as "loggedOn", m.phone,
-           (${messageType}::text is null or m.kind = ${messageType}) and (${listId}::bigint is null or m.list_id = ${listId})
+           (${messageType}::text is null or ${raw(typeOfMessage)} = ${messageType}) and (${listId}::bigint is null or m.list_id = ${listId})
              and (${shortCode}::text is null or m.short_code_id = (select id from short_codes where code = ${shortCode}))
              and (${phone}::bigint is null or m.phone is null or m.phone = ${phone}) as "isSelected"
       from messages m
@@ -137,7 +137,7 @@ export async function countReported(
       from messages m
      cross join lateral (select sum(audience) as audience from message_counters where message_id = m.id) t
      where m.account_id = $1 and m.accepted_at between $2 and $3
-       and ($4::text is null or m.kind = $4) and ($5::bigint is null or m.list_id = $5)
+       and ($4::text is null or ${typeOfMessage} = $4) and ($5::bigint is null or m.list_id = $5)
        and ($6::text is null or m.short_code_id = (select id from short_codes where code = $6))
        and ($7::bigint is null or m.id = $7)`,
     [accountId, from, to, filters.messageType, filters.listId, filters.shortCode, filters.messageId],

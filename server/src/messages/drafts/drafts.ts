@@ -135,6 +135,7 @@ export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones:
     maxParts,
     linkBase,
     name: `Test of message ${messageId}`,
+    isTest: true,
     field: 'phone_numbers',
   })
 }
