@@ -8,6 +8,7 @@ import { makeSealer } from '../connections/secrets.ts'
 import { keySettings } from '../db/by-keys.ts'
 import { poolDb } from '../db/db.ts'
 import { idleTransactionTimeout, makePool } from '../db/pool.ts'
+import { SmallWork } from '../db/small-work.ts'
 import { listenForWork } from '../db/wake.ts'
 import { deleteEventsJob, returnEventsJob } from '../events/events.jobs.ts'
 import { reportResults, reportSent } from '../events/message-events.ts'
@@ -88,6 +89,9 @@ const schedules: Schedule[] = [
 /** Identifies Carillon to the receivers of events. */
 const userAgent = `Carillon/${version}`
 
+/** Number of turns that do small work at a time, each with a connection. */
+const smallPlaces = 4
+
 await runRole('worker', startWorker)
 
 /** Starts the worker role: sweeps, jobs and schedules. Any number of workers share the work. */
@@ -139,7 +143,13 @@ async function startWorker(rt: Runtime) {
     200,
     'number events',
   )
-  const jobRunner = await startJobs(rt, jobs, schedules)
+  const smallPool = makePool(rt.databaseUrl, log, {
+    max: smallPlaces,
+    name: 'carillon worker small',
+    settings: idleTransactionTimeout(rt.config.send.leaseMs),
+  })
+  const smallWork = new SmallWork(poolDb(smallPool), smallPlaces)
+  const jobRunner = await startJobs({ ...rt, smallWork }, jobs, schedules)
   const stopped = new AbortController()
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'expansions') for (const repeater of expansionRepeaters) repeater.now()
@@ -151,7 +161,7 @@ async function startWorker(rt: Runtime) {
       stopped.abort()
       await Promise.all([...repeaters.map((repeater) => repeater.stop()), jobRunner.stop()])
       await dispatcher?.stop()
-      await eventPool.end()
+      await Promise.all([eventPool.end(), smallPool.end()])
     },
   }
 }

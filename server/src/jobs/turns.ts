@@ -116,12 +116,14 @@ async function takeTurnOf<W extends AccountWork>(
     const startedAt = stopwatch()
     let begunAt = startedAt
     try {
-      const slice = await rt.db.tx(async (tx) => {
-        if (!(await lockTurn(tx, queue.name, accountId))) return undefined
-        work = await queue.claim(tx, accountId, rt.clock.now())
-        begunAt = stopwatch()
-        return work && (await queue.apply(tx, rt, work, sizes.of(work.id).rows))
-      })
+      const takeSlice = (db: Db) =>
+        db.tx(async (tx) => {
+          if (!(await lockTurn(tx, queue.name, accountId))) return undefined
+          work = await queue.claim(tx, accountId, rt.clock.now())
+          begunAt = stopwatch()
+          return work && (await queue.apply(tx, rt, work, sizes.of(work.id).rows))
+        })
+      const slice = await (rt.smallWork ? rt.smallWork.run(accountId, rt.db, takeSlice) : takeSlice(rt.db))
       if (!work || !slice) return hasWorked
       const endedAt = stopwatch()
       if (slice.ended) sizes.delete(work.id)
