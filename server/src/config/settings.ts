@@ -103,7 +103,7 @@ export const settings = {
     parse: rateLimit,
   }),
   CARILLON_ACCOUNT_CONCURRENCY: required('5', {
-    help: 'Requests of one account that an api process handles at a time; others wait up to ten seconds. The process opens up to four times as many database connections (at least 10), and three for uploads',
+    help: 'Requests of one account that an api process handles at a time; others wait up to ten seconds. The process opens up to four times as many database connections (at least 10), and eleven others',
     parse: wholeNumber(1, 20),
   }),
   CARILLON_UPLOAD_PLACES: required('16', {

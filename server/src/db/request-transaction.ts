@@ -61,21 +61,28 @@ function isRead(statement: Statement | undefined): boolean {
 }
 
 export type RequestScope = {
-  /** Uses the transaction of the current request, or the database if there is none. */
+  /** Uses the transaction of the current request, or `base` if there is none. */
   db: Db
+  /** The database of the current request, outside its transaction. */
+  base(): Db
+  /** Calls `work` for a request whose statements use `base`, also those that start after `work`. */
+  runOn(base: Db, work: () => void): void
   /** Calls `work`; its statements belong to the transaction until the transaction ends, even if they start after `work`. */
   run(transaction: RequestTransaction, work: () => void): void
 }
 
-/** Returns a scope with a Db for all requests, which uses the transaction of the request that calls it. */
-export function requestScope(base: Db): RequestScope {
-  const current = new AsyncLocalStorage<RequestTransaction>()
+/** Returns a scope with a Db for all requests, which uses the transaction of the request that calls it, or else `usual`. */
+export function requestScope(usual: Db): RequestScope {
+  const current = new AsyncLocalStorage<{ base: Db; transaction?: RequestTransaction }>()
+  const base = () => current.getStore()?.base ?? usual
   return {
     db: dbOf(() => {
-      const transaction = current.getStore()
-      return transaction === undefined || transaction.hasEnded ? base : transaction.db
+      const transaction = current.getStore()?.transaction
+      return transaction === undefined || transaction.hasEnded ? base() : transaction.db
     }),
-    run: (transaction, work) => current.run(transaction, work),
+    base,
+    runOn: (base, work) => current.run({ base }, work),
+    run: (transaction, work) => current.run({ base: base(), transaction }, work),
   }
 }
 

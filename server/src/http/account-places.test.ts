@@ -1,9 +1,13 @@
+import { availableParallelism } from 'node:os'
 import type { FastifyInstance } from 'fastify'
+import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type ApiCaller, makeCaller } from '../../test/api.ts'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import { poolDb } from '../db/db.ts'
+import { makePool } from '../db/pool.ts'
 import { makeApp } from './app.ts'
 
 // The pool of these tests has eight connections, and the default is five requests of an account at a time.
@@ -41,6 +45,32 @@ test('slow requests of one account leave database connections to others, and end
   const statuses = (await Promise.all(calls)).map(({ status }) => status)
   expect(statuses.filter((status) => status === 404)).toHaveLength(205)
   expect(statuses.filter((status) => status === 429)).toHaveLength(25)
+})
+
+test('beside another account, one has as many places as cores, and all but one have a low priority', async () => {
+  const lowPool = makePool(database.url, pino({ level: 'silent' }), { name: 'low' })
+  const rt = { ...makeRuntime(database), lowDb: poolDb(lowPool) }
+  const shared = await makeApp(rt)
+  const [many, few] = [await makeCaller(database.db, shared), await makeCaller(database.db, shared)]
+  const expected = Math.min(5, Math.max(2, availableParallelism()))
+  const calls = await database.db.tx(async (tx) => {
+    // each request reads this table first, with one statement
+    await tx.exec('lock', 'lock table lists in access exclusive mode')
+    expect((await few.get('/api_keys')).status).toBe(200)
+    const calls = Array.from({ length: 12 }, () => many.get('/lists/1/webhooks'))
+    const waiting = async () => {
+      const sql = `select application_name = 'low' as low from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+      return (await database.db.many<{ low: boolean }>('waiting_by_priority', sql)).map(({ low }) => low)
+    }
+    await waitFor(async () => (await waiting()).length >= expected)
+    // the other account's requests are first among the accounts that wait
+    expect((await few.get('/api_keys')).status).toBe(200)
+    expect((await waiting()).toSorted()).toEqual([false, ...Array.from({ length: expected - 1 }, () => true)])
+    return calls
+  })
+  for (const { status } of await Promise.all(calls)) expect(status).toBe(404)
+  await shared.close()
+  await lowPool.end()
 })
 
 test('a subscriber is read without a place', async () => {

@@ -21,6 +21,7 @@ declare module 'fastify' {
     apiKey: Caller['apiKey']
     /** The request has one of its account's places. */
     hasPlace: boolean
+    isLow: boolean
     /** Work in turns pauses while this request is in progress. */
     isShort: boolean
     /** The body was a form, so all its values are strings. */

@@ -26,8 +26,8 @@ const maxKeyLength = 255
 
 type Run = { claim: KeyClaim; transaction: RequestTransaction; renewing: NodeJS.Timeout }
 
-/** Handles the Idempotency-Key of every POST below `app`. `base` is the database itself; handlers use the `scope`. */
-export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestScope) {
+/** Handles the Idempotency-Key of every POST below `app`, in the `scope` of the requests. */
+export function useIdempotency(app: FastifyInstance, scope: RequestScope) {
   const runs = new WeakMap<FastifyRequest, Run>()
   app.decorateRequest('uploadHash', null)
 
@@ -69,11 +69,12 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
     if (key.length > maxKeyLength || !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(key)) {
       throw errors.badIdempotencyKey(maxKeyLength)
     }
+    const base = scope.base()
     const claim = { apiKeyId: req.apiKey.id, key, requestHash: hashOf(req), token: randomUUID() }
     for (let attempt = 1; attempt <= 3; attempt += 1) {
       const now = app.rt.clock.now()
       if (await claimKey(base, claim, { now, expiresAt: new Date(now.getTime() + lifetimeMs) }))
-        return start(req, claim)
+        return start(req, base, claim)
       const known = await findKey(base, claim.apiKeyId, key)
       if (known !== undefined) return checkSameRequest(req, claim, known)
       // the request that had the lease has just been rejected, so the key is free
@@ -81,7 +82,7 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
     throw errors.idempotencyKeyBusy()
   }
 
-  function start(req: FastifyRequest, claim: KeyClaim): Run {
+  function start(req: FastifyRequest, base: Db, claim: KeyClaim): Run {
     const renew = () =>
       renewClaim(base, claim).catch((error) => req.log.warn({ err: error }, 'failed to renew an idempotency key'))
     const renewing = setInterval(() => void renew(), leaseMs / 4).unref()
@@ -101,7 +102,9 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
 
   /** Deletes the claim; if this fails, the claim expires with its lease. */
   async function release(req: FastifyRequest, claim: KeyClaim) {
-    await releaseKey(base, claim).catch((error) => req.log.warn({ err: error }, 'failed to release an idempotency key'))
+    await releaseKey(scope.base(), claim).catch((error) =>
+      req.log.warn({ err: error }, 'failed to release an idempotency key'),
+    )
   }
 }
 

@@ -1,8 +1,8 @@
 export type FairPlacesOptions = {
   /** Maximum number of places taken at a time. */
   total: number
-  /** Maximum number of places that one party has at a time. */
-  perParty: number
+  /** Maximum number of places that one party has at a time; a function returns that of a party at this moment. */
+  perParty: number | ((partyId: number) => number)
   /** Maximum number of requests of one party that wait. */
   maxWaiting: number
   /** Maximum time that a request waits. */
@@ -104,6 +104,11 @@ export class FairPlaces {
     }
   }
 
+  /** Returns the number of places that a party has. */
+  takenBy(partyId: number): number {
+    return this.#partyOf(partyId).taken
+  }
+
   #give(party: Party): void {
     party.taken++
     this.#taken++
@@ -117,7 +122,7 @@ export class FairPlaces {
   #isFree(party: Party): boolean {
     const { total, perParty, leavesRoom } = this.#options
     const free = total - this.#taken
-    if (free <= 0 || party.taken >= perParty) return false
+    if (free <= 0 || party.taken >= (typeof perParty === 'number' ? perParty : perParty(party.id))) return false
     return !leavesRoom || party.taken === 0 || party.taken + 1 < free
   }
 

@@ -10,7 +10,7 @@ export const postgresSettings: Readonly<Record<string, string>> = {
   shared_buffers: '256MB',
   work_mem: '8MB',
   maintenance_work_mem: '64MB',
-  // 83 of an api process with the largest CARILLON_ACCOUNT_CONCURRENCY, the pools of the other roles, and commands
+  // 91 of an api process with the largest CARILLON_ACCOUNT_CONCURRENCY, the pools of the other roles, and commands
   max_connections: '150',
 
   wal_level: 'minimal',
