@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { waitFor } from '../../test/wait-for.ts'
 import type { Db } from '../db/db.ts'
 import { sql } from '../db/sql.ts'
 import { closeMessage } from '../log/close.queries.ts'
@@ -98,6 +99,29 @@ test('closing changes no count, also if the days of the log are dropped afterwar
 })
 
 describe('each text is counted once', () => {
+  test('if its broadcast is counted while the function for events runs: its statements have one snapshot', async () => {
+    const id = await add({ phones: 2 })
+    const waiting = `select from pg_stat_activity
+                      where datname = current_database() and wait_event_type = 'Lock' and query like '%count_received(%'`
+    const reading = await database.db.tx(async (tx) => {
+      // the function has read received_counts when it waits for this table
+      await tx.exec('lock', 'lock table messages in access exclusive mode')
+      const counts = database.db.many<{ number: number; messages: number }>(
+        'read_counts',
+        'select number, messages from count_received($1, $2) order by number',
+        [list.id, [first + 1, first + 2]],
+      )
+      await waitFor(async () => (await database.db.exec('waiting', waiting)) === 1)
+      await tx.exec('count', 'insert into received_counts select $1, $2::bigint + n, 1 from generate_series(1, 2) n', [
+        list.id,
+        first,
+      ])
+      await tx.exec('counted', `update messages set received_through = ${Number.MAX_SAFE_INTEGER} where id = $1`, [id])
+      return { counts }
+    })
+    expect((await reading.counts).map(({ messages }) => Number(messages))).toEqual([1, 1])
+  })
+
   test('if the worker dies between any two statements', async () => {
     const id = await add({ phones: 70 })
     const expected = Array.from({ length: 71 }, (_, n) => (n < 70 ? 1 : 0))

@@ -143,7 +143,7 @@ function brokenOf(host: string, error: NodeJS.ErrnoException): FetchError {
   if (code === 'EPIPE' || (code === 'ECONNRESET' && syscall !== undefined)) {
     return new FetchError('reset', `${host} reset the connection`, error)
   }
-  if (error instanceof ClosedError || code === 'ECONNRESET' || code === 'HPE_INVALID_EOF_STATE') {
+  if (error instanceof ClosedError || code === 'ECONNRESET') {
     return new FetchError('closed', `${host} closed the connection before the end of a response`, error)
   }
   if (code.startsWith('HPE_')) return new FetchError('invalid_response', `${host} sent a malformed response`, error)

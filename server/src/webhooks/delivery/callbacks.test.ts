@@ -187,6 +187,10 @@ test('unused endpoints are looked for by index, a bounded number in each transac
       },
     })
   expect((await explain(database, recorder, {})).compared).toBeLessThan(1_000)
+  const first = await db.many<{ id: number }>('first', 'select id from endpoints order by id limit 100')
+  const deletion = (tx: typeof db) =>
+    deleteSlice({ ...tx, one: async () => ({ last: null, idle: first.map(({ id }) => id) }) as never })
+  expect((await explain(database, deletion, {})).compared).toBeLessThan(1_000)
   const last = await db.tx(deleteSlice)
   expect(last).not.toBeNull()
   expect(await count('endpoints')).toBeLessThan(270)
