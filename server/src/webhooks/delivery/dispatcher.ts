@@ -15,6 +15,7 @@ import {
   releaseEndpoint,
   renewEndpointLeases,
 } from './leases.queries.ts'
+import { ResponseBudget } from './response-budget.ts'
 import { type DeliveryAttempt, postponeDelivery, recordAttempts } from './results.queries.ts'
 
 /** Time for which an endpoint is leased. If its worker dies, another one continues after that. */
@@ -66,6 +67,7 @@ export class WebhookDispatcher {
   readonly #quickPlaces = new FairPlaces(quickPlaces)
   readonly #otherPlaces = new FairPlaces(otherPlaces)
   readonly #batcher: Batcher<Entry>
+  readonly #responses = new ResponseBudget()
   readonly #stopped = new AbortController()
   readonly #unsendableLines = new SlidingCounter(maxUnsendableLines)
   #renewedAt = Number.NEGATIVE_INFINITY
@@ -175,7 +177,8 @@ export class WebhookDispatcher {
       sender: this.#sender,
       endpoint,
       onUnsendable: (id, error) => this.#reportUnsendable(id, error),
-      record: (attempt, recorded) => this.#batcher.add({ attempt, recorded }),
+      record: (attempt, recorded) =>
+        this.#batcher.add({ attempt: this.#responses.limit(attempt, performance.now()), recorded }),
       takePlace: async (accountId, isQuick) => {
         const places = isQuick ? this.#quickPlaces : this.#otherPlaces
         return (await places.take(accountId, this.#stopped.signal)) ? () => places.release(accountId) : undefined
