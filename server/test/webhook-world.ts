@@ -28,9 +28,13 @@ export type LoggedAttempt = { attempt: number; outcome: string; status: number |
 
 type ListOptions = Partial<EndpointSettings> & { owner?: { accountId: number; shortCodeId: number } }
 
+/** Time limit of an attempt: the 10 s of production would end attempts on a busy machine. */
+const patientMs = 60_000
+
 type DispatcherOptions = {
   resolve?: Resolve
   extraCaFile?: string
+  /** Time limit of an attempt; by default, it is much longer than that of production. */
   timeoutMs?: number
   log?: Logger
   limits?: LeaseLimits
@@ -148,11 +152,11 @@ export function useWebhooks() {
     },
 
     newDispatcher(options: DispatcherOptions = {}): WebhookDispatcher {
-      const { timeoutMs, log = pino({ level: 'silent' }), limits, ...fetching } = options
+      const { timeoutMs = patientMs, log = pino({ level: 'silent' }), limits, ...fetching } = options
       const fetch = makeGuardedFetch({ allowed: loopbackRanges, ...fetching })
       const dispatcher = new WebhookDispatcher(
         { db: database.db, clock, log },
-        { fetch, clock, userAgent: 'Carillon/test', sealer, ...(timeoutMs && { timeoutMs }) },
+        { fetch, clock, userAgent: 'Carillon/test', sealer, timeoutMs },
         limits,
       )
       dispatchers.push(dispatcher)

@@ -7,7 +7,6 @@ import { feedPositions } from '../../events/positions.ts'
 import type { Resolve } from '../../lib/name-resolver.ts'
 import { changeWebhook } from '../webhooks.ts'
 import { type CustomHeaders, sealHeaders } from './custom-headers.ts'
-import { disableFailingJob } from './delivery.jobs.ts'
 import { deleteAttempts, deleteDeliveries } from './retention.queries.ts'
 
 const world = useWebhooks()
@@ -179,87 +178,6 @@ test('events of one phone arrive in order, and wait for a retry; others do not',
   expect(ids).toEqual(ids.toSorted((a, b) => a - b))
 })
 
-test('a 410 disables the endpoint at once and keeps its events', async () => {
-  const receiver = await receiverOf((res) => void res.writeHead(410).end())
-  await optIn(await listWith(receiver.url), phones(40))
-  await newDispatcher().round()
-  const reason = () => world.db.one('read_reason', 'select disabled_reason as reason from endpoints')
-  await waitFor(async () => ((await reason()) as { reason: string | null }).reason === 'gone')
-  expect(receiver.received).toHaveLength(1)
-  expect(await pending()).toBe(40)
-})
-
-test('a dead, a slow and a failing endpoint do not delay another', async () => {
-  const fast = await receiverOf()
-  const dead = await receiverOf(() => {})
-  const failing = await receiverOf((res) => void res.writeHead(500).end())
-  // slow in comparison: a response takes as long as 40 events to the fast one
-  const slow = await receiverOf(async (res) => {
-    const until = Math.min(200, fast.received.length + 40)
-    await waitFor(() => fast.received.length >= until)
-    res.writeHead(204).end()
-  })
-  for (const { url } of [dead, failing, slow, dead]) await optIn(await listWith(url), phones(50))
-  await optIn(await listWith(fast.url), phones(200))
-  await newDispatcher().round()
-  await waitFor(() => fast.received.length === 200)
-  expect(dead.received).toHaveLength(2)
-  // it had one request at a time, then two, four, eight and ten
-  expect(slow.received.length).toBeLessThanOrEqual(25)
-  await waitFor(() => new Set(slow.received.map(phoneOf)).size === 50)
-})
-
-describe('endpoints that do not respond', () => {
-  const deaf = () => receiverOf(() => {})
-
-  test('get one request each, and leave places to others of their account that respond', async () => {
-    const [dead, fast] = [await deaf(), await receiverOf()]
-    await optIn(await world.listWithMany(60, dead.url), phones(12))
-    await world.db.exec('fail', 'update endpoints set failing_since = $1', [start])
-    await optIn(await listWith(fast.url), phones(300))
-    const dispatcher = newDispatcher()
-    await waitFor(async () => {
-      await dispatcher.round()
-      return fast.received.length === 300
-    })
-    expect(dead.received.length).toBeLessThanOrEqual(60)
-    expect((await attemptsOf()).filter(({ outcome }) => outcome !== 'delivered')).toEqual([])
-  })
-
-  test('of one account do not delay those of another, not even with their first request', async () => {
-    const [dead, fast] = [await deaf(), await receiverOf()]
-    const hostile = await world.newOwner()
-    await optIn(await world.listWithMany(520, dead.url, { owner: hostile }), phones(2))
-    await optIn(await listWith(fast.url), phones(300))
-    await newDispatcher().round()
-    await waitFor(() => fast.received.length === 300)
-    expect(dead.received.length).toBeLessThanOrEqual(100)
-  })
-
-  test('are released during their pause, which new events and other workers do not end', async () => {
-    const broken = await receiverOf((res) => void res.writeHead(500).end())
-    const list = await listWith(broken.url)
-    await optIn(list, phones(20))
-    const dispatcher = newDispatcher()
-    await dispatcher.round()
-    const leased = () => world.db.one<{ by: string | null }>('read_lease', 'select leased_by as by from endpoints')
-    await waitFor(async () => {
-      await dispatcher.round()
-      return (await leased()).by === null
-    })
-    const before = broken.received.length
-    expect(before).toBeLessThanOrEqual(6)
-    const [first = 0] = phones(30).slice(29)
-    await optIn(list, [first])
-    await newDispatcher().round()
-    expect((await leased()).by).toBeNull()
-    expect(broken.received).toHaveLength(before)
-    clock.time = new Date(start.getTime() + 60_000)
-    await dispatcher.round()
-    await waitFor(() => broken.received.length > before)
-  })
-})
-
 test('a change of the webhook ends a pause of its endpoint', async () => {
   const receiver = await receiverOf((res, _event, n) =>
     n === 1 ? void res.writeHead(503, { 'retry-after': '3600' }).end() : void res.writeHead(204).end(),
@@ -296,49 +214,6 @@ test('two workers share endpoints; if one dies, the other one continues when the
   clock.time = new Date(start.getTime() + 11_000)
   await second.round()
   await waitFor(() => new Set(receiver.received.map(phoneOf)).size === 20)
-})
-
-test('an endpoint that failed for five days is disabled; a change of the webhook enables it, and its events arrive', async () => {
-  let isBroken = true
-  const receiver = await receiverOf((res) => void res.writeHead(isBroken ? 500 : 200).end())
-  const list = await listWith(receiver.url)
-  await optIn(list, phones(1))
-  const dispatcher = newDispatcher()
-  await dispatcher.round()
-  await waitFor(async () => (await attemptsOf()).length === 1)
-  const day = 86_400_000
-  const rt = makeRuntime({ db: world.db, clock })
-  const run = () => disableFailingJob.run(rt, {}, new AbortController().signal)
-  const reason = async () =>
-    (await world.db.one<{ reason: string | null }>('read_reason', 'select disabled_reason as reason from endpoints'))
-      .reason
-  clock.time = new Date(start.getTime() + 5 * day - 1_000)
-  await run()
-  expect(await reason()).toBeNull()
-  clock.time = new Date(start.getTime() + 5 * day)
-  await run()
-  // its only attempt was five days ago
-  expect(await reason()).toBeNull()
-  await dispatcher.round()
-  await waitFor(async () => (await attemptsOf()).length === 2)
-  await run()
-  expect(await reason()).toBe('failing')
-  await optIn(list, phones(1))
-  await newDispatcher().round()
-  expect(receiver.received).toHaveLength(2)
-  isBroken = false
-  const webhook = await world.db.one<{ id: number }>('find_id', 'select id from webhooks')
-  await changeWebhook(rt, world.accountId, list.id, webhook.id, {
-    callbackUrl: undefined,
-    events: {},
-  })
-  // the second retry is due after at most 76 s
-  clock.time = new Date(clock.time.getTime() + 80_000)
-  await waitFor(async () => {
-    await dispatcher.round()
-    return (await pending()) === 0
-  })
-  expect(receiver.received).toHaveLength(4)
 })
 
 test('deliveries and attempts are deleted when the events are old', async () => {
