@@ -87,3 +87,17 @@ test.each(callbackTypes)('%s', (type) => {
   }[type]
   expect(renderPayload(event, [])).toBe(expected)
 })
+
+test('momt_report has the text of the report, and webhook_disabled the webhook', () => {
+  const event: RecordedEvent = {
+    ...{ id: 1, accountId: 3, listId: null, type: 'momt_report', phone: null, occurredAt: at, callbackUrl: null },
+    ...{ timeZone: given.timeZone, facts: { report: '{"id":9,"s3_url":null}' }, fields: null },
+  }
+  expect(renderPayload(event, [])).toBe('{"status":"OK","momt_report":{"id":9,"s3_url":null}}')
+  const facts = { webhookId: 11, reason: 'failing', failingSince: at.toISOString() }
+  const start = `{"type":"webhook_disabled","timestamp":${time},"account_id":3,"campaign_id":7,"webhook_id":11,`
+  const disabled: RecordedEvent = { ...event, type: 'webhook_disabled', listId: 7, facts }
+  expect(renderPayload(disabled, fields)).toBe(`${start}"reason":"failing","failing_since":${time}}`)
+  const gone: RecordedEvent = { ...disabled, facts: { ...facts, reason: 'gone', failingSince: null } }
+  expect(renderPayload(gone, fields)).toBe(`${start}"reason":"gone","failing_since":null}`)
+})

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { callbackTypes, listEventTypes } from '../events/event-types.ts'
+import { callbackTypes, listEventTypes, reportTypes } from '../events/event-types.ts'
 import { Id } from '../http/schema.ts'
 import { type CallbackUrlCheck, maxUrlLength } from '../lib/callback-url.ts'
 
@@ -22,9 +22,14 @@ export const TestEventResponse = Type.Object({
   ),
 })
 
-const CallbackTypeName = Type.Unsafe<(typeof callbackTypes)[number]>({
+/** The types of callbacks of transactional messages and of reports. */
+const testedCallbackTypes = [...callbackTypes, ...reportTypes] as const
+
+export type TestedCallbackType = (typeof testedCallbackTypes)[number]
+
+const CallbackTypeName = Type.Unsafe<TestedCallbackType>({
   type: 'string',
-  enum: callbackTypes,
+  enum: testedCallbackTypes,
   description: 'Type of the callback.',
 })
 
@@ -56,12 +61,12 @@ export function readCallbackTest(
   return { type, url }
 }
 
-const previewTypes = [...listEventTypes, ...callbackTypes]
+const previewTypes = [...listEventTypes, ...testedCallbackTypes]
 
 const PreviewTypeName = Type.Unsafe<(typeof previewTypes)[number]>({
   type: 'string',
   enum: previewTypes,
-  description: 'Type of the event, of the list or of a transactional message.',
+  description: 'Type of the event: of the list, of a transactional message or of a report.',
 })
 
 export const PreviewQuery = Type.Object({ type: Type.Optional(PreviewTypeName) })

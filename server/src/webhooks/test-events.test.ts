@@ -124,6 +124,27 @@ test.each(callbackTypes)('a test event %s is queued for its URL, marked, and is 
   expect((await api.owner.get('/events')).body).toMatchObject({ events: [] })
 })
 
+test('a test event momt_report has the keys of a report in their order, its URL, and no file', async () => {
+  const response = await testCallback({ type: 'momt_report' })
+  expect(response.status).toBe(202)
+  const { payload } = await api.db.one<{ payload: string }>('payload', 'select payload::text as payload from events')
+  const period = { date_from: '2026-02-01T00:00:00Z', date_to: '2026-02-28T00:00:00Z' }
+  const real = await api.owner.post('/momt_reports', { ...period, webhook_callback_url: callbackUrl })
+  const { status, momt_report: report, is_test: isTest } = JSON.parse(payload)
+  expect(payload).toMatch(/^\{"status":"OK","momt_report":\{"id":0,.*\},"is_test":true\}$/)
+  expect([status, isTest]).toEqual(['OK', true])
+  expect(Object.keys(report)).toEqual(Object.keys(real.body.momt_report as object))
+  expect(report).toMatchObject({
+    ...{ account_id: api.owner.accountId, s3_url: null, total_rows: 100, percent_complete: 100, mo_count: 3, mt_count: 97 },
+    ...{ date_to: '2026-03-02T10:00:00Z', import_completed_at: '2026-03-02T02:00:00-08:00', counts_calculated: true },
+    ...{ webhook_callback_url: callbackUrl, run_errors: null, cancelled: null },
+  })
+  const { path } = await newWebhook()
+  const preview = await api.owner.get(`${path}/preview?type=momt_report`)
+  const previewed = payload.replace(',"is_test":true}', '}').replace(JSON.stringify(callbackUrl), 'null')
+  expect(preview.text).toBe(`{"status":"OK","preview":{"type":"momt_report","payload":${previewed}}}`)
+})
+
 test.each([
   [{ type: 'subscribe' }, 'callback_test_event.type'],
   [{ type: undefined }, 'callback_test_event.type'],

@@ -1,15 +1,17 @@
 import { lockCap } from '../accounts/caps.queries.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
-import type { CallbackType, ListEventType } from '../events/event-types.ts'
+import type { ListEventType, RecordedEvent } from '../events/event-types.ts'
 import { findFieldsOfLists, insertTestEvent } from '../events/events.queries.ts'
 import { renderPayload, renderTestPayload } from '../events/payloads.schema.ts'
 import { sampleEvent } from '../events/sample-events.ts'
+import { sampleReport } from '../reports/sample-report.ts'
 import type { Runtime } from '../runtime.ts'
 import { lockTestEndpoint } from './delivery/callback-endpoints.queries.ts'
 import { requeueDeliveries } from './delivery/requeue.queries.ts'
 import { findEndpointId } from './delivery-log/attempts.queries.ts'
 import { countTestEvents } from './test-events.queries.ts'
+import type { TestedCallbackType } from './test-events.schema.ts'
 import { getWebhook } from './webhooks.ts'
 
 /** Maximum number of test events of an account in a minute: each one is a request to an address of the caller's choice. */
@@ -48,12 +50,12 @@ export function sendTestEvent(rt: Rt, webhook: TestedWebhook, type: ListEventTyp
 export function sendCallbackTest(
   rt: Rt,
   { accountId, timeZone }: { accountId: number; timeZone: string },
-  { type, url }: { type: CallbackType; url: string },
+  { type, url }: { type: TestedCallbackType; url: string },
 ): Promise<number> {
   const now = rt.clock.now()
   return rt.db.tx(async (tx) => {
     await rejectAtLimit(tx, accountId, now)
-    const payload = renderTestPayload(sampleEvent(type, { accountId, listId: null, timeZone, at: now }), [])
+    const payload = renderTestPayload(sampleOf(type, { accountId, listId: null, timeZone, at: now, url }), [])
     const event = { accountId, listId: null, type, occurredAt: now, payload, callbackUrl: url }
     const position = await insertTestEvent(tx, event)
     await requeueDeliveries(tx, await lockTestEndpoint(tx, accountId), [position], now)
@@ -73,7 +75,7 @@ async function rejectAtLimit(tx: Db, accountId: number, now: Date): Promise<void
 export async function previewPayload(
   rt: Rt,
   webhook: TestedWebhook,
-  type: ListEventType | CallbackType,
+  type: ListEventType | TestedCallbackType,
 ): Promise<string> {
   await getWebhook(rt.db, webhook.accountId, webhook.listId, webhook.webhookId)
   return render(rt.db, webhook, type, rt.clock.now(), renderPayload)
@@ -82,10 +84,22 @@ export async function previewPayload(
 async function render(
   db: Db,
   webhook: TestedWebhook,
-  type: ListEventType | CallbackType,
+  type: ListEventType | TestedCallbackType,
   at: Date,
   renderer: typeof renderPayload,
 ) {
   const fields = await findFieldsOfLists(db, [webhook.listId])
-  return renderer(sampleEvent(type, { ...webhook, at }), fields.get(webhook.listId) ?? [])
+  return renderer(sampleOf(type, { ...webhook, at, url: null }), fields.get(webhook.listId) ?? [])
+}
+
+type Sampled = { accountId: number; listId: number | null; timeZone: string; at: Date; url: string | null }
+
+/** Returns a made-up event of a type; that of a report has the `url` that it calls. */
+function sampleOf(type: ListEventType | TestedCallbackType, { url, ...given }: Sampled): RecordedEvent {
+  if (type !== 'momt_report') return sampleEvent(type, given)
+  const report = sampleReport({ ...given, webhookCallbackUrl: url })
+  return {
+    ...{ id: 0, accountId: given.accountId, listId: null, type, phone: null, occurredAt: given.at, callbackUrl: null },
+    ...{ timeZone: given.timeZone, facts: { report }, fields: null },
+  }
 }
