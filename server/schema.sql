@@ -98,6 +98,16 @@ begin
                 order by e.account_id, e.position limit most;
 end $function$;
 
+create or replace function first_event_without_payload(list bigint)
+ returns bigint
+ language plpgsql
+ STABLE
+as $function$
+begin
+  return coalesce(least((select min(id) from event_outbox), (select min(id) from events_set_aside where list_id = list)),
+                  9223372036854775807);
+end $function$;
+
 create or replace function has_listener(list bigint)
  returns boolean
  language plpgsql
@@ -175,16 +185,17 @@ as $function$
 declare
   list bigint := case tg_op when 'DELETE' then old.list_id else new.list_id end;
 begin
-  with present as materialized (
-    select coalesce(json_agg(json_build_object(
-             'key', f.key, 'contentType', f.content_type, 'maxLength', f.max_length, 'pattern', f.pattern,
-             'isEnforced', f.should_validate_regex_via_api, 'defaultValue', f.default_value) order by f.id), '[]') as definitions
-      from custom_fields f where f.list_id = list
-  ), aside as (
-    update events_set_aside set fields = (select definitions from present) where list_id = list and fields is null
-  )
-  update event_outbox set fields = (select definitions from present)
-   where id = any(array(select id from event_outbox where list_id = list and fields is null order by id for update));
+  delete from event_fields where list_id = list and through_id < first_event_without_payload(list);
+  insert into event_fields (list_id, through_id, definitions)
+  select list, e.id,
+         (select coalesce(json_agg(json_build_object(
+                   'key', f.key, 'contentType', f.content_type, 'maxLength', f.max_length, 'pattern', f.pattern,
+                   'isEnforced', f.should_validate_regex_via_api, 'defaultValue', f.default_value) order by f.id), '[]')
+            from custom_fields f where f.list_id = list)
+    from (select greatest((select max(id) from event_outbox), (select max(id) from events_set_aside where list_id = list)) as id) e
+   where e.id is not null
+      -- no event has become visible since an earlier change
+      on conflict (list_id, through_id) do nothing;
   if tg_op = 'DELETE' then return old; end if;
   return new;
 end $function$;
@@ -617,6 +628,15 @@ create table endpoints (
 create index endpoints_due on endpoints (next_due_at) where ((next_due_at is not null) and (disabled_at is null));
 create index endpoints_failing on endpoints (failing_since) where ((failing_since is not null) and (disabled_at is null));
 
+-- The definitions of a list's custom fields before a change of them, for the events of the outbox and those set aside: an event of the list
+-- has those of the first row whose `through_id` is not below its id, and without such a row the present ones.
+create table event_fields (
+  list_id bigint not null,
+  through_id bigint not null,
+  definitions json not null,
+  constraint event_fields_pkey primary key (list_id, through_id)
+);
+
 -- One row per restore of a backup: the original may have given the positions between these two to events that the backup does not have.
 create table event_gaps (
   last_before bigint not null,
@@ -641,8 +661,6 @@ create table event_outbox (
   time_zone text not null,
   -- the values at that moment, of which the payload is made
   facts jsonb not null,
-  -- the definitions of the list's custom fields at that moment, if they have changed since; null means the present ones
-  fields json,
   -- how often it was set aside
   failures smallint not null default 0,
   constraint event_outbox_pkey primary key (id)
@@ -688,7 +706,6 @@ create table events_set_aside (
   callback_url text,
   time_zone text not null,
   facts jsonb not null,
-  fields json,
   failures smallint not null,
   -- the kind of the latest error, without content
   error text not null,
@@ -696,6 +713,7 @@ create table events_set_aside (
   retry_at timestamptz not null,
   constraint events_set_aside_pkey primary key (id)
 );
+create index events_set_aside_list on events_set_aside (list_id, id);
 
 -- The progress of writing a broadcast's audience. The cursor commits with each slice, so that a slice is written once.
 create table expansions (

@@ -15,8 +15,6 @@ create table event_outbox (
   time_zone text not null,
   -- the values at that moment, of which the payload is made
   facts jsonb not null,
-  -- the definitions of the list's custom fields at that moment, if they have changed since; null means the present ones
-  fields json,
   -- how often it was set aside
   failures smallint not null default 0
 );
@@ -29,6 +27,16 @@ create table events_set_aside (
   set_aside_at timestamptz not null,
   retry_at timestamptz not null,
   primary key (id)
+);
+create index events_set_aside_list on events_set_aside (list_id, id);
+
+-- The definitions of a list's custom fields before a change of them, for the events of the outbox and those set aside: an event of the list
+-- has those of the first row whose `through_id` is not below its id, and without such a row the present ones.
+create table event_fields (
+  list_id bigint not null,
+  through_id bigint not null,
+  definitions json not null,
+  primary key (list_id, through_id)
 );
 
 create table events (
@@ -145,22 +153,31 @@ begin
    order by c.id;
 end $$;
 
--- Before the custom fields of a list change, the events that have no payload yet get their present definitions. So the
--- transactions that insert events need not store them.
+-- Returns an id that those of the events of a list without a payload are not below.
+create function first_event_without_payload(list bigint) returns bigint stable language plpgsql as $$
+begin
+  return coalesce(least((select min(id) from event_outbox), (select min(id) from events_set_aside where list_id = list)),
+                  9223372036854775807);
+end $$;
+
+-- Before the custom fields of a list change, their definitions are stored for its events that have no payload yet. The rows of the outbox, of
+-- which a list may have 50,000, are not touched: the sequencer would wait for them. Of an event that is not visible yet, the change
+-- is made at the same time, so it may have the fields of before or after it. Definitions that no event needs are deleted.
 create function store_fields_of_events() returns trigger language plpgsql as $$
 declare
   list bigint := case tg_op when 'DELETE' then old.list_id else new.list_id end;
 begin
-  with present as materialized (
-    select coalesce(json_agg(json_build_object(
-             'key', f.key, 'contentType', f.content_type, 'maxLength', f.max_length, 'pattern', f.pattern,
-             'isEnforced', f.should_validate_regex_via_api, 'defaultValue', f.default_value) order by f.id), '[]') as definitions
-      from custom_fields f where f.list_id = list
-  ), aside as (
-    update events_set_aside set fields = (select definitions from present) where list_id = list and fields is null
-  )
-  update event_outbox set fields = (select definitions from present)
-   where id = any(array(select id from event_outbox where list_id = list and fields is null order by id for update));
+  delete from event_fields where list_id = list and through_id < first_event_without_payload(list);
+  insert into event_fields (list_id, through_id, definitions)
+  select list, e.id,
+         (select coalesce(json_agg(json_build_object(
+                   'key', f.key, 'contentType', f.content_type, 'maxLength', f.max_length, 'pattern', f.pattern,
+                   'isEnforced', f.should_validate_regex_via_api, 'defaultValue', f.default_value) order by f.id), '[]')
+            from custom_fields f where f.list_id = list)
+    from (select greatest((select max(id) from event_outbox), (select max(id) from events_set_aside where list_id = list)) as id) e
+   where e.id is not null
+      -- no event has become visible since an earlier change
+      on conflict (list_id, through_id) do nothing;
   if tg_op = 'DELETE' then return old; end if;
   return new;
 end $$;

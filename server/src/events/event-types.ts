@@ -1,5 +1,3 @@
-import type { ValueRules } from '../custom-fields/values.ts'
-
 /**
  * The types of events of a list. `bit` is the type's bit in `lists.listeners` and in the function `record_consent_events`; `flag` is the
  * key of a webhook that receives the type.
@@ -47,8 +45,6 @@ export type RecordedEvent = {
   callbackUrl: string | null
   timeZone: string
   facts: Record<string, unknown>
-  /** The custom fields of the list at that moment; null if they have not changed since. */
-  fields: ValueRules[] | null
 }
 
 /** An event with its position in the feed; the payload is JSON. */

@@ -1,5 +1,5 @@
 import type { Job } from '../jobs/jobs.ts'
-import { deleteEvents } from './events.queries.ts'
+import { deleteEvents, deleteFieldsOfEvents } from './events.queries.ts'
 import { feedPositions, testPositions } from './positions.ts'
 import { returnEvents } from './set-aside.queries.ts'
 
@@ -16,7 +16,7 @@ export const returnEventsJob: Job = {
   },
 }
 
-/** Deletes events after `CARILLON_EVENT_DAYS`, except those that wait to be delivered. */
+/** Deletes events after `CARILLON_EVENT_DAYS`, except those that wait to be delivered, and stored fields that no event needs. */
 export const deleteEventsJob: Job = {
   name: 'events.forget',
   async run(rt, _payload, signal) {
@@ -24,5 +24,6 @@ export const deleteEventsJob: Job = {
     for (const range of [feedPositions, testPositions]) {
       while (!signal.aborted && (await rt.db.tx((tx) => deleteEvents(tx, range, before, batchSize))) > 0);
     }
+    while (!signal.aborted && (await deleteFieldsOfEvents(rt.db, batchSize)) === batchSize);
   },
 }

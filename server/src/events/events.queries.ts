@@ -36,7 +36,7 @@ export async function takeRecorded(tx: Db, limit: number): Promise<TakenEvents> 
     'take_recorded_events',
     /* sql */ `
     with found as materialized (
-      select id, ${mostCharacters('facts')} + ${mostCharacters('fields')} as bytes from event_outbox order by id limit $1
+      select id, ${mostCharacters('facts')} as bytes from event_outbox order by id limit $1
     ), first as (
       select id from (select id, sum(bytes) over (order by id) as bytes, row_number() over (order by id) as n from found) f
        where bytes <= ${maxTakenBytes} or n = 1
@@ -44,7 +44,7 @@ export async function takeRecorded(tx: Db, limit: number): Promise<TakenEvents> 
       delete from event_outbox where id = any(array(select id from first)) returning *
     )
     select id, account_id as "accountId", list_id as "listId", type, phone, occurred_at as "occurredAt",
-           callback_url as "callbackUrl", time_zone as "timeZone", facts, fields, (select count(*) from found) as found
+           callback_url as "callbackUrl", time_zone as "timeZone", facts, (select count(*) from found) as found
       from taken order by id`,
     [limit],
   )
@@ -52,14 +52,56 @@ export async function takeRecorded(tx: Db, limit: number): Promise<TakenEvents> 
   return { events, isFull: found === limit || events.length < found }
 }
 
-/** Returns the custom fields of these lists. */
-export async function findFieldsOfLists(tx: Db, listIds: number[]): Promise<Map<number, ValueRules[]>> {
-  const rows = await tx.many<{ listId: number; fields: ValueRules[] }>(
-    'find_fields_of_lists',
-    /* sql */ `select l.id as "listId", ${customFieldsJson('l.id')} as fields from unnest($1::bigint[]) as l(id)`,
-    [listIds],
+/** Returns the present custom fields of a list. */
+export async function findFieldsOfList(db: Db, listId: number): Promise<ValueRules[]> {
+  const { fields } = await db.one<{ fields: ValueRules[] }>(
+    'find_fields_of_list',
+    /* sql */ `select ${customFieldsJson('l.id')} as fields from lists l where l.id = $1`,
+    [listId],
   )
-  return new Map(rows.map(({ listId, fields }) => [listId, fields]))
+  return fields
+}
+
+/** The custom fields of a list that several events have; null if they are read later. */
+export type FieldsOfEvents = { ids: number[]; fields: ValueRules[] | null }
+
+/** Number of lists, or versions of a list, whose fields are read at a time: they may have 2 MB of each. */
+const maxFieldsRead = '20'
+
+/**
+ * Returns the custom fields that the lists of these events had when the events were inserted, in the order of the ids: the first ones with the
+ * fields. The events must have been taken by an earlier statement, so that this one sees the fields of a change after them.
+ */
+export function findFieldsOfEvents(tx: Db, events: { id: number; listId: number }[]) {
+  return tx.many<FieldsOfEvents>(
+    'find_fields_of_events',
+    /* sql */ `
+    select v.ids,
+           case when v.n > ${maxFieldsRead} then null
+                when v.through_id is null then ${customFieldsJson('v.list_id')}
+                else (select f.definitions from event_fields f where f.list_id = v.list_id and f.through_id = v.through_id)
+                end as fields
+      from (select e.list_id, e.through_id, array_agg(e.id) as ids, row_number() over (order by min(e.id)) as n
+              from (select id, list_id,
+                           (select f.through_id from event_fields f where f.list_id = u.list_id and f.through_id >= u.id
+                             order by f.through_id limit 1) as through_id
+                      from unnest($1::bigint[], $2::bigint[]) as u(id, list_id)) e
+             group by e.list_id, e.through_id) v
+     order by v.n`,
+    [events.map(({ id }) => id), events.map(({ listId }) => listId)],
+  )
+}
+
+/** Deletes up to `limit` stored definitions of fields that no event without a payload has, and returns how many. */
+export function deleteFieldsOfEvents(db: Db, limit: number): Promise<number> {
+  return db.exec(
+    'delete_fields_of_events',
+    /* sql */ `
+    delete from event_fields
+     where (list_id, through_id) in (
+       select list_id, through_id from event_fields where through_id < first_event_without_payload(list_id) limit $1)`,
+    [limit],
+  )
 }
 
 /** Takes the next `count` positions and returns the first one; the transaction must be the sequencer. */

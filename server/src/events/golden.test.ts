@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { reservedKeys } from '../custom-fields/custom-fields.ts'
 import type { ValueRules } from '../custom-fields/values.ts'
 import { callbackTypes, listEventTypes, type RecordedEvent } from './event-types.ts'
 import { renderPayload } from './payloads.schema.ts'
@@ -66,6 +67,12 @@ test.each(listEventTypes)('%s, with and without custom fields', (type) => {
   expect(renderPayload({ ...event, facts }, fields)).toBe(`${fixed}${ofFields}}`)
 })
 
+test.each(listEventTypes.filter((type) => golden[type][1] !== ''))('no custom field can have a key of %s', (type) => {
+  const keys = Object.keys(JSON.parse(`${golden[type][0]}}`))
+  expect(keys.filter((key) => !reservedKeys.has(key))).toEqual([])
+  expect(reservedKeys.has('is_test')).toBe(true)
+})
+
 test.each(callbackTypes)('%s', (type) => {
   const facts = {
     transactional_message_status: { messageId: 9, status: 'delivered' },
@@ -79,7 +86,7 @@ test.each(callbackTypes)('%s', (type) => {
   }[type]
   const event: RecordedEvent = {
     ...{ id: 1, accountId: 3, listId: null, type, phone: 2_065_550_100, occurredAt: at, callbackUrl: null },
-    ...{ timeZone: given.timeZone, facts, fields: null },
+    ...{ timeZone: given.timeZone, facts },
   }
   const expected = {
     transactional_message_status: `{"type":"transactional_message_status","transactional_message_id":9,"timestamp":${time},"phone_number":"2065550100","status":"delivered"}`,
@@ -91,7 +98,7 @@ test.each(callbackTypes)('%s', (type) => {
 test('momt_report has the text of the report, and webhook_disabled the webhook', () => {
   const event: RecordedEvent = {
     ...{ id: 1, accountId: 3, listId: null, type: 'momt_report', phone: null, occurredAt: at, callbackUrl: null },
-    ...{ timeZone: given.timeZone, facts: { report: '{"id":9,"s3_url":null}' }, fields: null },
+    ...{ timeZone: given.timeZone, facts: { report: '{"id":9,"s3_url":null}' } },
   }
   expect(renderPayload(event, [])).toBe('{"status":"OK","momt_report":{"id":9,"s3_url":null}}')
   const facts = { webhookId: 11, reason: 'failing', failingSince: at.toISOString() }

@@ -14,7 +14,7 @@ export function sampleEvent(
   const phoneOfEvent = type === 'message_sent' ? null : phone
   return {
     ...{ id: 0, accountId, listId, type, phone: phoneOfEvent, occurredAt: at, callbackUrl: null },
-    ...{ timeZone, facts, fields: null },
+    ...{ timeZone, facts },
   }
 }
 

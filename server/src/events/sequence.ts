@@ -5,7 +5,7 @@ import { type Clock, systemClock } from '../lib/clock.ts'
 import type { NumberedEvent, RecordedEvent } from './event-types.ts'
 import {
   becomeSequencer,
-  findFieldsOfLists,
+  findFieldsOfEvents,
   hasRecorded,
   insertEvents,
   takePositions,
@@ -105,17 +105,13 @@ async function numberBatch(
   return { count: recorded.length, isFull }
 }
 
-/** Number of lists whose fields are read at a time: they may have 2 MB of each. */
-const listsPerRead = 20
-
 async function renderAll(tx: Db, events: RecordedEvent[]): Promise<string[]> {
   const payloads: string[] = []
   let length = 0
   let read = new Map<number, ValueRules[]>()
   for (const [n, event] of events.entries()) {
-    // read after the rows are locked: a change of fields waits for this transaction, or has stored the former ones in them
-    if (needsFields(event) && !read.has(event.listId)) read = await readFields(tx, events.slice(n))
-    const payload = renderPayload(event, event.fields ?? read.get(event.listId ?? 0) ?? [])
+    if (hasList(event) && !read.has(event.id)) read = await readFields(tx, events.slice(n))
+    const payload = renderPayload(event, read.get(event.id) ?? [])
     length += payload.length
     if (length > maxBatchLength && payloads.length > 0) throw new LongBatch(payloads.length)
     payloads.push(payload)
@@ -123,11 +119,13 @@ async function renderAll(tx: Db, events: RecordedEvent[]): Promise<string[]> {
   return payloads
 }
 
-/** Returns the fields of the first lists of these events. */
-function readFields(tx: Db, events: RecordedEvent[]): Promise<Map<number, ValueRules[]>> {
-  const listIds = new Set(events.filter(needsFields).map(({ listId }) => listId))
-  return findFieldsOfLists(tx, [...listIds].slice(0, listsPerRead))
+/** Number of events whose fields are looked up at a time: those of many lists are looked up again for each 20 lists. */
+const eventsPerRead = 200
+
+/** Returns the fields of the first of these events, by their ids. */
+async function readFields(tx: Db, events: RecordedEvent[]): Promise<Map<number, ValueRules[]>> {
+  const found = await findFieldsOfEvents(tx, events.slice(0, eventsPerRead).filter(hasList))
+  return new Map(found.flatMap(({ ids, fields }) => (fields ? ids.map((id) => [id, fields] as const) : [])))
 }
 
-const needsFields = (event: RecordedEvent): event is RecordedEvent & { listId: number } =>
-  event.listId !== null && event.fields === null
+const hasList = (event: RecordedEvent): event is RecordedEvent & { listId: number } => event.listId !== null

@@ -4,7 +4,7 @@ import type { EventType } from './event-types.ts'
 
 /** The columns of the outbox, which `events_set_aside` has, too. */
 const columns = /* sql */ `
-  id, account_id, list_id, type, phone, occurred_at, callback_url, time_zone, facts, fields`
+  id, account_id, list_id, type, phone, occurred_at, callback_url, time_zone, facts`
 
 /**
  * Moves an event from the outbox to those that are set aside, with the kind of its error. It is retried after an hour, and after twice as long

@@ -3,7 +3,9 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { createLogDaysAhead } from '../broadcasts/close.ts'
+import type { Db } from '../db/db.ts'
 import { optOut } from '../opt-ins/opt-out.ts'
+import { deleteEventsJob } from './events.jobs.ts'
 import { numberEvents } from './sequence.ts'
 import { returnEvents, setEventAside } from './set-aside.queries.ts'
 
@@ -20,9 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 beforeEach(async () => {
-  list = await make.list(database.db)
-  await exec('listen', 'update lists set listeners = 31 where id = $1', [list.id])
-  await make.subscriber(database.db, { listId: list.id, phone })
+  await newList()
   await exec(
     'values',
     `update subscribers set custom_fields = '{"shelf": 12, "since": "2031-05-06T16:00:00.000Z"}'
@@ -81,18 +81,121 @@ test.each([
     const [payload = {}] = await numbered()
     expect(Object.keys(payload).slice(-3)).toEqual(['total_messages_received', 'shelf', 'since'])
     expect(payload).toMatchObject({ shelf: 12 })
-    await exec('return', `update subscribers set state = 'subscribed' where list_id = $1`, [list.id])
-    await exec(
-      'opt_in',
-      `insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
-    values ($1, $2, $3, 'opt_in', 'api', 'key:1', now())`,
-      [list.accountId, list.id, phone],
-    )
+    await come()
     const [next = {}] = await numbered()
     const keys = { renamed: ['rack', 'since'], deleted: [], added: ['shelf', 'since', 'aisle', 'gate'] }[way]
-    expect(Object.keys(next).slice(Object.keys(next).indexOf('total_messages_received') + 1)).toEqual(keys)
+    expect(fieldsOf(next)).toEqual(keys)
   },
 )
+
+/** The custom fields of payloads, which follow after the fixed keys. */
+const fieldsOf = (payload: Record<string, unknown>) =>
+  Object.keys(payload).slice(Object.keys(payload).indexOf('total_messages_received') + 1)
+
+const come = async () => {
+  await exec('come', `update subscribers set state = 'subscribed' where list_id = $1`, [list.id])
+  await exec(
+    'opt_in',
+    `insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
+     values ($1, $2, $3, 'opt_in', 'api', 'key:1', now())`,
+    [list.accountId, list.id, phone],
+  )
+}
+
+const stored = () => database.db.many<{ list: number }>('stored', 'select list_id as list from event_fields')
+
+async function newList() {
+  list = await make.list(database.db)
+  await exec('listen', 'update lists set listeners = 31 where id = $1', [list.id])
+  await make.subscriber(database.db, { listId: list.id, phone })
+}
+
+test('of several changes, each event has the fields of its moment, and those of another list its own', async () => {
+  const keys = ['shelf', 'since']
+  const expected: string[][] = []
+  for (let n = 0; n < 5; n++) {
+    await (n % 2 ? come() : leave())
+    expected.push([...keys])
+    // two changes without an event between them
+    for (const key of [`gate${n}`, `row${n}`]) {
+      await addField(key)
+      keys.push(key)
+    }
+  }
+  await come()
+  expected.push(keys)
+  await newList()
+  await leave()
+  expect((await numbered()).map(fieldsOf)).toEqual([...expected, []])
+})
+
+test('a change of fields between the statements that take an event and read its fields does not change it', async () => {
+  await leave()
+  const { db } = database
+  const changes = async () => {
+    await exec('delete', 'delete from custom_fields where list_id = $1', [list.id])
+  }
+  const payloads: string[] = []
+  const racing: Db = { ...db, tx: (work) => db.tx((tx) => work(afterTaking(tx, changes))) }
+  await numberEvents(racing, async (_tx, events) => void payloads.push(...events.map(({ payload }) => payload)))
+  expect(payloads.map((payload) => fieldsOf(JSON.parse(payload)))).toEqual([['shelf', 'since']])
+})
+
+/** Returns a Db that does something before the statement after the one that takes events. */
+function afterTaking(tx: Db, work: () => Promise<void>): Db {
+  const many: Db['many'] = async (name, ...rest) => {
+    const rows = await tx.many(name, ...rest)
+    if (name === 'take_recorded_events') await work()
+    return rows as never
+  }
+  return { ...tx, many }
+}
+
+test('a change of fields changes no row of the outbox, and waits for no sequencer', async () => {
+  for (let n = 0; n < 3; n++) await (n % 2 ? come() : leave())
+  const places = () =>
+    database.db.many<{ xmax: string }>(
+      'places',
+      'select id, ctid, xmin::text, xmax::text from event_outbox order by id',
+    )
+  const before = await places()
+  await database.db.tx(async (tx) => {
+    await tx.exec('take', 'select from event_outbox for update')
+    await addField('aisle')
+  })
+  const after = await places()
+  expect(after.map(({ xmax, ...rest }) => rest)).toEqual(before.map(({ xmax, ...rest }) => rest))
+  expect((await numbered()).map(fieldsOf)).toEqual(Array(3).fill(['shelf', 'since']))
+})
+
+test('stored fields are deleted when no event needs them, by the next change and by the job', async () => {
+  const run = () => deleteEventsJob.run(makeRuntime({ db: database.db }), {}, new AbortController().signal)
+  await run()
+  expect(await stored()).toEqual([])
+  await addField('aisle')
+  expect(await stored()).toEqual([])
+
+  await leave()
+  const { id } = await database.db.one<{ id: number }>('outbox', 'select id from event_outbox')
+  await addField('gate')
+  await setEventAside(database.db, id, 'TypeError', new Date())
+  await come()
+  await addField('row')
+  await run()
+  expect(await stored()).toHaveLength(2)
+  await numbered()
+  await run()
+  // the event that is set aside needs one
+  expect(await stored()).toHaveLength(2)
+  await returnEvents(database.db, { id }, 1)
+  expect((await numbered()).map(fieldsOf)).toEqual([['shelf', 'since', 'aisle']])
+  await leave()
+  await addField('end')
+  expect(await stored()).toHaveLength(1)
+  await numbered()
+  await run()
+  expect(await stored()).toEqual([])
+})
 
 test('a time zone that changes before the event has a position does not change it', async () => {
   await leave()

@@ -135,7 +135,14 @@ test('a test event momt_report has the keys of a report in their order, its URL,
   expect([status, isTest]).toEqual(['OK', true])
   expect(Object.keys(report)).toEqual(Object.keys(real.body.momt_report as object))
   expect(report).toMatchObject({
-    ...{ account_id: api.owner.accountId, s3_url: null, total_rows: 100, percent_complete: 100, mo_count: 3, mt_count: 97 },
+    ...{
+      account_id: api.owner.accountId,
+      s3_url: null,
+      total_rows: 100,
+      percent_complete: 100,
+      mo_count: 3,
+      mt_count: 97,
+    },
     ...{ date_to: '2026-03-02T10:00:00Z', import_completed_at: '2026-03-02T02:00:00-08:00', counts_calculated: true },
     ...{ webhook_callback_url: callbackUrl, run_errors: null, cancelled: null },
   })

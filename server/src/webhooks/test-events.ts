@@ -2,7 +2,7 @@ import { lockCap } from '../accounts/caps.queries.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import type { ListEventType, RecordedEvent } from '../events/event-types.ts'
-import { findFieldsOfLists, insertTestEvent } from '../events/events.queries.ts'
+import { findFieldsOfList, insertTestEvent } from '../events/events.queries.ts'
 import { renderPayload, renderTestPayload } from '../events/payloads.schema.ts'
 import { sampleEvent } from '../events/sample-events.ts'
 import { sampleReport } from '../reports/sample-report.ts'
@@ -88,8 +88,7 @@ async function render(
   at: Date,
   renderer: typeof renderPayload,
 ) {
-  const fields = await findFieldsOfLists(db, [webhook.listId])
-  return renderer(sampleOf(type, { ...webhook, at, url: null }), fields.get(webhook.listId) ?? [])
+  return renderer(sampleOf(type, { ...webhook, at, url: null }), await findFieldsOfList(db, webhook.listId))
 }
 
 type Sampled = { accountId: number; listId: number | null; timeZone: string; at: Date; url: string | null }
@@ -100,6 +99,6 @@ function sampleOf(type: ListEventType | TestedCallbackType, { url, ...given }: S
   const report = sampleReport({ ...given, webhookCallbackUrl: url })
   return {
     ...{ id: 0, accountId: given.accountId, listId: null, type, phone: null, occurredAt: given.at, callbackUrl: null },
-    ...{ timeZone: given.timeZone, facts: { report }, fields: null },
+    ...{ timeZone: given.timeZone, facts: { report } },
   }
 }
