@@ -59,3 +59,11 @@ test.skipIf(process.platform === 'win32')('a file system that takes only some of
   expect((await run).stdout).toContain('the file is too large for its disk (EFBIG)')
   expect(readdirSync(join(directory, 'a/1'))).toEqual([])
 })
+
+test('reading a file that is deleted meanwhile is an error of the reader', async () => {
+  const store = new DirectoryStore(directory)
+  const { added } = await store.append('a/1', [], contentOf('one'))
+  const stream = await store.read('a/1', added, 0, 2)
+  rmSync(join(directory, 'a'), { recursive: true })
+  await expect(text(stream)).rejects.toMatchObject({ code: 'ENOENT' })
+})

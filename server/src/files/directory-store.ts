@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PassThrough, Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { type AddedParts, type FilePart, type FileStore, StoreError } from './file-store.ts'
 
 /**
@@ -59,7 +59,8 @@ export class DirectoryStore implements FileStore {
 
   async read(folder: string, parts: readonly FilePart[], from: number, to: number): Promise<Readable> {
     const directory = join(this.#directory, folder)
-    return Readable.from(readParts(directory, parts, from, to)).pipe(new PassThrough())
+    // not through a pipe, which would throw the error of a file that is deleted meanwhile where nobody catches it
+    return Readable.from(readParts(directory, parts, from, to), { objectMode: false })
   }
 
   async delete(folder: string): Promise<void> {
