@@ -1042,6 +1042,62 @@ create table lists (
 create index lists_account on lists (account_id, id) where (deleted_at is null);
 create index lists_short_code on lists (short_code_id, id) where (deleted_at is null);
 
+-- The files of an archived day: rows of one account in the order of a MOMT report.
+create table log_archive_files (
+  day date not null,
+  account_id bigint not null,
+  file_number integer not null,
+  -- as the file store has it
+  folder text not null,
+  name text not null,
+  bytes bigint not null,
+  sha256 text not null,
+  row_count bigint not null,
+  -- the sum of a hash of each row of message_log
+  row_hash numeric not null,
+  -- the numbers of rows by state
+  states jsonb not null,
+  -- the row groups: the number of rows, and the position of the first one
+  row_groups jsonb not null,
+  is_verified boolean not null default false,
+  constraint log_archive_files_pkey primary key (day, account_id, file_number),
+  constraint log_archive_files_account_id_fkey foreign key (account_id) references accounts(id),
+  constraint log_archive_files_day_fkey foreign key (day) references log_archives(day)
+);
+
+-- Days of the message log that retention removes, or has removed, and how far that is (reports/archive/). The log of a day without a
+-- row is kept.
+create table log_archives (
+  day date not null,
+  -- archiving: its files are being written; archived: they and the manifest are; verified: they were read back and compared with the
+  -- log; detached: its tables are no partitions any more, and readers use the archive; dropped: its tables no longer exist
+  state text not null default 'archiving',
+  -- the last row that is in a complete file: its account, the acceptance of its message, the message, and its log id
+  cursor_account_id bigint not null default 0,
+  cursor_at timestamptz not null default '1970-01-01 00:00:00+00'::timestamptz,
+  cursor_message_id bigint not null default 0,
+  cursor_log_id bigint not null default 0,
+  -- the folder of the file that is being written: left over if its worker was killed
+  open_folder text,
+  -- the manifest, as the file store has it
+  manifest_folder text,
+  manifest_name text,
+  manifest_bytes bigint,
+  -- the worker that holds the lease names the epoch with each change
+  epoch integer not null default 0,
+  leased_until timestamptz,
+  -- attempts that failed in succession, the latest error, and the time of the next one
+  failures smallint not null default 0,
+  error text,
+  due_at timestamptz not null,
+  started_at timestamptz not null,
+  verified_at timestamptz,
+  dropped_at timestamptz,
+  constraint log_archives_pkey primary key (day),
+  constraint log_archives_state check (state = any (array['archiving', 'archived', 'verified', 'detached', 'dropped']))
+);
+create index log_archives_open on log_archives (day) where (state <> 'dropped');
+
 -- Parts and cost of a message: computed when it is sent, and again when it is closed.
 create table message_bills (
   message_id bigint not null,

@@ -67,6 +67,59 @@ create table momt_report_parts (
   primary key (report_id, part_number)
 );
 
+-- Days of the message log that retention removes, or has removed, and how far that is (reports/archive/). The log of a day without a
+-- row is kept.
+create table log_archives (
+  day date primary key,
+  -- archiving: its files are being written; archived: they and the manifest are; verified: they were read back and compared with the
+  -- log; detached: its tables are no partitions any more, and readers use the archive; dropped: its tables no longer exist
+  state text not null default 'archiving' constraint log_archives_state
+    check (state in ('archiving', 'archived', 'verified', 'detached', 'dropped')),
+  -- the last row that is in a complete file: its account, the acceptance of its message, the message, and its log id
+  cursor_account_id bigint not null default 0,
+  cursor_at timestamptz not null default 'epoch',
+  cursor_message_id bigint not null default 0,
+  cursor_log_id bigint not null default 0,
+  -- the folder of the file that is being written: left over if its worker was killed
+  open_folder text,
+  -- the manifest, as the file store has it
+  manifest_folder text,
+  manifest_name text,
+  manifest_bytes bigint,
+  -- the worker that holds the lease names the epoch with each change
+  epoch integer not null default 0,
+  leased_until timestamptz,
+  -- attempts that failed in succession, the latest error, and the time of the next one
+  failures smallint not null default 0,
+  error text,
+  due_at timestamptz not null,
+  started_at timestamptz not null,
+  verified_at timestamptz,
+  dropped_at timestamptz
+);
+create index log_archives_open on log_archives (day) where state <> 'dropped';
+
+-- The files of an archived day: rows of one account in the order of a MOMT report.
+create table log_archive_files (
+  day date not null references log_archives,
+  account_id bigint not null references accounts,
+  file_number integer not null,
+  -- as the file store has it
+  folder text not null,
+  name text not null,
+  bytes bigint not null,
+  sha256 text not null,
+  row_count bigint not null,
+  -- the sum of a hash of each row of message_log
+  row_hash numeric not null,
+  -- the numbers of rows by state
+  states jsonb not null,
+  -- the row groups: the number of rows, and the position of the first one
+  row_groups jsonb not null,
+  is_verified boolean not null default false,
+  primary key (day, account_id, file_number)
+);
+
 -- Gifts reported by a donation platform, recorded on the subscriber who gave or on the message that prompted the gift.
 create table donations (
   id bigint generated always as identity primary key,

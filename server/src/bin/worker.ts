@@ -27,6 +27,7 @@ import { foldListDeltasJob } from '../lists/lists.jobs.ts'
 import { correctPausedFlags } from '../log/pause.queries.ts'
 import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
 import { deleteReceiptsJob } from '../receipts/receipts.jobs.ts'
+import { removeLogDaysJob } from '../reports/archive/archives.jobs.ts'
 import { deleteReportFilesJob, runReports } from '../reports/momt-reports.jobs.ts'
 import type { Runtime } from '../runtime.ts'
 import { applyChanges } from '../subscribers/subscribers.jobs.ts'
@@ -63,6 +64,7 @@ const jobs: Job[] = [
   runReports,
   deleteReportFilesJob,
   deleteClicksJob,
+  removeLogDaysJob,
 ]
 
 const schedules: Schedule[] = [
@@ -84,6 +86,7 @@ const schedules: Schedule[] = [
   { name: deleteWebhooksJob.name, everySeconds: 60 },
   { name: deleteReportFilesJob.name, everySeconds: 3_600 },
   { name: deleteClicksJob.name, everySeconds: 3_600 },
+  { name: removeLogDaysJob.name, everySeconds: 300 },
 ]
 
 /** Identifies Carillon to the receivers of events. */

@@ -12,6 +12,7 @@ import { eventCommands } from './events.commands.ts'
 import { helpOf, helpOfAll } from './help.ts'
 import { installationCommands } from './installation.commands.ts'
 import { keyCommands } from './keys.commands.ts'
+import { logCommands } from './log.commands.ts'
 import { messageCommands } from './messages.commands.ts'
 import { findSecretKeyOf, openInstallation, secretKeyOf } from './open-installation.ts'
 import { quietHoursCommands } from './quiet-hours.commands.ts'
@@ -30,6 +31,7 @@ export const commands: readonly CliCommand[] = [
   ...rateCommands,
   ...quietHoursCommands,
   ...messageCommands,
+  ...logCommands,
   ...reconcileCommands,
   ...webhookCommands,
   ...eventCommands,

@@ -11,7 +11,7 @@ const reconcileCommand: CliCommand = {
     to: { value: 'YYYY-MM-DD', help: 'The last day (UTC) of messages to compare' },
   },
   notes: [
-    'Without a period, all kept days, and also the counts of lists and of received texts. Changes nothing, and texts may be sent',
+    'Without a period, all days, and also the counts of lists and of received texts. Changes nothing, and texts may be sent',
     'meanwhile. Prints the differences; the exit code is 1 if there are any.',
   ],
   async run(context) {
@@ -20,13 +20,15 @@ const reconcileCommand: CliCommand = {
     const period = hasPeriod ? { from: from ?? '0001-01-01', to: to ?? '9999-12-31' } : null
     const { differences, differenceCount, ...compared } = await reconcile(context.db, period)
     const rows = differences.map((one) => [one.subject, one.counter, String(one.stored), String(one.recomputed)])
-    const { days, messages, lists, listsWithReceived } = compared
+    const { days, archivedDays, messages, lists, listsWithReceived } = compared
+    const ofArchives = archivedDays === 0 ? '' : `, ${archivedDays} archived days`
     const ofLists = hasPeriod ? '' : `, ${lists} lists, the received texts of ${listsWithReceived} lists`
-    const summary = `Compared ${messages} messages of ${days} days${ofLists}. Differences: ${differenceCount}.`
+    const summary = `Compared ${messages} messages of ${days} days${ofArchives}${ofLists}. Differences: ${differenceCount}.`
     return {
       lines: [...(rows.length > 0 ? table(['SUBJECT', 'COUNTER', 'STORED', 'RECOMPUTED'], rows) : []), summary],
       json: {
         days,
+        archived_days: archivedDays,
         messages,
         lists,
         lists_with_received: listsWithReceived,

@@ -66,6 +66,8 @@ export type Config = {
   /** Days for which the files of reports are kept. */
   reportDays: number
   clickDays: number
+  /** Days for which the message log is kept in the database; 0 keeps all days. */
+  messageLogDays: number
   /** The number service; numbers are not looked up if `url` is undefined. */
   lookUp: { url: string | undefined; token: Secret | undefined; timeoutMs: number; cacheDays: number }
   /** Bearer token that /metrics accepts from other machines. */
@@ -153,6 +155,7 @@ export function readEnv(env: Env): Config {
     s3: readS3Location(read, (name) => texts.has(name), faults),
     reportDays: read('CARILLON_REPORT_DAYS'),
     clickDays: read('CARILLON_CLICK_DAYS'),
+    messageLogDays: read('CARILLON_MESSAGE_LOG_DAYS'),
     allowPrivateUrls: [...read('CARILLON_ALLOW_PRIVATE_URLS'), ...(mode === 'sandbox' ? loopbackRanges : [])],
     extraCaFile: extraCaFile ? resolve(checkout, extraCaFile) : undefined,
     lookUp: {

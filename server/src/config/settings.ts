@@ -169,6 +169,10 @@ export const settings = {
     help: 'Days for which single clicks are kept; the counts by link and by recipient are kept as long as their message',
     parse: wholeNumber(1, 3_650),
   }),
+  CARILLON_MESSAGE_LOG_DAYS: required('0', {
+    help: 'Days for which the message log is kept in the database; older days are archived in the file store and removed when all their messages are closed (docs/retention.md). 0 keeps all days',
+    parse: wholeNumber(0, 36_500),
+  }),
   CARILLON_UPLOAD_DISK_MB: required('16384', {
     help: 'Space for the rows of unfinished uploads in <data>/uploads, and for rows that are not applied yet in the database, in megabytes; one account gets at most half',
     parse: wholeNumber(16, 10_000_000),

@@ -10,6 +10,14 @@ export function isTableMissing(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '42P01'
 }
 
+// lock_not_available after lock_timeout, and object_not_in_prerequisite_state, for example while another partition is being detached
+const busyCodes = new Set(['55P03', '55000'])
+
+/** Returns whether a change of a table gave way to sessions that use it, and should be repeated later. */
+export function isTableInUse(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && busyCodes.has(error.code ?? '')
+}
+
 const raceCodes = new Set(['40P01', '40001'])
 
 /** Returns whether the transaction was the victim of a deadlock or a serialization failure and should be retried. */

@@ -8,8 +8,8 @@ export type ParquetFile = {
   columns: ParquetColumn[]
   rowCount: number
   notes: Record<string, string>
-  /** The rows of each row group, of which only one is in memory. */
-  rowGroups: () => AsyncGenerator<ParquetValue[][]>
+  /** The rows of each row group, or of those that are wanted, of which only one is in memory. */
+  rowGroups: (isWanted?: (index: number) => boolean) => AsyncGenerator<ParquetValue[][]>
 }
 
 /** Reads the footer of a Parquet file that `parquet-writer.ts` wrote; throws if it is none, or if it is damaged. */
@@ -27,14 +27,22 @@ export async function openParquet({ size, read }: ParquetSource): Promise<Parque
     columns: columnsOf(metadata.schema),
     rowCount: Number(metadata.num_rows),
     notes: Object.fromEntries((metadata.key_value_metadata ?? []).map(({ key, value }) => [key, value ?? ''])),
-    rowGroups: () => readRowGroups(file, metadata),
+    rowGroups: (isWanted = () => true) => readRowGroups(file, metadata, isWanted),
   }
 }
 
-async function* readRowGroups(file: Parameters<typeof parquetMetadataAsync>[0], metadata: FileMetaData) {
+async function* readRowGroups(
+  file: Parameters<typeof parquetMetadataAsync>[0],
+  metadata: FileMetaData,
+  isWanted: (index: number) => boolean,
+) {
   let rowStart = 0
-  for (const group of metadata.row_groups) {
+  for (const [n, group] of metadata.row_groups.entries()) {
     const rowEnd = rowStart + Number(group.num_rows)
+    if (!isWanted(n)) {
+      rowStart = rowEnd
+      continue
+    }
     let rows: unknown[][] = []
     await parquetRead({
       ...{ file, metadata, rowStart, rowEnd, parsers, compressors: decompressors, utf8: false },

@@ -1,10 +1,12 @@
 import { findAlarms } from '../connections/alarms.ts'
 import { countEventsSetAside, maxCountedAside } from '../events/set-aside.queries.ts'
+import { utcDay } from '../lib/clock.ts'
 import type { MetricFamily } from '../lib/metric-series.ts'
 import { countSetAside } from '../log/failures.queries.ts'
 import { lanes } from '../messages/messages.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Snapshot } from '../system/metrics.ts'
+import { measureLogDays } from './archive/log-days.queries.ts'
 import { countWaitingReceipts, measureBinds, measureLanes, measureOpenMessages } from './queue.queries.ts'
 
 const laneNames = new Map<number, string>(Object.entries(lanes).map(([name, lane]) => [lane, name]))
@@ -12,7 +14,7 @@ const laneName = (lane: number) => laneNames.get(lane) ?? String(lane)
 
 /**
  * Returns metrics of state that is only in the database: depth and lag of the queue, open recipients, receipts, binds,
- * alarms, and messages and events that are set aside.
+ * alarms, messages and events that are set aside, and the days of the message log.
  */
 export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promise<Snapshot> {
   const depth = await measureLanes(rt.db, rt.clock.now())
@@ -22,6 +24,7 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
   const setAside = await countSetAside(rt.db)
   const eventsAside = await countEventsSetAside(rt.db)
   const alarms = await findAlarms(rt.db, null, rt.clock.now())
+  const logDays = await measureLogDays(rt.db, utcDay(rt.clock.now()))
   const families: MetricFamily[] = [
     {
       name: 'carillon_queue_recipients',
@@ -75,6 +78,27 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
       help: `Events that cannot be numbered and that a person must act on, by type; at most ${maxCountedAside} are counted`,
       type: 'gauge',
       values: eventsAside.map(({ type, count }) => ({ labels: { type }, value: count })),
+    },
+    {
+      name: 'carillon_log_days',
+      help: 'Days of the message log: kept in the database, or archived and removed',
+      type: 'gauge',
+      values: [
+        { labels: { where: 'database' }, value: logDays.kept },
+        { labels: { where: 'archive' }, value: logDays.archived },
+      ],
+    },
+    {
+      name: 'carillon_log_oldest_day_timestamp_seconds',
+      help: 'Begin of the oldest day of the message log that is kept in the database',
+      type: 'gauge',
+      values: logDays.oldest === null ? [] : [{ labels: {}, value: Date.parse(logDays.oldest) / 1_000 }],
+    },
+    {
+      name: 'carillon_log_archive_failures',
+      help: 'Days of the message log that are kept because their archive failed at the last attempt',
+      type: 'gauge',
+      values: [{ labels: {}, value: logDays.failed }],
     },
     {
       name: 'carillon_alarms',

@@ -9,18 +9,6 @@ import { logRanges } from './log-ranges.sql.ts'
 /** A counter that differs from what was counted again. */
 export type Difference = { subject: string; counter: string; stored: number; recomputed: number }
 
-/** Returns the days (YYYY-MM-DD) of which the log is kept, in order. */
-export async function listKeptDays(db: Db): Promise<string[]> {
-  const rows = await db.many<{ day: string }>(
-    'list_kept_days',
-    /* sql */ `
-    select to_char(to_date(right(c.relname, 8), 'YYYYMMDD'), 'YYYY-MM-DD') as day
-      from pg_inherits i join pg_class c on c.oid = i.inhrelid
-     where i.inhparent = 'message_log'::regclass order by c.relname`,
-  )
-  return rows.map(({ day }) => day)
-}
-
 export type CountedMessage = { id: number; loggedOn: string; audience: number }
 
 /** Returns the next accepted messages whose day is in a period, and the last id that was read; null at the end. */
@@ -97,6 +85,51 @@ export function compareDay(db: Db, day: string) {
               from messages m cross join ${totalsOf('m.id')} c where m.logged_on = $1::date) s,
            (select count(*) as recomputed from ${logTable(day)}) r
      where stored <> recomputed`,
+    [day],
+  )
+}
+
+/** Returns the archived days (YYYY-MM-DD) of a period that the log no longer has, in order. */
+export async function listArchivedDays(db: Db, { from, to }: { from: string; to: string }): Promise<string[]> {
+  const rows = await db.many<{ day: string }>(
+    'list_archived_days',
+    /* sql */ `
+    select day::text from log_archives
+     where state in ('detached', 'dropped') and day between $1::date and $2::date order by day`,
+    [from, to],
+  )
+  return rows.map(({ day }) => day)
+}
+
+const comparedStates = ['audience', ...states]
+
+/** Compares the counters of the messages of an archived day, added up by account, with the numbers of rows of its archive. */
+export function compareArchive(db: Db, day: string) {
+  return db.many<Difference>(
+    'compare_archive',
+    /* sql */ `
+    with stored as materialized (
+      select a.id as account_id, s.*
+        from accounts a
+       cross join lateral (
+         select ${comparedStates.map((name) => `coalesce(sum(c.${name}), 0)::bigint as ${name}`).join(', ')}
+           from (select id from messages where account_id = a.id and accepted_at >= $1::date::timestamptz
+                    and accepted_at < ($1::date + 1)::timestamptz and logged_on = $1::date offset 0) m
+          cross join ${totalsOf('m.id')} c) s
+    ), archived as materialized (
+      select f.account_id, s.key as counter, sum(s.value::bigint)::bigint as n
+        from log_archive_files f cross join lateral jsonb_each_text(f.states) s
+       where f.day = $1::date group by 1, 2
+    )
+    select 'account ' || s.account_id || ', archived day ' || $1::text as subject, v.counter, v.stored, v.archived as recomputed
+      from stored s
+     cross join lateral (
+       select c.counter, c.stored,
+              coalesce((select sum(n) from archived a
+                         where a.account_id = s.account_id and c.counter in (a.counter, 'audience')), 0)::bigint as archived
+         from (values ${comparedStates.map((name) => `('${name}', s.${name})`).join(', ')}) as c (counter, stored)) v
+     where v.stored <> v.archived
+     order by s.account_id`,
     [day],
   )
 }

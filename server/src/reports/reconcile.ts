@@ -1,7 +1,10 @@
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
+import { isTableMissing } from '../db/pg-errors.ts'
+import { listKeptDays } from '../log/log-days.queries.ts'
 import {
   type CountedMessage,
+  compareArchive,
   compareCounters,
   compareDay,
   compareListCounts,
@@ -9,7 +12,7 @@ import {
   countRowsOfDay,
   type Difference,
   findReceivedCounts,
-  listKeptDays,
+  listArchivedDays,
   listListIds,
   listMessagesToCount,
   type ReceivedBroadcast,
@@ -24,6 +27,8 @@ const maxDifferences = 1_000
 
 export type Reconciliation = {
   days: number
+  /** Days that the log no longer has, whose counters were compared with the counts of their archives. */
+  archivedDays: number
   messages: number
   lists: number
   /** Lists whose received counts were compared; the others have broadcasts of days that are no longer kept. */
@@ -38,14 +43,16 @@ export type ReconciledPeriod = { from: string; to: string }
 
 /**
  * Counts again what counters have, from the log, the ledger and the subscribers, and returns the differences: the counters of the
- * messages of a period and, without a period, of all kept days, the counts of lists and of received texts, too. Each
- * comparison is made in one snapshot, so texts may be sent meanwhile. Changes nothing.
+ * messages of a period and, without a period, of all kept days, the counts of lists and of received texts, too. Of days that were
+ * archived and removed, the counters of all messages of an account together are compared with the archive. Each comparison is made in one
+ * snapshot, so texts may be sent, and days removed, meanwhile. Changes nothing.
  */
 export async function reconcile(db: Db, period: ReconciledPeriod | null): Promise<Reconciliation> {
   const kept = await listKeptDays(db)
   const days = period === null ? kept : kept.filter((day) => day >= period.from && day <= period.to)
   const found: Reconciliation = {
     days: days.length,
+    archivedDays: 0,
     messages: 0,
     lists: 0,
     listsWithReceived: 0,
@@ -53,6 +60,10 @@ export async function reconcile(db: Db, period: ReconciledPeriod | null): Promis
     differenceCount: 0,
   }
   await compareMessages(db, days, found)
+  for (const day of await listArchivedDays(db, period ?? { from: '0001-01-01', to: '9999-12-31' })) {
+    found.archivedDays++
+    add(found, await compareArchive(db, day))
+  }
   if (period === null) await compareLists(db, new Set(kept), found)
   return found
 }
@@ -78,12 +89,14 @@ async function compareMessages(db: Db, days: string[], found: Reconciliation): P
     for (const { loggedOn, audience } of messages) counted.set(loggedOn, (counted.get(loggedOn) ?? 0) + audience)
     for (const batch of batchesOf(messages)) {
       found.messages += batch.ids.length
-      add(found, await byKeys(db, (tx) => compareCounters(tx, batch.day, batch.ids)))
+      add(found, (await unlessRemoved(() => byKeys(db, (tx) => compareCounters(tx, batch.day, batch.ids)))) ?? [])
     }
   }
   for (const [day, audience] of counted) {
     // messages of the day may have been accepted since they were read, so a difference is looked at again in one snapshot
-    if ((await countRowsOfDay(db, day)) !== audience) add(found, await compareDay(db, day))
+    await unlessRemoved(async () => {
+      if ((await countRowsOfDay(db, day)) !== audience) add(found, await compareDay(db, day))
+    })
   }
 }
 
@@ -117,8 +130,10 @@ async function compareLists(db: Db, kept: ReadonlySet<string>, found: Reconcilia
       add(found, await compareListCounts(db, id))
       const { stored, broadcasts } = await findReceivedCounts(db, id)
       if (!broadcasts.every(({ loggedOn }) => kept.has(loggedOn))) continue
+      const recounted = await unlessRemoved(() => recountReceived(db, broadcasts))
+      if (!recounted) continue
       found.listsWithReceived++
-      add(found, compareAreas(id, stored, await recountReceived(db, broadcasts)))
+      add(found, compareAreas(id, stored, recounted))
     }
   }
 }
@@ -147,6 +162,16 @@ function compareAreas(listId: number, stored: ReceivedByArea[], recounted: Sums)
     const counter = was.texts === is.texts ? 'received texts of other numbers' : 'received texts'
     return { subject: `list ${listId}, numbers ${area}...`, counter, stored: was.texts, recomputed: is.texts }
   })
+}
+
+/** Returns the result of reading a day; undefined if the day was removed meanwhile. */
+async function unlessRemoved<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read()
+  } catch (error) {
+    if (isTableMissing(error)) return undefined
+    throw error
+  }
 }
 
 const byKeys = <T>(db: Db, work: (tx: Db) => Promise<T>) =>

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
 import { make } from '../../../test/make.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
+import { waitFor } from '../../../test/wait-for.ts'
 import { assertMode } from '../../bin/mode.ts'
 import { expandOnce } from '../../broadcasts/expand.ts'
 import { Secret } from '../../config/secret.ts'
@@ -16,6 +17,7 @@ import { migrate } from '../../db/migrate.ts'
 import { beginRestore } from '../../db/unfinished-restore.ts'
 import { receiveImport } from '../../imports/imports.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
+import { detachDay, lockRemoval, renameDay } from '../../log/remove-day.queries.ts'
 import { acceptBroadcast } from '../../messages/messages.ts'
 import { setSendingPaused } from '../../system/installation.queries.ts'
 import { runCli } from '../cli.ts'
@@ -186,9 +188,34 @@ test('a slow backup does not block other sessions: a table can be dropped as soo
   await busy.end()
 })
 
+test('no day of the log is removed while a backup runs, and one that is being dropped is not in it', async () => {
+  await origin.db.exec('days', `select ensure_log_day(day::date) from unnest('{2026-03-02,2026-03-03}'::text[]) as day`)
+  await detachDay(origin.db, '2026-03-02')
+  await origin.db.tx((tx) => renameDay(tx, '2026-03-02'))
+  const busy = new pg.Client({ connectionString: origin.url })
+  await busy.connect()
+  await busy.query('begin; lock table subscribers in access exclusive mode')
+  const mayRemove = () => origin.db.tx((tx) => lockRemoval(tx))
+  expect(await mayRemove()).toBe(true)
+  const backup = backUp()
+  await waitFor(async () => !(await mayRemove()))
+  await busy.end()
+  await backup
+  expect(await mayRemove()).toBe(true)
+  await restore()
+  const days = await copy.db.many<{ name: string }>(
+    'days',
+    `select relname as name from pg_class where relname ~ '^(message_log|submits)_2026030[23]' and relkind = 'r' order by 1`,
+  )
+  expect(days.map(({ name }) => name)).toEqual(['message_log_20260303', 'submits_20260303'])
+})
+
 test('a backup of an older version is restored and then migrated', async () => {
   await makeContents(origin.db)
-  await origin.db.exec('older', `drop table momt_report_parts, momt_reports, donations`)
+  await origin.db.exec(
+    'older',
+    `drop table momt_report_parts, momt_reports, donations, log_archive_files, log_archives`,
+  )
   await origin.db.exec('older_2', `delete from schema_migrations where name = '1200_reports.sql'`)
   await backUp()
   await restore()

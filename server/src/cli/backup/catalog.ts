@@ -32,8 +32,9 @@ export function quoted(name: string): string {
 }
 
 /**
- * Returns the tables of a backup, each with its columns: all except unlogged tables, which a crash empties too, and the
- * list of migrations, which the restore writes itself; or those of the given names. Staging tables of imports come first,
+ * Returns the tables of a backup, each with its columns: all except unlogged tables, which a crash empties too, the list of
+ * migrations, which the restore writes itself, and the tables of days that are being dropped, whose archive is complete; or those of
+ * the given names. Staging tables of imports come first,
  * because they are dropped soon.
  */
 export async function listTables(client: ClientBase, only?: readonly string[]): Promise<TableFrame[]> {
@@ -43,7 +44,7 @@ export async function listTables(client: ClientBase, only?: readonly string[]): 
       from pg_class c
       join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
      where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relpersistence = 'p'
-       and c.relname <> 'schema_migrations' and ($1::text[] is null or c.relname = any($1))
+       and c.relname <> 'schema_migrations' and c.relname !~ '^(message_log|submits)_[0-9]{8}_detached$' and ($1::text[] is null or c.relname = any($1))
      group by c.oid, c.relname
      order by c.relname like 'import\\_rows\\_%' desc, c.relname`,
     [only],

@@ -6,6 +6,7 @@ import pg from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import type { Secret } from '../../config/secret.ts'
 import { OperatorError } from '../../errors.ts'
+import { preventRemoval } from '../../log/remove-day.queries.ts'
 import { encodeBackup } from './backup-file.ts'
 import { listOpenJobs, listSequences, listTables, quoted, readInstallation } from './catalog.ts'
 import { type BackupHeader, makeFrame, maxLengths, type Summary, type TableFrame } from './frames.ts'
@@ -60,6 +61,8 @@ function alreadyExists(file: string): OperatorError {
 async function writeOnce(databaseUrl: string, draft: string, secretKey: Secret): Promise<Summary> {
   const snapshotOwner = await connect(databaseUrl)
   try {
+    // a day of the log that was removed meanwhile would be in the snapshot, but no longer have a table
+    await snapshotOwner.query(preventRemoval)
     // this connection only exports the snapshot and locks no table for long, so no other session waits for it
     await snapshotOwner.query('begin isolation level repeatable read read only')
     const { rows } = await snapshotOwner.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot')

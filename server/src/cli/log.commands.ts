@@ -1,0 +1,51 @@
+import { utcDay } from '../lib/clock.ts'
+import { type LogDay, listDaysOfLog, retryArchives } from '../reports/archive/log-days.queries.ts'
+import { type CliCommand, table } from './command.ts'
+
+const whereOf = ({ isKept, state }: LogDay) =>
+  isKept ? (state === null ? 'kept' : `kept, ${state}`) : (state ?? 'kept')
+
+const days: CliCommand = {
+  name: 'log days',
+  summary: 'List the days of the message log: kept in the database, or archived and removed',
+  notes: ['Days are UTC. ROWS, FILES and SIZE are those of the archive in the file store.'],
+  async run({ db, clock }) {
+    const found = await listDaysOfLog(db, utcDay(clock.now()))
+    return {
+      lines: table(
+        ['DAY', 'STATE', 'ROWS', 'FILES', 'SIZE', 'FAILURES', 'ERROR'],
+        found.map((day) => [
+          day.day,
+          whereOf(day),
+          ...(day.files === 0 ? ['', '', ''] : [String(day.rows), String(day.files), String(day.bytes)]),
+          day.failures === 0 ? '' : String(day.failures),
+          day.error ?? '',
+        ]),
+      ),
+      json: {
+        days: found.map((day) => ({
+          day: day.day,
+          is_kept: day.isKept,
+          archive: day.state,
+          rows: day.rows,
+          files: day.files,
+          bytes: day.bytes,
+          failures: day.failures,
+          error: day.error,
+          dropped_at: day.droppedAt,
+        })),
+      },
+    }
+  },
+}
+
+const retry: CliCommand = {
+  name: 'log retry',
+  summary: 'Retry the archives of days that failed within five minutes, for example after a repair of the file store',
+  async run({ db, clock }) {
+    const count = await retryArchives(db, clock.now())
+    return { lines: [`Days that are retried: ${count}.`], json: { retried: count } }
+  },
+}
+
+export const logCommands: CliCommand[] = [days, retry]
