@@ -40,8 +40,17 @@ export function basic(key: string, userName = 'anybody'): string {
 /** Creates a caller of `app`, which must use `db`. A response whose status openapi.json does not declare fails the test. */
 export async function makeCaller(db: Db, app: FastifyInstance, isOperator = false): Promise<ApiCaller> {
   const account = await make.account(db, { isOperator })
-  const { id: keyId, key } = await make.apiKey(db, { accountId: account.id })
-  const shortCode = await make.shortCode(db, { accountId: account.id })
+  return { ...(await makeCallerOf(db, app, { accountId: account.id })), email: account.email }
+}
+
+/** Creates a caller of `app` with a new key and short code of an account. */
+export async function makeCallerOf(
+  db: Db,
+  app: FastifyInstance,
+  { accountId }: { accountId: number },
+): Promise<Omit<ApiCaller, 'email'>> {
+  const { id: keyId, key } = await make.apiKey(db, { accountId })
+  const shortCode = await make.shortCode(db, { accountId })
   const inject = async (method: Method, url: string, given: InjectOptions) => {
     const response = readResponse(await app.inject({ method, url, ...given }))
     const fault = undeclaredStatus(app, method, url, response.status)
@@ -59,8 +68,7 @@ export async function makeCaller(db: Db, app: FastifyInstance, isOperator = fals
     return inject(method, `/api/v2${path}`, { ...payload, ...options, headers })
   }
   return {
-    accountId: account.id,
-    email: account.email,
+    accountId,
     keyId,
     key,
     shortCode,

@@ -17,6 +17,7 @@ const common = { tags: ['Messages'], description, 'x-extension': true }
 const responses = {
   200: RecipientResponse,
   404: errorResponse('No such message, list or recipient.'),
+  410: errorResponse('The log of the day of the message is no longer kept.'),
   ...commonErrors,
 }
 

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { isTableMissing } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
 import {
   type ExplainedAttempt,
@@ -14,6 +15,7 @@ import {
   listExplainedSubmits,
 } from './explanation.queries.ts'
 import { bounces, consentStep, type Found, inOrder, type Step, suppressions, trailOf } from './explanation-trail.ts'
+import { isDayKept } from './momt-slices.queries.ts'
 
 export type Explanation = {
   messageId: number
@@ -28,50 +30,60 @@ export type Explanation = {
   trail: Step[]
 }
 
+export type ExplanationRequest = { accountId: number; listId: number | null; messageId: number; phone: number }
+
 /**
  * Returns the result and the steps of one message to one number: why the number was chosen or not, each submit with its
  * connection and status, and the receipt with its delivery status. `listId` is null for a transactional message. Any number
  * has an explanation for a broadcast. Throws a 404 if the account has no such message, or if the number is not a recipient
- * of a transactional message.
+ * of a transactional message, and a 410 if the log of the message's day is no longer kept.
  */
 export async function explain(
   db: Db,
-  {
-    accountId,
-    listId,
+  { accountId, listId, messageId, phone }: ExplanationRequest,
+): Promise<Explanation> {
+  const message = await findExplainedMessage(db, accountId, listId, messageId)
+  if (!message || (listId === null && message.kind === 'broadcast')) throw errors.messageNotFound()
+  const { loggedOn } = message
+  try {
+    return await db.tx(async (tx) => {
+      if (loggedOn !== null && !(await isDayKept(tx, loggedOn))) throw errors.logNotKept(loggedOn)
+      return explainMessage(tx, message, phone)
+    })
+  } catch (error) {
+    // the day was dropped meanwhile
+    throw loggedOn !== null && isTableMissing(error) ? errors.logNotKept(loggedOn) : error
+  }
+}
+
+async function explainMessage(tx: Db, message: ExplainedMessage, phone: number): Promise<Explanation> {
+  const { id: messageId, loggedOn: day } = message
+  const consent = await listExplainedConsent(tx, message.listId, message.shortCode, phone)
+  const row = day === null ? undefined : await findExplainedRow(tx, day, messageId, phone)
+  if (!row && message.kind !== 'broadcast') throw errors.recipientNotFound()
+  if (!row || day === null) {
+    return explainAbsence(message, phone, consent, await findBlock(tx, message.shortCode, phone))
+  }
+  const found = {
+    message,
+    row,
+    consent,
+    submits: await listExplainedSubmits(tx, day, row.id),
+    attempts: await listExplainedAttempts(tx, row.id),
+    chunk: row.state === 'queued' ? await findExplainedChunk(tx, messageId, row) : undefined,
+  }
+  const summary = summaryOf(found)
+  return {
     messageId,
     phone,
-  }: { accountId: number; listId: number | null; messageId: number; phone: number },
-): Promise<Explanation> {
-  return db.tx(async (tx) => {
-    const message = await findExplainedMessage(tx, accountId, listId, messageId)
-    if (!message || (listId === null && message.kind === 'broadcast')) throw errors.messageNotFound()
-    const consent = await listExplainedConsent(tx, message.listId, message.shortCode, phone)
-    const row = message.loggedOn === null ? undefined : await findExplainedRow(tx, message.loggedOn, messageId, phone)
-    if (!row && message.kind !== 'broadcast') throw errors.recipientNotFound()
-    if (!row) return explainAbsence(message, phone, consent, await findBlock(tx, message.shortCode, phone))
-    const day = message.loggedOn as string
-    const found = {
-      message,
-      row,
-      consent,
-      submits: await listExplainedSubmits(tx, day, row.id),
-      attempts: await listExplainedAttempts(tx, row.id),
-      chunk: row.state === 'queued' ? await findExplainedChunk(tx, messageId, row) : undefined,
-    }
-    const summary = summaryOf(found)
-    return {
-      messageId,
-      phone,
-      state: row.state,
-      reason: row.reason,
-      carrierStatus: row.carrierStatus,
-      content: row.content ?? message.content,
-      partCount: row.partCount,
-      summary,
-      trail: trailOf(found, summary),
-    }
-  })
+    state: row.state,
+    reason: row.reason,
+    carrierStatus: row.carrierStatus,
+    content: row.content ?? message.content,
+    partCount: row.partCount,
+    summary,
+    trail: trailOf(found, summary),
+  }
 }
 
 /** Explains why a number has no log row, by its consent in the ledger at the time of the audience. */

@@ -6,6 +6,8 @@ import { type AddedParts, lastPartsNeeded, StoreError } from '../files/file-stor
 import { fileStoreOf } from '../files/installed-store.ts'
 import type { DoneSlice } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
+import { loadRows } from './archive/archive-slices.queries.ts'
+import { readArchivedRows } from './archive/archived-rows.ts'
 import { linkOf } from './momt-files.ts'
 import {
   completeReport,
@@ -33,6 +35,7 @@ import {
   listReportedMos,
   type MomtCursor,
   type MomtSlice,
+  type ReportedMessage,
 } from './momt-slices.queries.ts'
 
 // The run of a report counts its rows and then writes them, each in slices: first the MTs by the time at which their messages were
@@ -63,13 +66,13 @@ export async function runSlice(tx: Db, rt: Runtime, report: RunningReport, rows:
     case 'count_mt':
       if (!selects(report, 'mt')) return skipTo(tx, rt, report, 'count_mo')
       if (!hasRowFilters(report)) return countByCounters(tx, rt, report)
-      return countStep(tx, rt, report, await nextMts(tx, report, rows))
+      return countStep(tx, rt, report, await nextMts(tx, rt, report, rows))
     case 'count_mo':
       if (!selects(report, 'mo')) return startWriting(tx, rt, report)
       return countStep(tx, rt, report, await nextMos(tx, report, rows))
     case 'mt':
       if (!selects(report, 'mt')) return skipTo(tx, rt, report, 'mo')
-      return writeStep(tx, rt, report, await nextMts(tx, report, rows))
+      return writeStep(tx, rt, report, await nextMts(tx, rt, report, rows))
     case 'mo':
       if (!selects(report, 'mo')) return skipTo(tx, rt, report, 'file')
       return writeStep(tx, rt, report, await nextMos(tx, report, rows))
@@ -106,7 +109,7 @@ const periodOf = (report: RunningReport) => ({
 const startOf = ({ dateFrom }: RunningReport): MomtCursor => ({ at: dateFrom, id: 0, logId: 0 })
 
 /** Returns the next ranges of log rows after the report's cursor: rows of one day, and not many more than `rows`. */
-async function nextMts(tx: Db, report: RunningReport, rows: number): Promise<Step> {
+async function nextMts(tx: Db, rt: Runtime, report: RunningReport, rows: number): Promise<Step> {
   const { cursor, filters } = report
   const page = await listReportedMessages(tx, periodOf(report), cursor, filters, messagesPerSlice)
   const after = page.last ? { ...page.last, id: page.last.id + 1 } : cursor
@@ -117,13 +120,26 @@ async function nextMts(tx: Db, report: RunningReport, rows: number): Promise<Ste
   const behind = others < 0 ? after : startOfMessage(page.messages[others] ?? first)
   const isEnd = others < 0 && page.isEnd
   const day = first.loggedOn
-  if (!(await isDayKept(tx, day))) return { missingDay: day, next: behind, isEnd, width: messagesPerSlice }
-  const cut = cutRanges(await listRanges(tx, day, messages), cursor, rows)
-  const slice = cut.ranges.length > 0 ? { day, ranges: cut.ranges } : undefined
+  const isKept = await isDayKept(tx, day)
+  const cut = isKept
+    ? cutRanges(await listRanges(tx, day, messages), cursor, rows)
+    : await nextArchived(tx, rt, report, messages, rows)
+  if (!cut) return { missingDay: day, next: behind, isEnd, width: messagesPerSlice }
+  const slice = cut.ranges.length > 0 ? { day, ranges: cut.ranges, isArchived: !isKept } : undefined
   if (cut.cutAt === undefined) return { slice, next: behind, isEnd, width: cut.width }
   const { messageId, last } = cut.cutAt
   const cutMessage = messages.find(({ id }) => id === messageId) ?? first
   return { slice, next: { ...startOfMessage(cutMessage), logId: last }, isEnd: false, width: cut.width }
+}
+
+/** Loads the next rows of messages of a day from its archive, and returns their ranges; undefined if it has none. */
+async function nextArchived(tx: Db, rt: Runtime, report: RunningReport, messages: ReportedMessage[], rows: number) {
+  await waitForStore(tx)
+  const day = { accountId: report.accountId, day: messages[0]?.loggedOn ?? '' }
+  const found = await readArchivedRows(rt.config, tx, day, messages, report.cursor, rows)
+  if (!found) return undefined
+  await loadRows(tx, found.rows)
+  return { ...found, width: found.rows.length }
 }
 
 const startOfMessage = ({ at, id }: { at: Date; id: number }): MomtCursor => ({ at, id, logId: 0 })

@@ -4,6 +4,7 @@ import type { Db } from '../db/db.ts'
 import { param, raw, sql } from '../db/sql.ts'
 import type { Clicked } from '../links/clicked.sql.ts'
 import { logTable } from '../log/log-days.ts'
+import { archivedLog } from './archive/archive-columns.ts'
 import { type Direction, type Format, momtColumns, moRows, mtRows, typeOfMessage } from './momt-rows.sql.ts'
 
 /** The rows that a report selects, without the period. */
@@ -145,11 +146,13 @@ export async function countReported(
   return n
 }
 
-/** The rows of a slice: MTs of a day in ranges of log ids, or MOs. */
-export type MomtSlice = { day: string; ranges: LogRange[] } | { ids: number[] }
+/** The rows of a slice: MTs of a day in ranges of log ids, which are in a temporary table if they come from an archive, or MOs. */
+export type MomtSlice = { day: string; ranges: LogRange[]; isArchived?: boolean } | { ids: number[] }
 
-const queryOf = (slice: MomtSlice, format: Format) =>
-  'ids' in slice ? moRows(format) : mtRows(String(logTable(slice.day)), format)
+const tableOf = (slice: Exclude<MomtSlice, { ids: number[] }>) =>
+  slice.isArchived ? archivedLog : String(logTable(slice.day))
+
+const queryOf = (slice: MomtSlice, format: Format) => ('ids' in slice ? moRows(format) : mtRows(tableOf(slice), format))
 
 async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: MomtFilters): Promise<void> {
   const { phone, carrier, statuses, listId, messageId, reason, clicked, link } = filters
@@ -179,7 +182,7 @@ async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: Mom
 /** Returns the number of rows of a slice. */
 export async function countSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: MomtFilters): Promise<number> {
   await setSlice(tx, slice, timeZone, filters)
-  const name = 'ids' in slice ? 'count_momt_mos' : `count_momt_mts_${slice.day}`
+  const name = 'ids' in slice ? 'count_momt_mos' : `count_momt_mts_${slice.isArchived ? archivedLog : slice.day}`
   return (await tx.one<{ n: number }>(name, `select count(*) as n from (${queryOf(slice, 'csv')}) rows`)).n
 }
 

@@ -1,0 +1,133 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type ApiCaller, makeCallerOf } from '../../../test/api.ts'
+import { firstPhone, nextDay, oldDay, useArchives } from '../../../test/archive-world.ts'
+import { makeApp } from '../../http/app.ts'
+import { type Rotation, takeTurn } from '../../jobs/turns.ts'
+import { reportsQueue } from '../momt-reports.jobs.ts'
+import { reconcile } from '../reconcile.ts'
+
+// What readers of the log get for a day that was archived and removed.
+
+const world = useArchives({ CARILLON_RATE_LIMIT: 'off' })
+let app: FastifyInstance
+let owner: Omit<ApiCaller, 'email'>
+
+beforeEach(async () => {
+  app = await makeApp(world.rt)
+  owner = await makeCallerOf(world.db, app, world.owner)
+  await world.change(
+    `insert into number_look_ups (phone, kind, carrier_name, looked_up_at)
+     select $1::bigint + n, 'mobile', case when n % 3 = 0 then 'Verizon' else 'AT&T' end, now() from generate_series(0, 70) n`,
+    [firstPhone],
+  )
+})
+afterEach(() => app.close())
+
+/** Orders a report of both days and runs it in slices of up to this number of rows; returns it and its file. */
+async function report(filters: Record<string, unknown> = {}, rows = 37) {
+  const period = { date_from: `${oldDay}T00:00:00Z`, date_to: `${nextDay}T23:59:59Z` }
+  const { status, body } = await owner.post('/momt_reports', { ...period, ...filters })
+  expect(status).toBe(200)
+  const { id } = body.momt_report as { id: number }
+  const rotation: Rotation = { lastAccount: 0 }
+  while (await takeTurn(world.rt, { ...reportsQueue, maxRows: rows }, rotation)) {}
+  const read = (await owner.get(`/momt_reports/${id}`)).body.momt_report as Record<string, unknown>
+  const { pathname, search } = new URL(read.s3_url as string)
+  return { report: read, text: (await app.inject({ method: 'GET', url: pathname + search })).body }
+}
+
+describe('a report of a removed day', () => {
+  test('is equal to the one before, with each filter', async () => {
+    const [text] = await world.read<{ id: number }>(
+      'select min(id) as id from messages where account_id = $1 and phone is not null',
+      [world.owner.accountId],
+    )
+    const cases: [Record<string, unknown>, number | null, number][] = [
+      [{}, 246, 7],
+      [{ is_csv: true }, 246, 1_000],
+      [{ direction: 'mt', status_array: ['delivered', 'bounced'] }, null, 37],
+      [{ carrier: 'Verizon', message_type: 'broadcast' }, null, 37],
+      [{ phone_number: '2065550101' }, null, 37],
+      [{ message_type: 'transactional' }, 6, 37],
+      [{ campaign: world.owner.listId }, 240, 37],
+      [{ message_id: text?.id }, 1, 37],
+    ]
+    const before: Awaited<ReturnType<typeof report>>[] = []
+    for (const [filters] of cases) before.push(await report(filters, 1_000))
+    await world.remove()
+    expect(await world.state()).toBe('dropped')
+    for (const [n, [filters, rows, sliceRows]] of cases.entries()) {
+      const after = await report(filters, sliceRows)
+      expect(after.text).toBe(before[n]?.text)
+      const { total_rows } = before[n]?.report ?? {}
+      expect(after.report).toMatchObject({ total_rows, run_errors: null, percent_complete: 100 })
+      if (rows === null) expect(total_rows).toBeGreaterThan(0)
+      else expect(total_rows).toBe(rows)
+    }
+  })
+
+  test('of a day that is verified, and still in the log, reads the log', async () => {
+    const before = await report()
+    await world.remove({}, { connect: () => Promise.reject(new Error('killed')) })
+    expect(await world.state()).toBe('verified')
+    rmSync(join(world.filesDir, 'message_log'), { recursive: true })
+    expect((await report()).text).toBe(before.text)
+  })
+
+  test('names the day if its archive is gone, and has the rest', async () => {
+    const before = (await report()).text.split('\n').filter((line) => !line.includes(`"time":"${oldDay}`))
+    await world.remove()
+    rmSync(join(world.filesDir, 'message_log'), { recursive: true })
+    const after = await report()
+    expect(after.report).toMatchObject({ run_errors: `the log of ${oldDay} is no longer kept`, percent_complete: 100 })
+    expect(after.text.split('\n')).toEqual(before)
+    expect(before.length).toBe(124)
+  })
+})
+
+test('explanations and recipients of a removed day are a 410, and those of a kept day are not', async () => {
+  const path = async (day: string, kind: string) => {
+    const [message] = await world.read<{ id: number; phone: number }>(
+      'select id, coalesce(phone, $4) as phone from messages where account_id = $1 and logged_on = $2 and kind = $3 order by id limit 1',
+      [world.owner.accountId, day, kind, firstPhone + 1],
+    )
+    const collection = kind === 'broadcast' ? `/lists/${world.owner.listId}/messages` : '/transactional_messages'
+    return `${collection}/${message?.id}/recipients/${message?.phone}`
+  }
+  const pages = (one: string) => one.replace(/\/\d+$/, '')
+  const paths = async (day: string) => {
+    const [broadcast, text] = [await path(day, 'broadcast'), await path(day, 'transactional')]
+    return [broadcast, text, pages(broadcast)]
+  }
+  await world.remove()
+  for (const one of await paths(nextDay)) expect((await owner.get(one)).status).toBe(200)
+  for (const one of await paths(oldDay)) {
+    expect(await owner.get(one)).toMatchObject({
+      status: 410,
+      body: { status: 'error', code: 'log_not_kept', error: `The message log of ${oldDay} is no longer kept` },
+    })
+  }
+})
+
+describe('reconcile', () => {
+  test('compares the counters of a removed day with its archive', async () => {
+    await world.remove()
+    const found = await reconcile(world.db, { from: oldDay, to: nextDay })
+    expect(found).toMatchObject({ archivedDays: 1, days: 1, differences: [] })
+    await world.change(
+      `update message_counters set delivered = delivered + 1, audience = audience + 1
+        where message_id = (select min(id) from messages where account_id = $1)`,
+      [world.owner.accountId],
+    )
+    const { differences } = await reconcile(world.db, { from: oldDay, to: oldDay })
+    const subject = `account ${world.owner.accountId}, archived day ${oldDay}`
+    expect(differences.map(({ counter, stored, recomputed }) => [counter, stored - recomputed])).toEqual([
+      ['audience', 1],
+      ['delivered', 1],
+    ])
+    expect(differences[0]?.subject).toBe(subject)
+  })
+})
