@@ -66,12 +66,14 @@ test.each([
   expect(check(url)).toBe('must not contain a user name or a password')
 })
 
-test.each(['https://hooks.example\\@127.0.0.1@x.example/', 'https://hooks.example/@a', 'https://hooks.example?a@b#@'])(
-  '%s has no user name',
-  (url) => {
-    expect(check(url)).toBeUndefined()
-  },
-)
+test.each([
+  'https://hooks.example\\@127.0.0.1@x.example/',
+  'https://hooks.example/@a',
+  'https://hooks.example?a@b#@',
+  'https://hooks.example#a@b',
+])('%s has no user name', (url) => {
+  expect(check(url)).toBeUndefined()
+})
 
 test.each(['22', '25', '0', '6667', '00025'])('port %s is rejected', (port) => {
   expect(check(`https://hooks.example:${port}/`)).toBe(

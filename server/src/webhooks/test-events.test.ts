@@ -268,17 +268,17 @@ describe('concurrently', () => {
   })
 })
 
-test('a preview of a callback has the keys of the contract', async () => {
+test('a preview of a callback has the keys of the contract, in its order', async () => {
   const { path } = await newWebhook()
-  const previewOf = async (type: string) =>
-    ((await api.owner.get(`${path}/preview?type=${type}`)).body.preview as { payload: object }).payload
-  const message = { transactional_message_id: 0, phone_number: '2065550100' }
-  const time = '2026-03-02T02:00:00-08:00'
-  expect(await previewOf('transactional_message_status')).toEqual({
-    ...{ type: 'transactional_message_status', ...message, timestamp: time, status: 'delivered' },
-  })
-  expect(await previewOf('transactional_message_reply')).toEqual({
-    ...{ type: 'transactional_message_reply', ...message, received_at: time },
-    ...{ carrier: 383, carrier_name: 'AT&T', content: 'Thank you!' },
-  })
+  const preview = async (type: string) => (await api.owner.get(`${path}/preview?type=${type}`)).text
+  const time = '"2026-03-02T02:00:00-08:00"'
+  expect(await preview('transactional_message_status')).toBe(
+    '{"status":"OK","preview":{"type":"transactional_message_status","payload":{"type":"transactional_message_status",' +
+      `"transactional_message_id":0,"timestamp":${time},"phone_number":"2065550100","status":"delivered"}}}`,
+  )
+  expect(await preview('transactional_message_reply')).toBe(
+    '{"status":"OK","preview":{"type":"transactional_message_reply","payload":{"type":"transactional_message_reply",' +
+      `"transactional_message_id":0,"received_at":${time},"phone_number":"2065550100","carrier":383,"carrier_name":"AT&T",` +
+      '"content":"Thank you!"}}}',
+  )
 })

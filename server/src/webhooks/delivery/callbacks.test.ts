@@ -3,7 +3,6 @@ import { pino } from 'pino'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
-import { explain } from '../../../test/explain.ts'
 import { make } from '../../../test/make.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
 import { waitFor } from '../../../test/wait-for.ts'
@@ -13,7 +12,7 @@ import { loopbackRanges } from '../../lib/address-ranges.ts'
 import { makeGuardedFetch } from '../../lib/guarded-fetch.ts'
 import { Sealer } from '../../lib/seal.ts'
 import { sendCallbackTest } from '../test-events.ts'
-import { deleteIdleCallbackEndpoints, maxCallbackHosts } from './callback-endpoints.queries.ts'
+import { maxCallbackHosts } from './callback-endpoints.queries.ts'
 import { insertDeliveries } from './deliveries.queries.ts'
 import { deleteDeliveriesJob, disableFailingJob } from './delivery.jobs.ts'
 import { WebhookDispatcher } from './dispatcher.ts'
@@ -54,7 +53,7 @@ function newDispatcher(): WebhookDispatcher {
   const log = pino({ level: 'silent' })
   const dispatcher = new WebhookDispatcher(
     { db: database.db, clock, log },
-    { fetch, clock, userAgent: 'Carillon/test', sealer },
+    { fetch, clock, userAgent: 'Carillon/test', sealer, timeoutMs: 60_000 },
   )
   dispatchers.push(dispatcher)
   return dispatcher
@@ -162,41 +161,6 @@ test('two accounts share no endpoint', async () => {
   accountId = (await make.account(database.db)).id
   await report(receiver.url)
   expect(await count('endpoints')).toBe(2)
-})
-
-test('unused endpoints are looked for by index, a bounded number in each transaction', async () => {
-  const { db } = database
-  await db.exec(
-    'fill',
-    `with e as (insert into endpoints (account_id, origin)
-                select $1, 'https://host' || n from generate_series(1, 300) n returning id)
-     insert into delivery_attempts (account_id, endpoint_id, position, type, is_test, attempt, outcome, started_at,
-                                    duration_ms, request_headers)
-     select $1, id, 1, 'transactional_message_status', false, 1, 'delivered', $2, 5, '{}' from e, generate_series(1, 100)
-      where id % 3 > 0`,
-    [accountId, start],
-  )
-  await db.exec('analyze', 'analyze endpoints, delivery_attempts, deliveries')
-  const deleteSlice = (tx: typeof db) => deleteIdleCallbackEndpoints(tx, start, 0, 100)
-  const recorder = (tx: typeof db) =>
-    deleteSlice({
-      ...tx,
-      one: async (...given) => {
-        await tx.many(...given)
-        return { last: null, idle: [] } as never
-      },
-    })
-  expect((await explain(database, recorder, {})).compared).toBeLessThan(1_000)
-  const first = await db.many<{ id: number }>('first', 'select id from endpoints order by id limit 100')
-  const deletion = (tx: typeof db) =>
-    deleteSlice({ ...tx, one: async () => ({ last: null, idle: first.map(({ id }) => id) }) as never })
-  expect((await explain(database, deletion, {})).compared).toBeLessThan(1_000)
-  const last = await db.tx(deleteSlice)
-  expect(last).not.toBeNull()
-  expect(await count('endpoints')).toBeLessThan(270)
-  const { signal } = new AbortController()
-  await deleteDeliveriesJob.run(makeRuntime({ db, clock }), {}, signal)
-  expect(await count('endpoints')).toBe(200)
 })
 
 test('hosts beyond a maximum share one endpoint, as long as it exists, and no event of theirs overtakes another', async () => {
