@@ -18,7 +18,13 @@ export type S3Location = {
 
 type Read = <N extends SettingName>(name: N) => SettingValue<N>
 
-const needed = ['CARILLON_S3_BUCKET', 'CARILLON_S3_ENDPOINT', 'CARILLON_S3_KEY_ID', 'CARILLON_S3_SECRET'] as const
+/** The settings that name a bucket: all of them or none are set. */
+export const bucketSettings = [
+  'CARILLON_S3_BUCKET',
+  'CARILLON_S3_ENDPOINT',
+  'CARILLON_S3_KEY_ID',
+  'CARILLON_S3_SECRET',
+] as const
 
 /** Returns the bucket for files; undefined if no setting names one, and with faults if only some of them are set. */
 export function readS3Location(
@@ -26,10 +32,10 @@ export function readS3Location(
   isSet: (name: SettingName) => boolean,
   faults: string[],
 ): S3Location | undefined {
-  const missing = needed.filter((name) => !isSet(name))
-  if (missing.length === needed.length) return undefined
+  const missing = bucketSettings.filter((name) => !isSet(name))
+  if (missing.length === bucketSettings.length) return undefined
   for (const name of missing)
-    faults.push(`${name} is needed for a bucket, together with ${needed.filter((n) => n !== name).join(', ')}`)
+    faults.push(`${name} is needed for a bucket, together with ${bucketSettings.filter((n) => n !== name).join(', ')}`)
   const [bucket, endpoint, keyId, secret] = [
     read('CARILLON_S3_BUCKET'),
     read('CARILLON_S3_ENDPOINT'),

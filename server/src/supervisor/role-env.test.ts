@@ -86,3 +86,21 @@ test('a role can read its settings, and uses the SMSC of the operator', () => {
     expect(env.CARILLON_SMPP_URL).toBe(role === 'worker' ? undefined : own.CARILLON_SMPP_URL)
   }
 })
+
+test.each(roles)(
+  'the %s can read its settings if there is a bucket, whose secret only the api and the worker have',
+  (role) => {
+    const bucket = {
+      CARILLON_S3_ENDPOINT: 'https://s3.eu-central-1.amazonaws.com',
+      CARILLON_S3_BUCKET: 'example-carillon',
+      CARILLON_S3_KEY_ID: 'AKIAIOSFODNN7EXAMPLE',
+      CARILLON_S3_SECRET: 'hush-bucket',
+      CARILLON_S3_PREFIX: 'carillon/',
+    }
+    const { s3 } = readEnv(envOf(role, bucket))
+    const uses = role === 'api' || role === 'worker'
+    expect([s3?.bucket, s3?.secret.reveal()]).toEqual(
+      uses ? ['example-carillon', 'hush-bucket'] : [undefined, undefined],
+    )
+  },
+)

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts'
 import { databaseEnv, publicEnv } from '../config/environment.ts'
+import { bucketSettings } from '../config/s3-location.ts'
 import type { SettingName } from '../config/settings.ts'
 
 export type RoleName = 'api' | 'worker' | 'gateway' | 'simulator'
@@ -24,9 +25,16 @@ const anyPort = 2775 // a placeholder until the simulator has reported its port
 /** The secrets that each role uses; it gets no others. */
 const secretsOf: Record<RoleName, readonly SettingName[]> = {
   // it tests connections, including that of CARILLON_SMPP_URL
-  api: ['DATABASE_URL', 'CARILLON_SECRET_KEY', 'CARILLON_SMPP_URL', 'CARILLON_LOOKUP_TOKEN', 'CARILLON_METRICS_TOKEN'],
-  // it signs deliveries to webhooks
-  worker: ['DATABASE_URL', 'CARILLON_SECRET_KEY'],
+  api: [
+    'DATABASE_URL',
+    'CARILLON_SECRET_KEY',
+    'CARILLON_SMPP_URL',
+    'CARILLON_LOOKUP_TOKEN',
+    'CARILLON_METRICS_TOKEN',
+    'CARILLON_S3_SECRET',
+  ],
+  // it signs deliveries to webhooks, and writes the files of reports
+  worker: ['DATABASE_URL', 'CARILLON_SECRET_KEY', 'CARILLON_S3_SECRET'],
   gateway: ['DATABASE_URL', 'CARILLON_SECRET_KEY', 'CARILLON_SMPP_URL'],
   // the credentials that it accepts
   simulator: ['CARILLON_SMPP_URL'],
@@ -40,6 +48,8 @@ export function roleEnv(role: RoleName, inherited: NodeJS.ProcessEnv, facts: Rol
   const env: NodeJS.ProcessEnv = { ...publicEnv(inherited), ...locations(facts) }
   if (facts.config.databaseUrl && secretsOf[role].includes('DATABASE_URL')) Object.assign(env, databaseEnv(inherited))
   const determined: NodeJS.ProcessEnv = secrets(facts)
+  // without its secret, the other settings of a bucket would be a fault
+  if (!secretsOf[role].includes('CARILLON_S3_SECRET')) for (const name of bucketSettings) delete env[name]
   for (const name of secretsOf[role]) {
     if (determined[name] !== undefined) env[name] = determined[name]
     else for (const source of [name, `${name}_FILE`]) if (inherited[source]) env[source] = inherited[source]
