@@ -18,6 +18,8 @@ export type S3Request = { method: string; host: string; key: string; query: URLS
 export type S3Fault =
   | { status: number; code: string }
   | { delayMs: number }
+  /** Waits, and then serves the request or closes its connection. */
+  | { hold: Promise<'serve' | 'drop'> }
   /** Closes the connection before or after the request has been served, or after some bytes of the response. */
   | { drop: 'before' | 'after' | number }
 
@@ -90,6 +92,7 @@ export async function startS3({ minPartBytes = 5 * 1024 * 1024 }: { minPartBytes
     const fault = server.fault(s3Request)
     if (fault && 'status' in fault) return sendError(res, fault.status, fault.code)
     if (fault && 'delayMs' in fault) await sleep(fault.delayMs)
+    if (fault && 'hold' in fault && (await fault.hold) === 'drop') return req.socket.destroy()
     const drop = fault && 'drop' in fault ? fault.drop : undefined
     if (drop === 'before') return req.socket.destroy()
     const wrong = faultOfParts(s3Request, body.toString())

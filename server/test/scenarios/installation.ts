@@ -10,6 +10,7 @@ import { listPostgresProcesses } from '../../src/supervisor/postgres-processes.t
 import { signal } from '../../src/supervisor/processes.ts'
 import { type Carillon, endWithTests, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
 import { waitFor } from '../wait-for.ts'
+import { type ApiResponse, basic, type Call, request } from './api-calls.ts'
 import { childrenOf, commandOf, environmentOf, listIfExists, readIfExists } from './process-files.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
@@ -47,15 +48,6 @@ export type InstallationOptions = {
   proxy?: boolean
   env?: Record<string, string>
 }
-
-export type ApiResponse = { status: number; body: Record<string, unknown> }
-
-/** Calls the API with the key of one account, which `authorization` has as a header's value. */
-export type Call = ((method: string, path: string, body?: object | string) => Promise<ApiResponse>) & {
-  authorization: string
-}
-
-const basic = (user: string, key: string) => `Basic ${Buffer.from(`${user}:${key}`).toString('base64')}`
 
 const open = new Set<Installation>()
 process.once('exit', () => {
@@ -178,6 +170,16 @@ export class Installation {
     return client
   }
 
+  /** Runs `work` with a connection to the database, which may be restarting. */
+  async withClient<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = await waitFor(() => this.connect(), { what: 'the database' })
+    try {
+      return await work(client)
+    } finally {
+      await client.end()
+    }
+  }
+
   /** Creates a list and imports these subscribers. */
   async makeList(name: string, phones: readonly number[]): Promise<number> {
     const created = await this.call('POST', '/lists', { list: { name } })
@@ -221,9 +223,34 @@ export class Installation {
 
   /** Kills all processes of a role, also those that tests have started, and waits until they have ended. */
   async killAll(role: Exclude<Role, 'postmaster' | 'supervisor'>): Promise<void> {
-    const running = () => processesOf(this.#dataDir).filter(({ command }) => command.includes(commandLineParts[role]))
-    for (const { pid } of running()) signal(pid, 'SIGKILL')
-    await waitFor(() => running().length === 0, { what: `each ${role} to end` })
+    for (const pid of this.pidsOf(role)) signal(pid, 'SIGKILL')
+    await waitFor(() => this.pidsOf(role).length === 0, { what: `each ${role} to end` })
+  }
+
+  /** Returns the pids of all processes of a role, also of those that tests have started. */
+  pidsOf(role: Exclude<Role, 'postmaster' | 'supervisor'>): number[] {
+    const all = processesOf(this.#dataDir)
+    return all.filter(({ command }) => command.includes(commandLineParts[role])).map(({ pid }) => pid)
+  }
+
+  /** Kills all workers while the supervisor cannot restart them, and starts another one after `during`. */
+  async replaceWorkers(during: () => Promise<void>): Promise<void> {
+    this.kill('supervisor', 'SIGSTOP')
+    try {
+      await this.killAll('worker')
+      await during()
+      this.startSecond('worker')
+    } finally {
+      this.kill('supervisor', 'SIGCONT')
+    }
+  }
+
+  /** Kills all processes of the database, and waits until it is back after `during`. */
+  async killDatabase(during: () => Promise<void>): Promise<void> {
+    await waitFor(() => this.pid('postmaster'), { what: 'a postmaster to kill' })
+    this.signalDatabase('SIGKILL')
+    await during()
+    await waitFor(() => this.isReady(), { what: 'the database to be back' })
   }
 
   /** Sends a signal to all processes of PostgreSQL. */
@@ -292,17 +319,6 @@ export class Installation {
     }
     this.#scratch.remove()
   }
-}
-
-async function request(url: string, method: string, body?: object | string, headers: Record<string, string> = {}) {
-  const type = typeof body === 'string' ? 'text/csv' : 'application/json'
-  const response = await fetch(url, {
-    method,
-    headers: { ...headers, ...(body === undefined ? {} : { 'content-type': type }) },
-    body: typeof body === 'object' ? JSON.stringify(body) : body,
-    signal: AbortSignal.timeout(60_000), // a killed process never responds
-  })
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
 }
 
 async function freePort(): Promise<number> {

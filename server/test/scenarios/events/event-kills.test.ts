@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest'
 import { waitFor } from '../../wait-for.ts'
+import { installPauses, type Pause, pauseAt } from '../pauses.ts'
 import { checkEvents } from './check-events.ts'
+import { type PlaceName, pauseAfterClaim, places } from './event-pauses.ts'
 import { EventWorld } from './event-world.ts'
-import { installPauses, type Pause, type PlaceName, pauseAfterClaim, pauseAt } from './pauses.ts'
 
 // Every event arrives at least once and the feed has no gap, also if processes are killed between each two of the commit of a change, its
 // number, the fan-out, the claim of an endpoint, the POST and its mark. The short form is part of `npm test`; the long form, with all
@@ -39,12 +40,12 @@ function at(title: string, ends: End[], point: Omit<KillCase, 'title' | 'end'>):
   }))
 }
 
-const pauseIn = (place: PlaceName) => (world: EventWorld) => pauseAt(world.installation, place)
+const pauseIn = (place: PlaceName) => (world: EventWorld) => pauseAt(world.installation, places, place)
 
 /** Claims are made of endpoints that no worker has leased since their last delivery. */
 const pauseClaims = (place: PlaceName) => async (world: EventWorld) => {
   await world.waitUntilReleased()
-  return pauseAt(world.installation, place)
+  return pauseAt(world.installation, places, place)
 }
 
 const worker = (place: PlaceName) => ({ role: 'worker' as const, pause: pauseIn(place), change: subscribeAll })
@@ -123,7 +124,7 @@ describe.skipIf(process.platform !== 'linux')('every event arrives, and the feed
 
   beforeAll(async () => {
     opened = await EventWorld.open()
-    await opened.withClient(installPauses)
+    await opened.withClient((client) => installPauses(client, places))
   })
   afterAll(() => opened?.close())
 

@@ -7,7 +7,8 @@ import { formatPhoneNumber } from '../../../src/sms/phone-number.ts'
 import { makeScratch } from '../../carillon-process.ts'
 import { makeAuthority } from '../../certificates.ts'
 import { waitFor } from '../../wait-for.ts'
-import { type ApiResponse, Installation } from '../installation.ts'
+import type { ApiResponse } from '../api-calls.ts'
+import { Installation } from '../installation.ts'
 import { optOutByStop } from '../opt-outs.ts'
 import { EventReceiver } from './event-receiver.ts'
 
@@ -133,27 +134,16 @@ export class EventWorld {
 
   /** Kills all workers while the supervisor cannot restart them; `during` runs before others are started. */
   async killWorkers(during: () => Promise<void>): Promise<void> {
-    await this.#recordKill(async () => {
-      this.installation.kill('supervisor', 'SIGSTOP')
-      try {
-        await this.installation.killAll('worker')
-        await during()
-        this.installation.startSecond('worker')
-      } finally {
-        this.installation.kill('supervisor', 'SIGCONT')
-      }
-    })
+    await this.#recordKill(() => this.installation.replaceWorkers(during))
   }
 
   /** Kills a process that the supervisor restarts, or all processes of the database. */
   async kill(role: 'api' | 'gateway' | 'database', during: () => Promise<void>): Promise<void> {
     await this.#recordKill(async () => {
-      const target = role === 'database' ? 'postmaster' : role
-      await waitFor(() => this.installation.pid(target), { what: `a ${target} to kill` })
-      if (role === 'database') this.installation.signalDatabase('SIGKILL')
-      else this.installation.kill(role)
+      if (role === 'database') return this.installation.killDatabase(during)
+      await waitFor(() => this.installation.pid(role), { what: `a ${role} to kill` })
+      this.installation.kill(role)
       await during()
-      if (role === 'database') await waitFor(() => this.installation.isReady(), { what: 'the database to be back' })
     })
   }
 
@@ -164,13 +154,8 @@ export class EventWorld {
   }
 
   /** Runs `work` with a connection to the database, which may be restarting. */
-  async withClient<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
-    const client = await waitFor(() => this.installation.connect(), { what: 'the database' })
-    try {
-      return await work(client)
-    } finally {
-      await client.end()
-    }
+  withClient<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+    return this.installation.withClient(work)
   }
 
   /** Ends the leases of killed workers, as ten seconds do. No other worker may run. */

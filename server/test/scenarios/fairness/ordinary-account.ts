@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { formatPhoneNumber } from '../../../src/sms/phone-number.ts'
 import { waitFor } from '../../wait-for.ts'
-import type { Call, Installation } from '../installation.ts'
+import type { Call } from '../api-calls.ts'
+import type { Installation } from '../installation.ts'
 import { phonesFrom } from '../random-faults.ts'
 import { AcceptedTexts } from './accepted-texts.ts'
 
