@@ -71,8 +71,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const found = await getImport(rt, req.account.id, req.params.list_id, req.params.import_id)
-      const skips = await listSkips(rt.db, found.id)
-      const warnings = await listWarnings(rt.db, found.id)
+      const [skips, warnings] = await Promise.all([listSkips(rt.db, found.id), listWarnings(rt.db, found.id)])
       return { status: 'OK' as const, import: { ...presentImport(found, req.account.timeZone), skips, warnings } }
     },
   )

@@ -93,9 +93,11 @@ export async function receiveImport(rt: Runtime, upload: Upload, limits: UploadL
   const { pace = anyPace, space = makeUploadSpace(rt), inTurn = (copy) => copy() } = limits
   const now = rt.clock.now()
   const { rejectsUnreadable } = await getList(rt.db, accountId, listId)
-  // before the file is read; the checks below decide
-  await rejectAtLimits(rt.db, rt, accountId)
-  const customFields = await listCustomFields(rt.db, listId)
+  const [customFields] = await Promise.all([
+    listCustomFields(rt.db, listId),
+    // before the file is read; the checks below decide
+    rejectAtLimits(rt.db, rt, accountId),
+  ])
   const dateCounts = new DateCounts(now)
   const rows = new StagedRows({ fields: customFields, dateCounts }, rejectsUnreadable)
   const pieceBytes = await preparePieces(customFields, accountId)

@@ -38,8 +38,9 @@ export function copyRows(db: Db, importId: number, write: (stream: Writable) => 
 
 /** Indexes the staging table for slices, which read in the order of (phone, line): the rows of one number are adjacent. */
 export async function indexRows(db: Db, importId: number) {
-  await runUnprepared(db, /* sql */ `create unique index on ${rowsTable(importId)} (phone, line)`)
-  await runUnprepared(db, /* sql */ `analyze ${rowsTable(importId)}`)
+  const table = rowsTable(importId)
+  // one round trip for both
+  await runUnprepared(db, /* sql */ `create unique index on ${table} (phone, line); analyze ${table}`)
 }
 
 export async function dropRowsTable(db: Db, importId: number) {

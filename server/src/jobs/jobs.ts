@@ -57,16 +57,22 @@ export type EnqueueOptions = {
  */
 export async function enqueue(tx: Db, name: string, payload: object, options: EnqueueOptions = {}): Promise<void> {
   const boss = bossOn(tx)
-  if ((await boss.getQueue(name)) === null) {
+  const send = () =>
+    boss.send(name, payload, {
+      ...(options.startAfterSeconds !== undefined && { startAfter: options.startAfterSeconds }),
+      ...(options.once && { singletonKey: options.once.key, singletonSeconds: options.once.perSeconds }),
+    })
+  try {
+    await send()
+  } catch (error) {
+    // pg-boss reads the queue first, so the transaction goes on after this error
+    if (!(error instanceof Error && error.message === `Queue ${name} does not exist`)) throw error
     await tx.exec('create_job_queue', /* sql */ `select pgboss.create_queue($1, $2::jsonb)`, [
       name,
       JSON.stringify({ ...queueOptions(), policy: 'standard' }),
     ])
+    await send()
   }
-  await boss.send(name, payload, {
-    ...(options.startAfterSeconds !== undefined && { startAfter: options.startAfterSeconds }),
-    ...(options.once && { singletonKey: options.once.key, singletonSeconds: options.once.perSeconds }),
-  })
 }
 
 /** Returns the methods of pg-boss on our database connection; it is never started, so it polls nothing. */
