@@ -1,5 +1,6 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { availableParallelism } from 'node:os'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type ApiCaller, makeCaller } from '../../test/api.ts'
@@ -8,6 +9,7 @@ import { makeRuntime } from '../../test/runtime.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { poolDb } from '../db/db.ts'
 import { makePool } from '../db/pool.ts'
+import { useAccountPlaces } from './account-places.ts'
 import { makeApp } from './app.ts'
 
 // The pool of these tests has eight connections, and the default is five requests of an account at a time.
@@ -71,6 +73,35 @@ test('beside another account, one has as many places as cores, and all but one h
   for (const { status } of await Promise.all(calls)) expect(status).toBe(404)
   await shared.close()
   await lowPool.end()
+})
+
+test('a request that waited for the place of one with a low priority does not inherit that', async () => {
+  const priority = new AsyncLocalStorage<string>()
+  const own = Fastify()
+  own.decorate('stopping', new AbortController().signal)
+  own.decorateRequest('account')
+  own.addHook('onRequest', async (req) => {
+    req.account = { id: Number(req.headers.account) } as typeof req.account
+  })
+  useAccountPlaces(own, 2, (work) => priority.run('low', work)).releaseOnSend()
+  const begun: { account: number; priority: string | undefined; end: () => void }[] = []
+  own.get('/', async (req) => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    begun.push({ account: req.account.id, priority: priority.getStore(), end: resolve })
+    await promise
+    return {}
+  })
+  const get = (account: number) => own.inject({ url: '/', headers: { account: String(account) } })
+  // two accounts have all four places
+  const calls = [1, 2, 1, 2, 3].map(get)
+  await waitFor(async () => begun.length === 4)
+  expect(begun.map(({ priority }) => priority)).toEqual([undefined, undefined, 'low', 'low'])
+  begun.find(({ priority }) => priority === 'low')?.end()
+  await waitFor(async () => begun.length === 5)
+  expect(begun.at(-1)).toMatchObject({ account: 3, priority: undefined })
+  for (const { end } of begun) end()
+  await Promise.all(calls)
+  await own.close()
 })
 
 test('a subscriber is read without a place', async () => {

@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+
 export type FairPlacesOptions = {
   /** Maximum number of places taken at a time. */
   total: number
@@ -57,11 +59,13 @@ export class FairPlaces {
   }
 
   /**
-   * Calls `end` once, after this call has returned: with true when a place is taken; with false after the maximum time, if too
-   * many requests of the party wait, or when the returned function is called. It costs less than `take`.
+   * Calls `callback` once, after this call has returned: with true when a place is taken; with false after the maximum time, if
+   * too many requests of the party wait, or when the returned function is called. The callback has the asynchronous context of
+   * this call, not of the request that releases the place. This costs less than `take`.
    */
-  wait(partyId: number, end: (taken: boolean) => void): () => void {
+  wait(partyId: number, callback: (taken: boolean) => void): () => void {
     const party = this.#partyOf(partyId)
+    const end = AsyncLocalStorage.bind(callback)
     if (party.waiting.size >= this.#options.maxWaiting || this.#isFree(party)) {
       const taken = this.tryTake(partyId)
       queueMicrotask(() => end(taken))
