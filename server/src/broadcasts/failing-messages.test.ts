@@ -195,7 +195,7 @@ test.each([
 /** Makes each slice of the first message's audience end its database session. */
 async function endSessions() {
   await set(`create function end_session() returns trigger language plpgsql as
-               $$ begin perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(1); return new; end $$`)
+               $$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$`)
   await set(`create trigger end_session before update on expansions for each row
                when (old.message_id = ${ids[0]}) execute function end_session()`)
 }

@@ -4,7 +4,7 @@ import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { wake } from '../db/wake.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
-import { dataSm, deliverSm } from '../smpp/pdu/pdu.ts'
+import { dataSm, deliverSm, enquireLink } from '../smpp/pdu/pdu.ts'
 
 // Carriers that respond late, twice, without content or with garbage. None of this may affect other texts.
 
@@ -19,6 +19,12 @@ afterEach(async () => {
   await carrier.stop()
   await sending.stop()
 })
+
+/** Waits until a session waits for a lock; on a connection of its own, because a transaction reads the activity once. */
+async function waitUntilBlocked() {
+  const blocked = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+  await waitFor(async () => (await sending.db.many('blocked', blocked)).length > 0, { what: 'a session to be blocked' })
+}
 
 const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_560_001 + n)
 const accept: Responder = (_, ordinal) => ({ message_id: `id${ordinal}` })
@@ -54,7 +60,9 @@ describe('receipts and MOs', () => {
       response = carrier.receipt(text, { esm_class }).finally(() => {
         hasResponse = true
       })
-      for (let n = 0; n < 10; n++) await tx.one('pause', 'select pg_sleep(0.02)')
+      await waitUntilBlocked()
+      // an earlier response would have arrived before this one
+      await (await carrier.anyBind()).send(enquireLink())
       expect(hasResponse).toBe(false)
     })
     expect(await response).toBe(0)
@@ -123,11 +131,11 @@ test('an MO with data_coding 0 is decoded by the charset of the connection', asy
 
 test('MOs of one phone are stored in order of arrival', async () => {
   await start(accept)
-  // the first insert is slow, and there are enough database connections for the second to overtake it
+  // the first insert waits for a lock, and there are enough database connections for the second to overtake it
   await sending.db.exec(
-    'slow',
+    'wait',
     `create function delay_stop() returns trigger language plpgsql as
-       $$ begin if new.content = 'STOP' then perform pg_sleep(0.3); end if; return new; end $$`,
+       $$ begin if new.content = 'STOP' then perform pg_advisory_xact_lock(74121); end if; return new; end $$`,
   )
   await sending.db.exec(
     'trigger',
@@ -142,7 +150,16 @@ test('MOs of one phone are stored in order of arrival', async () => {
         short_message: Buffer.from(content),
       }),
     )
-  const responses = await Promise.all([write('STOP'), write('HELP')])
+  const writing = await sending.db.tx(async (tx) => {
+    await tx.one('lock', 'select pg_advisory_xact_lock(74121)')
+    const written = Promise.all([write('STOP'), write('HELP')])
+    await waitUntilBlocked()
+    // the PDUs before this one are being handled when its response is sent
+    await bind.send(enquireLink())
+    expect(await sending.db.many('stored', 'select content from inbound_messages')).toEqual([])
+    return { written }
+  })
+  const responses = await writing.written
   expect(responses.map((response) => response.command_status)).toEqual([0, 0])
   const kinds = `select kind from inbound_messages where interpreted_at is not null order by interpreted_at`
   const interpreted = await waitFor(async () => {
@@ -169,11 +186,7 @@ test('a STOP gets its response only when the opt-out is committed', async () => 
     responded = bind.send(stop).then(async ({ command_status }) => {
       commandStatusOfStop = command_status
     })
-    const blocked = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
-    // on another connection, because a transaction reads the activity once
-    await waitFor(async () => (await sending.db.many('blocked', blocked)).length > 0, {
-      what: 'the opt-out to be blocked',
-    })
+    await waitUntilBlocked()
     // an ordinary MO gets its response meanwhile
     const other = dataSm({
       source_addr: '12065560009',

@@ -1,6 +1,6 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -105,15 +105,19 @@ describe('the hosts file', () => {
 
 describe('a pool of connections', () => {
   const limits = { timeoutMs: 5_000, maxBytes: 1_000 }
-  async function receiver() {
-    const server = createServer((_req, res) => void setTimeout(() => res.end('here'), 10))
+  /** A server that responds when this number of requests is waiting, so that they need as many connections. */
+  async function receiver(requests: number) {
+    const waiting: ServerResponse[] = []
+    const server = createServer((_req, res) => {
+      if (waiting.push(res) === requests) for (const each of waiting.splice(0)) each.end('here')
+    })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     opened.push({ close: () => server.close().closeAllConnections() })
     return { url: `http://hooks.example:${(server.address() as AddressInfo).port}/`, server }
   }
 
   test('resolves the name once for connections that open at the same time', async () => {
-    const { url } = await receiver()
+    const { url } = await receiver(10)
     const { resolve, server } = await resolverOf({ 'hooks.example': { 4: ['127.0.0.1'] } })
     const fetch = makeGuardedFetch({ allowed: ['127.0.0.1'], resolve })
     const pool = new ConnectionPool(10)
@@ -124,7 +128,7 @@ describe('a pool of connections', () => {
   })
 
   test('checks the addresses of each resolution, and uses open connections without one', async () => {
-    const { url, server: web } = await receiver()
+    const { url, server: web } = await receiver(1)
     let address = '127.0.0.1'
     const server = await startNameServer(() => ({ 4: [address] }))
     opened.push(server)
