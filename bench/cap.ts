@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { readRawFile } from '../server/src/simulator/raw-file.ts'
+import { maxPerSecond } from '../server/test/sliding-seconds.ts'
 import { type Installation, startInstallation } from './lib/installation.ts'
 import { describeMachine, printTable, round } from './lib/report.ts'
 import { DatabaseWatch } from './lib/statements.ts'
@@ -177,14 +178,4 @@ async function writeTimes(database: DatabaseWatch, messageId: number): Promise<n
     [messageId],
   )
   return times.includes(null) ? undefined : (times as number[])
-}
-
-/** Returns the maximum number of these sorted times within one sliding second. */
-function maxPerSecond(times: readonly number[]): number {
-  let max = 0
-  for (let first = 0, last = 0; last < times.length; last++) {
-    while ((times[last] as number) - (times[first] as number) >= 1_000) first++
-    max = Math.max(max, last - first + 1)
-  }
-  return max
 }

@@ -2,28 +2,17 @@
 // validating the file alone, the upload (read, validate, COPY), the slices, and a second import of the same file, which
 // changes no rows. Prints a table and a line of JSON.
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
-import { pino } from 'pino'
-import { readEnv } from '../server/src/config/config.ts'
-import { poolDb } from '../server/src/db/db.ts'
-import { migrate } from '../server/src/db/migrate.ts'
-import { makePool } from '../server/src/db/pool.ts'
 import { readCsv } from '../server/src/imports/csv-reader.ts'
 import { applyNextSlice, receiveImport } from '../server/src/imports/imports.ts'
 import { StagedRows } from '../server/src/imports/staged-rows.ts'
-import { installJobs } from '../server/src/jobs/boss.ts'
-import { systemClock } from '../server/src/lib/clock.ts'
 import type { Runtime } from '../server/src/runtime.ts'
-import { startPostgres } from '../server/src/supervisor/embedded-postgres.ts'
-import { Metrics } from '../server/src/system/metrics.ts'
 import { make } from '../server/test/make.ts'
 import { phoneNumber } from './lib/numbers.ts'
 import { describeMachine, printTable, round } from './lib/report.ts'
+import { withTemporaryRuntime } from './lib/temporary-runtime.ts'
 
 type Stage = {
   stage: string
@@ -39,33 +28,12 @@ export async function run(args: string[] = process.argv.slice(3)) {
   const { values } = parseArgs({ args, options: { rows: { type: 'string', default: '679571' } } })
   const rows = Number(values.rows)
   const machine = describeMachine()
-  const folder = await mkdtemp(join(tmpdir(), 'carillon-bench-'))
-  const postgres = await startPostgres({ dataDir: folder })
-  try {
-    await migrate(postgres.url)
-    await installJobs(postgres.url)
-    const log = pino({ level: 'warn' })
-    const pool = makePool(postgres.url, log)
-    const rt: Runtime = {
-      config: readEnv({}),
-      log,
-      db: poolDb(pool),
-      clock: systemClock,
-      databaseUrl: postgres.url,
-      metrics: new Metrics('bench'),
-    }
-    try {
-      const stages = await measureAll(rt, rows)
-      printTable(`${rows.toLocaleString('en')} rows, load ${machine.loadBefore}`, stages)
-      console.log(JSON.stringify({ bench: 'imports', rows, machine, stages }))
-      return { rows, stages }
-    } finally {
-      await pool.end()
-    }
-  } finally {
-    await postgres.stop('immediate')
-    await rm(folder, { recursive: true, force: true })
-  }
+  return withTemporaryRuntime(async (rt) => {
+    const stages = await measureAll(rt, rows)
+    printTable(`${rows.toLocaleString('en')} rows, load ${machine.loadBefore}`, stages)
+    console.log(JSON.stringify({ bench: 'imports', rows, machine, stages }))
+    return { rows, stages }
+  })
 }
 
 async function measureAll(rt: Runtime, rows: number): Promise<Stage[]> {

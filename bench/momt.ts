@@ -1,28 +1,18 @@
 // Speed and memory of MOMT reports on a temporary PostgreSQL with the product's settings: a bare COPY of the same rows, then the
 // report as CSV, as JSON lines, and as CSV with gzip, and a report of one day of many. Prints a table, the goals and a line of JSON.
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
 import { to as copyTo } from 'pg-copy-streams'
-import { pino } from 'pino'
-import { readEnv } from '../server/src/config/config.ts'
-import { poolDb } from '../server/src/db/db.ts'
-import { migrate } from '../server/src/db/migrate.ts'
-import { makePool } from '../server/src/db/pool.ts'
-import { installJobs } from '../server/src/jobs/boss.ts'
 import { type Rotation, takeTurn } from '../server/src/jobs/turns.ts'
 import { reportsQueue } from '../server/src/reports/momt-reports.jobs.ts'
 import { insertMomtReport } from '../server/src/reports/momt-reports.queries.ts'
 import type { Runtime } from '../server/src/runtime.ts'
-import { startPostgres } from '../server/src/supervisor/embedded-postgres.ts'
-import { Metrics } from '../server/src/system/metrics.ts'
 import { make } from '../server/test/make.ts'
 import { Watch } from './lib/processes.ts'
 import { describeMachine, printTable, round } from './lib/report.ts'
+import { withTemporaryRuntime } from './lib/temporary-runtime.ts'
 
 const perMessage = 100_000
 const firstDay = Date.parse('2031-03-01T00:00:00Z')
@@ -37,31 +27,18 @@ export async function run(args: string[] = process.argv.slice(3)) {
   const { values } = parseArgs({ args, options })
   const [rows, days] = [Number(values.rows), Number(values.days)]
   const machine = describeMachine()
-  const folder = await mkdtemp(join(tmpdir(), 'carillon-bench-'))
-  const postgres = await startPostgres({ dataDir: folder })
-  try {
-    await migrate(postgres.url)
-    await installJobs(postgres.url)
-    const log = pino({ level: 'warn' })
-    const pool = makePool(postgres.url, log)
-    const config = { ...readEnv({ CARILLON_DATA_DIR: folder }), filesDir: join(folder, 'files') }
-    const clock = { now: () => new Date(firstDay + (days + 1) * dayMs) }
-    const metrics = new Metrics('bench')
-    const rt: Runtime = { config, log, db: poolDb(pool), clock, databaseUrl: postgres.url, metrics }
-    try {
+  const clock = { now: () => new Date(firstDay + (days + 1) * dayMs) }
+  return withTemporaryRuntime(
+    async (rt) => {
       const stages = await measureAll(rt, rows, days)
       const goals = goalsOf(stages)
       printTable(`${rows.toLocaleString('en')} texts on ${days} days, load ${machine.loadBefore}`, stages)
       printTable('Goals', goals)
       console.log(JSON.stringify({ bench: 'momt', rows, days, machine, stages, goals }))
       return stages
-    } finally {
-      await pool.end()
-    }
-  } finally {
-    await postgres.stop('immediate')
-    await rm(folder, { recursive: true, force: true })
-  }
+    },
+    { clock },
+  )
 }
 
 /** Inserts broadcasts of 100,000 delivered texts, spread over the days, with the ranges of closed messages. */

@@ -4,7 +4,7 @@ import type { Db } from '../src/db/db.ts'
 import { makeApp } from '../src/http/app.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { undeclaredStatus } from './contract/declared.ts'
-import { useDatabase } from './database.ts'
+import { freshDatabase, useDatabase } from './database.ts'
 import { make } from './make.ts'
 import { makeRuntime } from './runtime.ts'
 
@@ -151,4 +151,25 @@ export function useApi(overrides: Partial<Runtime> = {}, prepare?: (api: TestApi
     },
   }
   return api
+}
+
+/**
+ * Opens the app on a database of its own, with two empty accounts, for tests that need real commits or several connections; the test
+ * must close it.
+ */
+export async function freshApi(given: Partial<Runtime> = {}) {
+  const database = await freshDatabase()
+  const rt = makeRuntime({ ...database, ...given })
+  const app = await makeApp(rt)
+  return {
+    database,
+    rt,
+    app,
+    owner: await makeCaller(database.db, app),
+    stranger: await makeCaller(database.db, app),
+    async close() {
+      await app.close()
+      await database.close()
+    },
+  }
 }

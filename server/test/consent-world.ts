@@ -17,6 +17,7 @@ import { addSubscriber } from '../src/opt-ins/subscribe.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { ConsentModel, hourMs } from './consent-model.ts'
 import { listQueued } from './queued.ts'
+import { csvUpload } from './uploads.ts'
 import { waitFor } from './wait-for.ts'
 
 // Random steps that concern consent, on a database and on the model of docs/consent.md.
@@ -169,13 +170,7 @@ export class ConsentWorld {
       for (const number of numbers) yield Buffer.from(`${number}\n`)
     }
     const receiving = receiveImport(this.#rt, {
-      accountId: this.#given.accountId,
-      listId,
-      apiKeyId: null,
-      format: 'csv',
-      unknownColumns: 'reject',
-      source: null,
-      body: Readable.from(body()),
+      ...csvUpload({ id: listId, accountId: this.#given.accountId }, Readable.from(body())),
       onBytes: () => {
         started = true
       },

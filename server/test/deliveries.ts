@@ -52,6 +52,15 @@ export function tlv(tag: string, value: string | Buffer): string {
   return `${tag}${octets.length.toString(16).padStart(4, '0')}${octets.toString('hex')}`
 }
 
+/** The columns of a connection that the handler of deliver_sm uses. */
+export const sourceOf = (connectionId: number) => ({
+  id: connectionId,
+  name: 'Cedar SMS',
+  charset: 'gsm7' as const,
+  errorMap: {},
+  receiptIdForm: 'any' as const,
+})
+
 /**
  * Returns a handler of deliver_sm on a database with one connection, one short code and one list, inside a transaction that
  * is rolled back after each test.
@@ -99,14 +108,7 @@ export function useDeliveries() {
     const responses: number[] = []
     const respond = (_: unknown, fields?: ResponseFields) => responses.push(fields?.command_status ?? 0)
     const before = stored
-    const source = {
-      id: connectionId,
-      name: 'Cedar SMS',
-      charset: 'gsm7' as const,
-      errorMap: {},
-      receiptIdForm: 'any' as const,
-    }
-    deliveries.handle(source, Object.assign(session ?? ({ bound: true } as Session), { respond }), pdu)
+    deliveries.handle(sourceOf(connectionId), Object.assign(session ?? ({ bound: true } as Session), { respond }), pdu)
     await waitFor(() => responses.length > 0 || stored > before, { what: 'the deliver_sm to be stored' })
     while (await interpretInbound(rt()));
     await deliveries.respondToOptOuts()

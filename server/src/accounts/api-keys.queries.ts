@@ -32,7 +32,9 @@ export type NewApiKey = {
   hash: Buffer
   scope: Scope
   rateLimit: string | null
+  /** The operator's limit. */
   operatorRateLimit?: string | null
+  /** The key whose operator limit also binds the new one. */
   limitedBy?: number | null
   sandbox: boolean
   now: Date

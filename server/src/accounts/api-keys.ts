@@ -12,8 +12,8 @@ import {
   insertApiKey,
   listApiKeys,
   lockApiKeys,
+  type NewApiKey,
   revokeApiKey,
-  type Scope,
   updateApiKey,
   updateOperatorLimit,
 } from './api-keys.queries.ts'
@@ -94,18 +94,7 @@ export function callerFinder(db: Db, mode: 'sandbox' | 'production') {
   }
 }
 
-export type GivenApiKey = {
-  accountId: number
-  name: string
-  scope: Scope
-  rateLimit: string | null
-  /** The operator's limit. */
-  operatorRateLimit?: string | null
-  /** The key whose operator limit also binds the new one. */
-  limitedBy?: number | null
-  sandbox: boolean
-  now: Date
-}
+export type GivenApiKey = Omit<NewApiKey, 'prefix' | 'hash'>
 
 /**
  * Creates a key for the account and returns it with its text, which is not stored. Production rejects keys that were

@@ -18,17 +18,6 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-/** Adds this number of accounts and returns the id of the last one. */
-async function addAccounts(count: number): Promise<number> {
-  const rows = await database.db.many<{ id: number }>(
-    'accounts',
-    `insert into accounts (email, username, created_at)
-     select 'bill' || n || '@cedar.example', 'bill' || n, now() from generate_series(1, $1) n returning id`,
-    [count],
-  )
-  return Math.max(...rows.map(({ id }) => id))
-}
-
 /** Adds messages to each of the accounts from `first` to `last`. A cancelled one has a row that a gateway has not finished. */
 const add = (
   status: 'sent' | 'cancelled',
@@ -54,7 +43,7 @@ const billed = (accountId: number) =>
   database.db.exec('billed', 'select from messages where account_id = $1 and billed_at is not null', [accountId])
 
 test('many messages of one account do not delay the bill of another', async () => {
-  const other = await addAccounts(1)
+  const other = await make.accounts(database.db, 1)
   await add('sent', 400)
   await add('sent', 3, { from: other })
   await billSent(rt())
@@ -64,7 +53,7 @@ test('many messages of one account do not delay the bill of another', async () =
 })
 
 test('hundreds of accounts whose messages cannot be billed yet do not delay the bill of the last one', async () => {
-  const last = await addAccounts(450)
+  const last = await make.accounts(database.db, 450)
   await add('cancelled', 1, { from: first, to: last - 1 })
   await add('sent', 1, { from: last })
   for (let round = 0; round < 3; round++) await billSent(rt())
@@ -92,7 +81,7 @@ test('a message behind many that cannot be billed yet is billed after a few boun
 })
 
 test('accounts with large messages take turns, one message at a time', async () => {
-  const last = await addAccounts(2)
+  const last = await make.accounts(database.db, 2)
   await add('sent', 2, { to: last, audience: 60_000 })
   const order: number[] = []
   while (await billSent(rt())) {
@@ -106,7 +95,7 @@ test('accounts with large messages take turns, one message at a time', async () 
 })
 
 test('the next accounts and their messages are found by index among many', async () => {
-  const last = await addAccounts(300)
+  const last = await make.accounts(database.db, 300)
   await add('sent', 100, { to: last })
   await database.db.exec('bill', `update messages set billed_at = now() where id % 10 > 0`)
   await database.db.exec('analyze', 'vacuum analyze messages, message_counters')

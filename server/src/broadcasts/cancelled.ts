@@ -1,13 +1,7 @@
-import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { type CancelledMessage, cancelChunks, listCancelledQueued } from '../log/cancel.queries.ts'
 import { eachMessage, type SweepRt } from '../log/sweeps.ts'
-
-/** Statements per turn, each of five chunks: about half a second. */
-const statementsPerTurn = 10
-
-/** The last log ids of messages that need another turn. In memory: after a restart, a message is read from its beginning. */
-const lastLogIdsOfDb = new WeakMap<Db, Map<number, number>>()
+import { inSteps } from './in-steps.ts'
 
 /**
  * Marks the queued rows of cancelled messages as cancelled, up to fifty chunks of a message per turn, and accounts take turns;
@@ -17,20 +11,5 @@ const lastLogIdsOfDb = new WeakMap<Db, Map<number, number>>()
 export const cancelQueued = eachMessage<SweepRt, CancelledMessage>({
   sweep: 'cancel',
   find: (rt, only) => listCancelledQueued(rt.db, only),
-  apply: cancelSome,
+  apply: inSteps((rt, message, after) => retryLostRaces(() => cancelChunks(rt.db, message, after, rt.clock.now()))),
 })
-
-async function cancelSome(rt: SweepRt, message: CancelledMessage): Promise<void> {
-  const { messageId } = message
-  const lastLogIds = lastLogIdsOfDb.get(rt.db) ?? new Map<number, number>()
-  lastLogIdsOfDb.set(rt.db, lastLogIds)
-  let last = lastLogIds.get(messageId) ?? 0
-  lastLogIds.delete(messageId)
-  for (let n = 0; n < statementsPerTurn; n++) {
-    const after = last
-    const next = await retryLostRaces(() => cancelChunks(rt.db, message, after, rt.clock.now()))
-    if (next === undefined) return
-    last = next
-  }
-  lastLogIds.set(messageId, last)
-}

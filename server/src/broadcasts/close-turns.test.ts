@@ -19,17 +19,6 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-/** Adds accounts and returns the id of the last one. */
-async function addAccounts(count: number): Promise<number> {
-  const rows = await database.db.many<{ id: number }>(
-    'accounts',
-    `insert into accounts (email, username, created_at)
-     select 'close' || n || '@cedar.example', 'close' || n, now() from generate_series(1, $1) n returning id`,
-    [count],
-  )
-  return Math.max(...rows.map(({ id }) => id))
-}
-
 type Given = { from?: number; to?: number; hoursAgo?: number; status?: 'sent' | 'cancelled'; submitting?: number }
 
 /** Adds messages to each of these accounts that ended so many hours ago, by default after their receipt deadline. */
@@ -53,7 +42,7 @@ const closed = (accountId: number) =>
   database.db.exec('closed', 'select from messages where account_id = $1 and closed_at is not null', [accountId])
 
 test('many messages of one account do not delay the closing of those of another', async () => {
-  const other = await addAccounts(1)
+  const other = await make.accounts(database.db, 1)
   await add(160)
   await add(3, { from: other, hoursAgo: 72.5 })
   await closeOverdue(rt())
@@ -65,7 +54,7 @@ test('many messages of one account do not delay the closing of those of another'
 })
 
 test('messages of hundreds of accounts are closed in turns, in rounds of 100', async () => {
-  const last = await addAccounts(149)
+  const last = await make.accounts(database.db, 149)
   await add(2, { to: last - 1 })
   await add(1, { from: last, hoursAgo: 72.5 })
   expect(await closeOverdue(rt())).toBe(100)
@@ -77,7 +66,7 @@ test('messages of hundreds of accounts are closed in turns, in rounds of 100', a
 })
 
 test('cancelled messages of which a row is submitting do not delay the closing of others', async () => {
-  const other = await addAccounts(1)
+  const other = await make.accounts(database.db, 1)
   await add(150, { status: 'cancelled', submitting: 1 })
   await add(1, { status: 'cancelled', hoursAgo: 72.5 })
   await add(1, { from: other, hoursAgo: 72.5 })
@@ -87,7 +76,7 @@ test('cancelled messages of which a row is submitting do not delay the closing o
 })
 
 test('a round reads only the groups and the overdue messages, however many others there are', async () => {
-  const last = await addAccounts(99)
+  const last = await make.accounts(database.db, 99)
   await add(300, { to: last, hoursAgo: 1 })
   await database.db.exec('close', 'update messages set closed_at = now() where id % 2 = 0')
   await add(20, { to: last })

@@ -15,12 +15,7 @@ import { eachMessage, manyMessages, type SweepRt } from '../log/sweeps.ts'
 import { type MessageTiming, readTimings } from '../messages/timing/windows.queries.ts'
 import { rulesOf } from '../messages/timing/windows.ts'
 import { findWindowAt, type WindowRules } from '../quiet-hours/windows.ts'
-
-/** Statements per turn of a message past its deadline, each of five chunks: about half a second. */
-const statementsPerTurn = 10
-
-/** The last log ids of messages that need another turn. In memory: after a restart, a message is read from its beginning. */
-const lastLogIdsOfDb = new WeakMap<Db, Map<number, number>>()
+import { inSteps } from './in-steps.ts'
 
 /** Chunks whose rows one statement suppresses; a statement may take no longer than a second. */
 const chunksAtOnce = 5
@@ -102,22 +97,10 @@ function nextWindow(location: string | null, rules: WindowRules | undefined, now
 export const suppressLate = eachMessage<SweepRt, LateMessage>({
   sweep: 'suppress',
   find: (rt, only) => listLate(rt.db, rt.clock.now(), only),
-  apply: suppressSome,
-})
-
-async function suppressSome(rt: SweepRt, message: LateMessage): Promise<void> {
-  const { messageId } = message
-  const lastLogIds = lastLogIdsOfDb.get(rt.db) ?? new Map<number, number>()
-  lastLogIdsOfDb.set(rt.db, lastLogIds)
-  let after = lastLogIds.get(messageId) ?? 0
-  lastLogIds.delete(messageId)
-  for (let n = 0; n < statementsPerTurn; n++) {
-    const chunks = await listChunksAfter(rt.db, messageId, after, chunksAtOnce)
-    const last = chunks.at(-1)
-    if (!last) return
+  apply: inSteps(async (rt, message, after) => {
+    const chunks = await listChunksAfter(rt.db, message.messageId, after, chunksAtOnce)
     const ids = chunks.map((chunk) => chunk.id)
-    await retryLostRaces(() => suppressChunks(rt.db, message, ids, 'too_late', rt.clock.now()))
-    after = last.lastLogId
-  }
-  lastLogIds.set(messageId, after)
-}
+    if (ids.length > 0) await retryLostRaces(() => suppressChunks(rt.db, message, ids, 'too_late', rt.clock.now()))
+    return chunks.at(-1)?.lastLogId
+  }),
+})

@@ -1,35 +1,27 @@
-import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type ApiCaller, makeCaller } from '../../test/api.ts'
-import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { freshApi } from '../../test/api.ts'
 import { hostileRequests, numberKeys, patternKeys, slowPattern, slowPatternLength } from '../../test/hostile-bodies.ts'
 import { make } from '../../test/make.ts'
-import { makeRuntime } from '../../test/runtime.ts'
-import { makeApp } from './app.ts'
 
 // One account sends hostile requests while another reads its account. The wait is measured as CPU time of the thread, which
 // does not depend on the load of the machine: whatever this thread computes meanwhile delays the other account.
 
 const maxWaitMs = 250
 
-let database: TestDatabase
-let app: FastifyInstance
-let attacker: ApiCaller
-let bystander: ApiCaller
+/** The attacker is the owner, and the other account the stranger. */
+let api: Awaited<ReturnType<typeof freshApi>>
 let listPath: string
 
 beforeAll(async () => {
-  database = await freshDatabase()
-  app = await makeApp(makeRuntime(database))
-  attacker = await makeCaller(database.db, app)
-  bystander = await makeCaller(database.db, app)
-  const { accountId, shortCode } = attacker
-  const { id } = await make.list(database.db, { accountId, shortCodeId: shortCode.id })
+  api = await freshApi()
+  const { db } = api.database
+  const { accountId, shortCode } = api.owner
+  const { id } = await make.list(db, { accountId, shortCodeId: shortCode.id })
   listPath = `/lists/${id}`
-  await make.subscriber(database.db, { listId: id, phone: 2065550143 })
+  await make.subscriber(db, { listId: id, phone: 2065550143 })
   const create = async (custom_field: { key: string }) => {
     const body = { custom_field: { ...custom_field, label: custom_field.key } }
-    expect(await attacker.post(`${listPath}/custom_fields`, body)).toMatchObject({ status: 201 })
+    expect(await api.owner.post(`${listPath}/custom_fields`, body)).toMatchObject({ status: 201 })
   }
   const pattern = { pattern: slowPattern, should_validate_regex_via_api: true }
   for (const key of patternKeys) {
@@ -39,15 +31,12 @@ beforeAll(async () => {
   await waitOfBystander()
 }, 60_000)
 
-afterAll(async () => {
-  await app.close()
-  await database.close()
-})
+afterAll(() => api.close())
 
 /** Returns the CPU time in ms that this thread uses until the other account has its response. */
 async function waitOfBystander(): Promise<number> {
   const before = process.threadCpuUsage()
-  expect((await bystander.get('/accounts/me')).status).toBe(200)
+  expect((await api.stranger.get('/accounts/me')).status).toBe(200)
   const { user, system } = process.threadCpuUsage(before)
   return (user + system) / 1_000
 }
@@ -59,7 +48,7 @@ test.each(hostileRequests)(
     const usual = await waitOfBystander()
     let status: number | undefined
     const url = path.startsWith('/') ? path : path === '' ? listPath : `${listPath}/${path}`
-    const sent = attacker.send(method, url, { 'content-type': type, ...headers }, body).then((response) => {
+    const sent = api.owner.send(method, url, { 'content-type': type, ...headers }, body).then((response) => {
       status = response.status
       expect(response.text.length).toBeLessThan(2_000_000)
     })
@@ -83,7 +72,7 @@ test.each([
 ])('%s rejects many parts with one error', async (path, body, error) => {
   const url = path.startsWith('/') ? path : `${listPath}/${path}`
   const method = path.startsWith('/') ? 'PUT' : 'POST'
-  const response = await attacker.send(method, url, {}, JSON.stringify(body))
+  const response = await api.owner.send(method, url, {}, JSON.stringify(body))
   expect(response).toMatchObject({ status: 422, body: { error: `Validation failed: ${error}` } })
 })
 

@@ -4,11 +4,12 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { listWrongCounts } from '../../test/number-ranges.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { csvUpload } from '../../test/uploads.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { takeTurn } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
 import { applyImport, importsQueue } from './imports.jobs.ts'
-import { applyNextSlice, receiveImport, type Upload } from './imports.ts'
+import { applyNextSlice, receiveImport } from './imports.ts'
 
 let database: TestDatabase
 let rt: Runtime
@@ -31,19 +32,7 @@ function makeFile(firstName = 'Ana') {
   return `phone,first_name\n${rows.join('')}`
 }
 
-function makeUpload(body: Readable): Upload {
-  return {
-    accountId: list.accountId,
-    listId: list.id,
-    apiKeyId: null,
-    format: 'csv',
-    unknownColumns: 'reject',
-    source: null,
-    body,
-  }
-}
-
-const receive = (file: string) => receiveImport(rt, makeUpload(Readable.from([Buffer.from(file)])))
+const receive = (file: string) => receiveImport(rt, csvUpload(list, file))
 
 async function applyAll(importId: number, limit: number, on = rt) {
   while (await applyNextSlice(on, importId, limit));
@@ -246,7 +235,7 @@ test.each([
   const dripping = pauseMs > 0 ? setInterval(() => body.push('2'), pauseMs) : undefined
   const pace = { graceMs: 100, bytesPerSecond: 2_000, maxMs: 60_000 }
   const stalled = { status: 408, code: 'upload_stalled' }
-  await expect(receiveImport(rt, makeUpload(body), { pace })).rejects.toMatchObject(stalled)
+  await expect(receiveImport(rt, csvUpload(list, body), { pace })).rejects.toMatchObject(stalled)
   clearInterval(dripping)
   const { count } = await database.db.one<{ count: number }>('count', 'select count(*) as count from imports')
   expect(count).toBe(0)

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { csvUpload } from '../../test/uploads.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import type { Db } from '../db/db.ts'
 import { changeList } from '../lists/lists.ts'
@@ -37,19 +38,9 @@ const hasLockWaiter = async () => {
   return (await database.db.many('waiting', waiting)).length > 0
 }
 
-const receive = (listId: number, body: Readable) =>
-  receiveImport(rt, {
-    accountId: list.accountId,
-    listId,
-    apiKeyId: null,
-    format: 'csv',
-    unknownColumns: 'reject',
-    source: null,
-    body,
-  })
+const receive = (listId: number, body: string) => receiveImport(rt, csvUpload({ ...list, id: listId }, body))
 
 const file = `phone,first_name\n${stopped},Ana\n${other},Bob\n`
-const bodyOf = (content: string) => Readable.from([Buffer.from(content)])
 
 async function apply(id: number) {
   while (await applyNextSlice(rt, id));
@@ -73,7 +64,7 @@ const keptOut = { line: 2, reason: 'opted_out' }
 test('a number that sent STOP is not added to a new list of the short code', async () => {
   await stop()
   const made = await make.list(database.db, list)
-  const { id } = await receive(made.id, bodyOf(file))
+  const { id } = await receive(made.id, file)
   expect(await apply(id)).toEqual({ added: 1, updated: 0, skips: [keptOut] })
   expect(await states(made.id)).toEqual([{ phone: other, state: 'subscribed', name: 'Bob' }])
 })
@@ -83,7 +74,7 @@ test.each(['pending', 'subscribed', 'cleaned'] as const)(
   async (state) => {
     await stop([])
     await make.subscriber(database.db, { listId: list.id, phone: stopped, state, firstName: 'Old' })
-    const { id } = await receive(list.id, bodyOf(file))
+    const { id } = await receive(list.id, file)
     expect(await apply(id)).toEqual({ added: 1, updated: 0, skips: [keptOut] })
     expect((await states(list.id))[0]).toEqual({ phone: stopped, state, name: 'Old' })
   },
@@ -98,13 +89,7 @@ test('a STOP during the upload is found when the file is applied', async () => {
   }
   let bytes = 0
   const receiving = receiveImport(rt, {
-    accountId: list.accountId,
-    listId: list.id,
-    apiKeyId: null,
-    format: 'csv',
-    unknownColumns: 'reject',
-    source: null,
-    body: Readable.from(body()),
+    ...csvUpload(list, Readable.from(body())),
     onBytes: (chunk) => {
       bytes += chunk.length
     },
@@ -116,19 +101,19 @@ test('a STOP during the upload is found when the file is applied', async () => {
 })
 
 test('a STOP between the upload and its slices is found as well, and one after them unsubscribes', async () => {
-  const first = await receive(list.id, bodyOf(file))
+  const first = await receive(list.id, file)
   await stop()
   expect(await apply(first.id)).toEqual({ added: 1, updated: 0, skips: [keptOut] })
   const made = await make.list(database.db, list)
   await database.db.exec('unblock', 'delete from blocks')
-  const second = await receive(made.id, bodyOf(file))
+  const second = await receive(made.id, file)
   expect(await apply(second.id)).toMatchObject({ added: 2 })
   await stop([made.id])
   expect((await states(made.id))[0]).toMatchObject({ state: 'unsubscribed' })
 })
 
 test('a STOP during a slice waits for it, and unsubscribes the number', async () => {
-  const { id } = await receive(list.id, bodyOf(file))
+  const { id } = await receive(list.id, file)
   const { stopping } = await database.db.tx(async (tx) => {
     await applyNextSlice({ ...rt, db: tx }, id)
     const stopping = stop()
@@ -140,7 +125,7 @@ test('a STOP during a slice waits for it, and unsubscribes the number', async ()
 })
 
 test('a slice during a STOP waits for it, and does not add the number', async () => {
-  const { id } = await receive(list.id, bodyOf(file))
+  const { id } = await receive(list.id, file)
   const { applying } = await database.db.tx(async (tx) => {
     await stopIn(tx)
     const applying = apply(id)
@@ -155,12 +140,12 @@ test('the block at the short code that the list sends from counts, before and af
   await stop()
   const elsewhere = await make.shortCode(database.db, { accountId: list.accountId })
   const moving = await make.list(database.db, { accountId: list.accountId, shortCodeId: elsewhere.id })
-  const first = await receive(moving.id, bodyOf(file))
+  const first = await receive(moving.id, file)
   expect(await apply(first.id)).toMatchObject({ added: 2, skips: [] })
   const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes where id = $1', [
     list.shortCodeId,
   ])
   await changeList(rt, list.accountId, moving.id, {}, code)
-  const second = await receive(moving.id, bodyOf(file.replace('Ana', 'Anna')))
+  const second = await receive(moving.id, file.replace('Ana', 'Anna'))
   expect(await apply(second.id)).toEqual({ added: 0, updated: 0, skips: [keptOut] })
 })

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { csvUpload } from '../../test/uploads.ts'
 import { poolDb } from '../db/db.ts'
 import { migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
@@ -28,15 +28,7 @@ test('the rows of an accepted upload and the cursor survive a crash of PostgreSQ
     const before = open(postgres.url)
     const list = await make.list(before.rt.db)
     const lines = Array.from({ length: rows }, (_, n) => `${2_062_000_000 + n}\n`)
-    const { id } = await receiveImport(before.rt, {
-      ...list,
-      listId: list.id,
-      apiKeyId: null,
-      format: 'csv',
-      unknownColumns: 'reject',
-      source: null,
-      body: Readable.from([Buffer.from(`phone\n${lines.join('')}`)]),
-    })
+    const { id } = await receiveImport(before.rt, csvUpload(list, `phone\n${lines.join('')}`))
     await applyNextSlice(before.rt, id, 1_000)
     postgres.kill()
     await postgres.exited

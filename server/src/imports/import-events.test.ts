@@ -1,8 +1,8 @@
-import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { csvUpload } from '../../test/uploads.ts'
 import { changeList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
 import { applyNextSlice, receiveImport } from './imports.ts'
@@ -22,15 +22,7 @@ const file =
   'phone,first_name,subscribed_at,opted_out_at\n2062000101,Ana,,\n2062000102,Bob,2025-01-02,2026-01-02\n2062000103,Cy,,\n2062000104,Di,,2026-01-02\n'
 
 async function importFile(content: string) {
-  const { id } = await receiveImport(rt, {
-    accountId: list.accountId,
-    listId: list.id,
-    apiKeyId: null,
-    format: 'csv',
-    unknownColumns: 'reject',
-    source: null,
-    body: Readable.from([Buffer.from(content)]),
-  })
+  const { id } = await receiveImport(rt, csvUpload(list, content))
   while (await applyNextSlice(rt, id, 2));
 }
 

@@ -5,13 +5,13 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type ApiCaller, basic, makeCaller } from '../../test/api.ts'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { csvUpload } from '../../test/uploads.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import type { Config } from '../config/config.ts'
 import { makeApp } from '../http/app.ts'
@@ -258,17 +258,10 @@ test('files that two api processes copy at a time do not get more space together
   const receive = () =>
     receiveImport(
       { ...rt, config },
-      {
-        accountId: slow.caller.accountId,
-        listId: slow.listId,
-        apiKeyId: null,
-        format: 'csv',
-        unknownColumns: 'reject',
-        source: null,
-        body: Readable.from([
-          Buffer.from(`phone\n${Array.from({ length: 7_000 }, (_, n) => `${2062000000 + n}\n`).join('')}`),
-        ]),
-      },
+      csvUpload(
+        { id: slow.listId, accountId: slow.caller.accountId },
+        `phone\n${Array.from({ length: 7_000 }, (_, n) => `${2062000000 + n}\n`).join('')}`,
+      ),
     ).then(
       () => 'stored',
       (error) => error.code,

@@ -1,7 +1,7 @@
-import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { make } from '../../test/make.ts'
 import { startSending } from '../../test/sending.ts'
+import { csvUpload } from '../../test/uploads.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { applyNextSlice, receiveImport } from '../imports/imports.ts'
 import { systemClock } from '../lib/clock.ts'
@@ -228,15 +228,7 @@ test('a text accepted before the STOP is suppressed by the mark after it', async
 
 test('a STOP takes precedence over a running import of the same number', async () => {
   const rows = `phone_number\n${phone}\n${phone + 1}\n`
-  const { id } = await receiveImport(sending.rt, {
-    accountId: sending.list.accountId,
-    listId: sending.list.id,
-    apiKeyId: null,
-    format: 'csv',
-    source: null,
-    unknownColumns: 'reject',
-    body: Readable.from([Buffer.from(rows)]),
-  })
+  const { id } = await receiveImport(sending.rt, csvUpload(sending.list, rows))
   await sending.sendMo(phone, 'STOP')
   await allInterpreted(1)
   while (await applyNextSlice(sending.rt, id));

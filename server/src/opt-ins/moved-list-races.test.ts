@@ -1,9 +1,9 @@
-import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { listQueued } from '../../test/queued.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { csvUpload } from '../../test/uploads.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import type { Db } from '../db/db.ts'
@@ -133,16 +133,7 @@ describe('a list that moves to another short code', () => {
 
 describe('a new list with a file of subscribers', () => {
   async function receive(id: number): Promise<number> {
-    const body = Readable.from([Buffer.from(`phone\n${phone}\n${other}\n`)])
-    const given = {
-      accountId,
-      listId: id,
-      apiKeyId: null,
-      format: 'csv',
-      unknownColumns: 'reject',
-      source: null,
-    } as const
-    return (await receiveImport(rt(), { ...given, body })).id
+    return (await receiveImport(rt(), csvUpload({ id, accountId }, `phone\n${phone}\n${other}\n`))).id
   }
   async function makeListWithFile(): Promise<number> {
     const made = await make.list(database.db, { accountId, shortCodeId: here.id })

@@ -1,10 +1,10 @@
-import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { freshDatabase, useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { listWrongCounts } from '../../test/number-ranges.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { csvUpload } from '../../test/uploads.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { param, sql } from '../db/sql.ts'
@@ -124,16 +124,7 @@ async function run(db: Db, list: OwnList, step: Step) {
 
 async function importPhones(db: Db, list: OwnList, given: number[]) {
   const rt = makeRuntime({ db })
-  const file = ['phone', ...given].join('\n')
-  const { id } = await receiveImport(rt, {
-    accountId: list.accountId,
-    listId: list.id,
-    apiKeyId: null,
-    format: 'csv',
-    unknownColumns: 'reject',
-    source: null,
-    body: Readable.from([Buffer.from(file)]),
-  })
+  const { id } = await receiveImport(rt, csvUpload(list, ['phone', ...given].join('\n')))
   while (await applyNextSlice(rt, id, 4));
 }
 

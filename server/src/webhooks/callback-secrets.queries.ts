@@ -1,14 +1,12 @@
 import type { Db } from '../db/db.ts'
-import type { SealedSecrets } from './delivery/endpoints.queries.ts'
-
-const columns = /* sql */ `
-  secret, previous_secret as "previousSecret", previous_secret_until as "previousSecretUntil"`
+import { sql } from '../db/sql.ts'
+import { assignSecrets, type SealedSecrets, secretColumns } from './delivery/sealed-secrets.sql.ts'
 
 /** Returns the sealed secrets of the account's callbacks, or undefined. */
 export function findCallbackSecrets(db: Db, accountId: number) {
   return db.maybeOne<SealedSecrets>(
     'find_callback_secrets',
-    /* sql */ `select ${columns} from callback_secrets where account_id = $1`,
+    /* sql */ `select ${secretColumns} from callback_secrets where account_id = $1`,
     [accountId],
   )
 }
@@ -27,7 +25,7 @@ export async function insertCallbackSecret(tx: Db, accountId: number, secret: Bu
 export function lockCallbackSecrets(tx: Db, accountId: number) {
   return tx.one<SealedSecrets>(
     'lock_callback_secrets',
-    /* sql */ `select ${columns} from callback_secrets where account_id = $1 for update`,
+    /* sql */ `select ${secretColumns} from callback_secrets where account_id = $1 for update`,
     [accountId],
   )
 }
@@ -36,8 +34,6 @@ export function lockCallbackSecrets(tx: Db, accountId: number) {
 export function replaceCallbackSecrets(tx: Db, accountId: number, secrets: SealedSecrets) {
   return tx.exec(
     'replace_callback_secrets',
-    /* sql */ `
-    update callback_secrets set secret = $2, previous_secret = $3, previous_secret_until = $4 where account_id = $1`,
-    [accountId, secrets.secret, secrets.previousSecret, secrets.previousSecretUntil],
+    sql`update callback_secrets set ${assignSecrets(secrets)} where account_id = ${accountId}`,
   )
 }

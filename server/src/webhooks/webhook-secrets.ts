@@ -9,13 +9,8 @@ import {
   lockCallbackSecrets,
   replaceCallbackSecrets,
 } from './callback-secrets.queries.ts'
-import {
-  endPauses,
-  findSecrets,
-  lockSecrets,
-  replaceSecrets,
-  type SealedSecrets,
-} from './delivery/endpoints.queries.ts'
+import { endPauses, findSecrets, lockSecrets, replaceSecrets } from './delivery/endpoints.queries.ts'
+import type { SealedSecrets } from './delivery/sealed-secrets.sql.ts'
 import { makeSealedSecret, openSecrets, sealWebhookSecret } from './delivery/secrets.ts'
 import { readSecret } from './delivery/signature.ts'
 import { getWebhook } from './webhooks.ts'

@@ -1,16 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { maxPerSecond } from '../../../test/sliding-seconds.ts'
 import { Cap } from './cap.ts'
-
-/** The highest number of writes in any sliding second. */
-function maxPerSecond(times: readonly number[]): number {
-  let max = 0
-  for (let first = 0, last = 0; last < times.length; last++) {
-    while ((times[last] as number) - (times[first] as number) >= 1_000) first++
-    max = Math.max(max, last - first + 1)
-  }
-  return max
-}
 
 function granted(mps: number): Cap {
   const cap = new Cap()

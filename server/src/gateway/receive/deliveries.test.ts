@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { useDatabase } from '../../../test/database.ts'
+import { sourceOf } from '../../../test/deliveries.ts'
 import { make } from '../../../test/make.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
 import { interpretInbound } from '../../inbound/inbound.ts'
@@ -42,13 +43,6 @@ async function receive(content: string) {
     bound: true,
     respond: (_: unknown, fields?: ResponseFields) => responses.push(fields?.command_status),
   } as unknown as Session
-  const source = {
-    id: connectionId,
-    name: 'Cedar SMS',
-    charset: 'gsm7' as const,
-    errorMap: {},
-    receiptIdForm: 'any' as const,
-  }
   const pdu = {
     command: 'deliver_sm',
     esm_class: 0,
@@ -57,7 +51,7 @@ async function receive(content: string) {
     destination_addr: shortCode,
     short_message: Buffer.from(content),
   } as unknown as DeliverSm
-  deliveries.handle(source, session, pdu)
+  deliveries.handle(sourceOf(connectionId), session, pdu)
   await stored
 }
 

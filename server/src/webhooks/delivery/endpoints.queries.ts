@@ -1,11 +1,6 @@
 import type { Db } from '../../db/db.ts'
 import { sql } from '../../db/sql.ts'
-
-/** Sealed secrets of an endpoint; the previous one signs until a time. */
-export type SealedSecrets = { secret: Buffer | null; previousSecret: Buffer | null; previousSecretUntil: Date | null }
-
-const secretColumns = /* sql */ `
-  e.secret, e.previous_secret as "previousSecret", e.previous_secret_until as "previousSecretUntil"`
+import { assignSecrets, type SealedSecrets, secretColumns } from './sealed-secrets.sql.ts'
 
 /** When the first delivery of endpoint `e` is due; each part reads the first row of an index. */
 export const firstDueAt = /* sql */ `
@@ -80,12 +75,7 @@ export function lockSecrets(tx: Db, webhookId: number) {
 
 /** Replaces the secrets of a webhook. */
 export function replaceSecrets(tx: Db, webhookId: number, secrets: SealedSecrets) {
-  return tx.exec(
-    'replace_secrets',
-    /* sql */ `
-    update endpoints set secret = $2, previous_secret = $3, previous_secret_until = $4 where webhook_id = $1`,
-    [webhookId, secrets.secret, secrets.previousSecret, secrets.previousSecretUntil],
-  )
+  return tx.exec('replace_secrets', sql`update endpoints set ${assignSecrets(secrets)} where webhook_id = ${webhookId}`)
 }
 
 /**

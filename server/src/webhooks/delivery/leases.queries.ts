@@ -1,6 +1,7 @@
 import type { Db } from '../../db/db.ts'
 import { param, raw, type Sql, sql } from '../../db/sql.ts'
-import { firstDueAt, lockEndpoint, type SealedSecrets } from './endpoints.queries.ts'
+import { firstDueAt, lockEndpoint } from './endpoints.queries.ts'
+import type { SealedSecrets } from './sealed-secrets.sql.ts'
 
 /** An endpoint whose lease a worker has; `url` is null for callbacks, of which each has its own URL. */
 export type LeasedEndpoint = {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Sealer } from '../../lib/seal.ts'
-import type { SealedSecrets } from './endpoints.queries.ts'
+import type { SealedSecrets } from './sealed-secrets.sql.ts'
 import { formatSecret, readSecret } from './signature.ts'
 
 const purpose = 'endpoints.secret'
