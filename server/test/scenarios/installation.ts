@@ -57,8 +57,8 @@ process.once('exit', () => {
 export class Installation {
   readonly options: InstallationOptions
   readonly #scratch = makeScratch()
-  readonly #dataDir = join(this.#scratch.path, 'data')
-  readonly rawFile = join(this.#dataDir, 'simulator', 'submits.raw')
+  readonly dataDir = join(this.#scratch.path, 'data')
+  readonly rawFile = join(this.dataDir, 'simulator', 'submits.raw')
   #carillon: Carillon | undefined
   #port = 0
   #smppPort = 0
@@ -93,7 +93,7 @@ export class Installation {
     const { binds, window, latencyMs, leaseMs, responseDeadlineMs = 5_000 } = this.options
     const port = this.proxy?.port ?? this.#smppPort
     this.#carillon = startCarillon({
-      dataDir: this.#dataDir,
+      dataDir: this.dataDir,
       script: startScript,
       env: {
         CARILLON_PORT: String(this.#port),
@@ -229,7 +229,7 @@ export class Installation {
 
   /** Returns the pids of all processes of a role, also of those that tests have started. */
   pidsOf(role: Exclude<Role, 'postmaster' | 'supervisor'>): number[] {
-    const all = processesOf(this.#dataDir)
+    const all = processesOf(this.dataDir)
     return all.filter(({ command }) => command.includes(commandLineParts[role])).map(({ pid }) => pid)
   }
 
@@ -270,7 +270,7 @@ export class Installation {
     const env = { ...this.#environments.get(role) }
     delete env.NODE_CHANNEL_FD // the new process has no channel to the supervisor
     delete env.CARILLON_LOG_FILE // the tests read its lines from a file of its own
-    const logFile = openSync(join(this.#dataDir, 'log', `second ${role}.log`), 'a')
+    const logFile = openSync(join(this.dataDir, 'log', `second ${role}.log`), 'a')
     const second = spawn(process.execPath, [scripts[role]], { env, stdio: ['ignore', logFile, logFile] })
     closeSync(logFile)
     if (second.pid === undefined) throw new Error(`failed to start a second ${role}`)
@@ -292,12 +292,12 @@ export class Installation {
 
   /** Returns the log of a role. */
   log(role: Role | 'second gateway' | 'second worker'): string {
-    return readIfExists(join(this.#dataDir, 'log', `${role === 'postmaster' ? 'postgres' : role}.log`))
+    return readIfExists(join(this.dataDir, 'log', `${role === 'postmaster' ? 'postgres' : role}.log`))
   }
 
   /** Returns the last log lines of each process, for the analysis of a failed test. */
   logTails(lines = 12): string {
-    const folder = join(this.#dataDir, 'log')
+    const folder = join(this.dataDir, 'log')
     return listIfExists(folder)
       .map((name) => {
         const tail = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n').slice(-lines)
@@ -312,7 +312,7 @@ export class Installation {
     this.proxy?.close()
     // a process may have started another one before it was killed
     for (let attempt = 0; attempt < 300; attempt++) {
-      const running = processesOf(this.#dataDir)
+      const running = processesOf(this.dataDir)
       if (running.length === 0) break
       for (const { pid } of running) signal(pid, 'SIGKILL')
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
