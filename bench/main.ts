@@ -49,6 +49,11 @@ const benches: Record<string, { description: string; load: () => Promise<{ run()
     description: 'speed and memory of reports of the message log, next to a bare COPY (--rows --days)',
     load: () => import('./momt.ts'),
   },
+  links: {
+    description:
+      "redirects of short URLs, next to Fastify's minimal route (--rate --recipients --seconds --rounds --connections)",
+    load: () => import('./links.ts'),
+  },
   smpp: { description: 'our SMPP codec and session, compared with npm smpp', load: () => import('./smpp.ts') },
   simulator: { description: 'limit of the simulator', load: () => import('./simulator.ts') },
 }

@@ -1,6 +1,8 @@
-// A load client in a separate process: each connection sends a request as soon as it has the previous response, over plain
-// sockets to save CPU time. Its argument is a `Load` as JSON; it sends a `LoadResult` to its parent.
+// A load client in a separate process, over plain sockets to save CPU time. In a closed loop each connection sends a request as soon
+// as it has the previous response; in an open loop requests are due at a constant rate, whether or not there are responses, and
+// their time counts from when they were due. Its argument is a `Load` as JSON; it sends a `LoadResult` to its parent.
 
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { phoneNumber } from './numbers.ts'
 
@@ -9,23 +11,124 @@ export type Load = {
   port: number
   connections: number
   seconds: number
+  /** The rate of an open loop; a closed loop if undefined. */
+  perSecond?: number
   method: string
   path: string
+  /** A file whose lines replace `{line}` in the path, one after the other. */
+  lines?: string
   authorization: string
+  userAgent?: string
   body?: string
   phones: { below: number } | { from: number }
+  /** The first digit of the status of a response that did not fail: 2 by default. */
+  status?: number
 }
 
 export type LoadResult = { calls: number; perSecond: number; p50: number; p95: number; p99: number; failed: number }
 
 const load = JSON.parse(process.argv[2] ?? '{}') as Load
+const lines = load.lines === undefined ? [] : readFileSync(load.lines, 'utf8').trim().split('\n')
+const success = `HTTP/1.1 ${load.status ?? 2}`
 const times: number[] = []
 let failed = 0
 let requests = 0
 
+/** Sends requests over each connection, one after the other, until the deadline. */
+async function runClosed(connections: number): Promise<void> {
+  const run = async () => {
+    const connection = await Connection.open()
+    while (performance.now() < deadline) await connection.send(performance.now())
+    connection.close()
+  }
+  await Promise.all(Array.from({ length: connections }, run))
+}
+
+/** Sends requests when they are due, over a connection that is free or, if there is none, over the first that becomes free. */
+async function runOpen(connections: number, perSecond: number): Promise<void> {
+  const due: number[] = []
+  const free = await Promise.all(Array.from({ length: connections }, Connection.open))
+  const begin = performance.now()
+  const work = async (connection: Connection) => {
+    for (let at = due.shift(); at !== undefined; at = due.shift()) await connection.send(at)
+    free.push(connection)
+  }
+  const count = Math.floor(load.seconds * perSecond)
+  for (let n = 0; n < count; ) {
+    for (; n < count && begin + (n * 1_000) / perSecond <= performance.now(); n++) {
+      due.push(begin + (n * 1_000) / perSecond)
+      const connection = free.pop()
+      if (connection) void work(connection)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  while (free.length < connections) await new Promise((resolve) => setTimeout(resolve, 1))
+  for (const connection of free) connection.close()
+}
+
+class Connection {
+  readonly #socket = connect(load.port, '127.0.0.1')
+  #buffered = ''
+  #done: (() => void) | undefined
+
+  static open(): Promise<Connection> {
+    const connection = new Connection()
+    return new Promise((resolve, reject) => {
+      connection.#socket.on('connect', () => resolve(connection))
+      connection.#socket.on('error', reject)
+    })
+  }
+
+  constructor() {
+    this.#socket.setNoDelay(true)
+    this.#socket.setEncoding('latin1')
+    this.#socket.on('data', (data: string) => {
+      this.#buffered += data
+      const head = this.#buffered.indexOf('\r\n\r\n')
+      if (head < 0) return
+      const length = Number(/\r\ncontent-length: (\d+)/i.exec(this.#buffered)?.[1])
+      if (this.#buffered.length < head + 4 + length) return
+      if (!this.#buffered.startsWith(success)) failed++
+      this.#buffered = ''
+      this.#done?.()
+    })
+    this.#socket.on('close', () => {
+      if (!this.#done) return
+      failed++
+      this.#done()
+    })
+  }
+
+  /** Sends a request that was due at this time; resolves when its response was received. */
+  async send(dueAt: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#done = resolve
+      this.#socket.write(request())
+    })
+    this.#done = undefined
+    times.push(performance.now() - dueAt)
+  }
+
+  close(): void {
+    this.#socket.end()
+  }
+}
+
+function request(): string {
+  const n = 'from' in load.phones ? load.phones.from + requests : Math.floor(Math.random() * load.phones.below)
+  const line = lines[requests % lines.length] ?? ''
+  requests++
+  const phone = phoneNumber(n)
+  const body = load.body?.replace('{phone}', phone) ?? ''
+  const content = body === '' ? '' : `content-type: application/json\r\ncontent-length: ${body.length}\r\n`
+  const agent = load.userAgent === undefined ? '' : `user-agent: ${load.userAgent}\r\n`
+  const path = load.path.replace('{phone}', phone).replace('{line}', line)
+  return `${load.method} ${path} HTTP/1.1\r\nhost: bench\r\nauthorization: ${load.authorization}\r\n${agent}${content}\r\n${body}`
+}
+
 const from = performance.now()
 const deadline = from + load.seconds * 1_000
-await Promise.all(Array.from({ length: load.connections }, run))
+await (load.perSecond === undefined ? runClosed(load.connections) : runOpen(load.connections, load.perSecond))
 const seconds = (performance.now() - from) / 1_000
 
 times.sort((a, b) => a - b)
@@ -41,42 +144,3 @@ const result: LoadResult = {
 }
 process.send?.(result)
 process.disconnect?.()
-
-/** Sends requests over one connection, one after the other, until the deadline. */
-function run(): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(load.port, '127.0.0.1')
-    socket.setNoDelay(true)
-    let buffered = ''
-    let sentAt = 0
-    const send = () => {
-      if (performance.now() >= deadline) return void socket.end(resolve)
-      sentAt = performance.now()
-      socket.write(request())
-    }
-    socket.on('connect', send)
-    socket.on('error', reject)
-    socket.on('close', () => resolve())
-    socket.setEncoding('latin1')
-    socket.on('data', (data: string) => {
-      buffered += data
-      const head = buffered.indexOf('\r\n\r\n')
-      if (head < 0) return
-      const length = Number(/\r\ncontent-length: (\d+)/i.exec(buffered)?.[1])
-      if (buffered.length < head + 4 + length) return
-      times.push(performance.now() - sentAt)
-      if (!buffered.startsWith('HTTP/1.1 2')) failed++
-      buffered = ''
-      send()
-    })
-  })
-}
-
-function request(): string {
-  const n = 'from' in load.phones ? load.phones.from + requests++ : Math.floor(Math.random() * load.phones.below)
-  const phone = phoneNumber(n)
-  const body = load.body?.replace('{phone}', phone) ?? ''
-  const content = body === '' ? '' : `content-type: application/json\r\ncontent-length: ${body.length}\r\n`
-  const path = load.path.replace('{phone}', phone)
-  return `${load.method} ${path} HTTP/1.1\r\nhost: bench\r\nauthorization: ${load.authorization}\r\n${content}\r\n${body}`
-}
