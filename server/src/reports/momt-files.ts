@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { linkMs, signPath } from '../files/signed-links.ts'
+import type { Format } from './momt-columns.ts'
 import type { MomtReport } from './momt-reports.queries.ts'
-import type { Format } from './momt-rows.sql.ts'
 
 type Kind = { format: Format; gzip: boolean }
 

@@ -3,7 +3,7 @@ import { param, raw, type Sql, sql } from '../db/sql.ts'
 import type { FilePart } from '../files/file-store.ts'
 import { nextAccount } from '../jobs/next-account.sql.ts'
 import type { Page } from '../lib/paging.ts'
-import type { Format } from './momt-rows.sql.ts'
+import type { Format } from './momt-columns.ts'
 import type { MomtCursor, MomtFilters } from './momt-slices.queries.ts'
 
 export type NewMomtReport = {

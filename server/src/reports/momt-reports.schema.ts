@@ -7,8 +7,8 @@ import { type CallbackUrlCheck, maxUrlLength } from '../lib/callback-url.ts'
 import { formatInstant, type InstantWithOffset, parseInstant, readDate } from '../lib/dates.ts'
 import { clickedWords } from '../links/clicked.sql.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
+import { momtStatuses } from './momt-columns.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
-import { momtStatuses } from './momt-rows.sql.ts'
 
 const extension = { 'x-extension': true }
 

@@ -8,6 +8,7 @@ import type { DoneSlice } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
 import { loadRows } from './archive/archive-slices.queries.ts'
 import { readArchivedRows } from './archive/archived-rows.ts'
+import type { Direction } from './momt-columns.ts'
 import { linkOf } from './momt-files.ts'
 import {
   completeReport,
@@ -22,7 +23,6 @@ import {
 } from './momt-reports.queries.ts'
 import { presentMomtReport } from './momt-reports.schema.ts'
 import { endOf } from './momt-reports.ts'
-import type { Direction } from './momt-rows.sql.ts'
 import { settle } from './momt-settling.ts'
 import {
   copySlice,
@@ -176,8 +176,7 @@ async function nextMos(tx: Db, report: RunningReport, rows: number): Promise<Ste
 async function countStep(tx: Db, rt: Runtime, report: RunningReport, step: Step): Promise<DoneSlice> {
   const { slice, next, isEnd, width } = step
   const isPlain = slice !== undefined && 'ids' in slice && !hasRowFilters(report) && !selectsReplies(report)
-  const n =
-    slice === undefined ? 0 : isPlain ? slice.ids.length : await countSlice(tx, slice, report.timeZone, report.filters)
+  const n = slice === undefined ? 0 : isPlain ? slice.ids.length : await countSlice(tx, slice, report.filters)
   const counted = report.counted + n
   if (!isEnd) {
     await moveReport(tx, { ...report, counted, cursor: next }, rt.clock.now())

@@ -1,11 +1,13 @@
-import { pipeline } from 'node:stream/promises'
-import { to as copyTo } from 'pg-copy-streams'
+import type pg from 'pg'
+import { copyOut } from '../db/copy-out.ts'
 import type { Db } from '../db/db.ts'
 import { param, raw, sql } from '../db/sql.ts'
 import type { Clicked } from '../links/clicked.sql.ts'
 import { logTable } from '../log/log-days.ts'
 import { archivedLog } from './archive/archive-columns.ts'
-import { type Direction, type Format, momtColumns, moRows, mtRows, typeOfMessage } from './momt-rows.sql.ts'
+import { type Direction, type Format, typeOfMessage } from './momt-columns.ts'
+import { csvHeader, LineWriter, type MessageValues } from './momt-lines.ts'
+import { type MomtTables, messageValues, moRows, mtRows, type RowFilters } from './momt-rows.sql.ts'
 
 /** The rows that a report selects, without the period. */
 export type MomtFilters = {
@@ -149,12 +151,21 @@ export async function countReported(
 /** The rows of a slice: MTs of a day in ranges of log ids, which are in a temporary table if they come from an archive, or MOs. */
 export type MomtSlice = { day: string; ranges: LogRange[]; isArchived?: boolean } | { ids: number[] }
 
-const tableOf = (slice: Exclude<MomtSlice, { ids: number[] }>) =>
-  slice.isArchived ? archivedLog : String(logTable(slice.day))
+const filtersOf = ({ phone, carrier, statuses, reason, clicked, listId, messageId }: MomtFilters): RowFilters => ({
+  phone: phone !== null,
+  carrier: carrier !== null,
+  statuses: statuses !== null,
+  reason: reason !== null,
+  clicked: clicked !== null,
+  replies: listId !== null || messageId !== null,
+})
 
-const queryOf = (slice: MomtSlice, format: Format) => ('ids' in slice ? moRows(format) : mtRows(tableOf(slice), format))
+function queryOf(slice: MomtSlice, filters: MomtFilters, tables: MomtTables): string {
+  if ('ids' in slice) return moRows(filtersOf(filters), tables)
+  return mtRows(slice.isArchived ? archivedLog : String(logTable(slice.day)), filtersOf(filters), tables)
+}
 
-async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: MomtFilters): Promise<void> {
+async function setSlice(tx: Db, slice: MomtSlice, filters: MomtFilters): Promise<MomtTables> {
   const { phone, carrier, statuses, listId, messageId, reason, clicked, link } = filters
   const given = {
     ...('ids' in slice
@@ -169,28 +180,42 @@ async function setSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: Mom
         }),
     ...{ phone, carrier, statuses, list_id: listId, message_id: messageId, reason, clicked, link },
   }
-  await tx.one(
+  const { hasLookUps } = await tx.one<MomtTables>(
     'set_momt_slice',
     /* sql */ `
-    select set_config('carillon.momt', $1, true), set_config('timezone', $2, true),
+    select set_config('carillon.momt', $1, true),
            -- parallel workers would return the rows in any order
-           set_config('max_parallel_workers_per_gather', '0', true)`,
-    [JSON.stringify(given), timeZone],
+           set_config('max_parallel_workers_per_gather', '0', true),
+           exists (select from number_look_ups) as "hasLookUps"`,
+    [JSON.stringify(given)],
   )
+  return { hasLookUps }
 }
 
 /** Returns the number of rows of a slice. */
-export async function countSlice(tx: Db, slice: MomtSlice, timeZone: string, filters: MomtFilters): Promise<number> {
-  await setSlice(tx, slice, timeZone, filters)
-  const name = 'ids' in slice ? 'count_momt_mos' : `count_momt_mts_${slice.isArchived ? archivedLog : slice.day}`
-  return (await tx.one<{ n: number }>(name, `select count(*) as n from (${queryOf(slice, 'csv')}) rows`)).n
+export async function countSlice(tx: Db, slice: MomtSlice, filters: MomtFilters): Promise<number> {
+  const tables = await setSlice(tx, slice, filters)
+  // the text of the statement depends on these
+  const given = Object.entries({ ...filtersOf(filters), ...tables }).flatMap(([key, isGiven]) =>
+    isGiven ? key[0] : [],
+  )
+  const name = `${'ids' in slice ? 'count_momt_mos' : `count_momt_mts_${slice.isArchived ? archivedLog : slice.day}`}_${given.join('')}`
+  return (await tx.one<{ n: number }>(name, `select count(*) as n from (${queryOf(slice, filters, tables)}) rows`)).n
 }
 
-/**
- * Copies the rows of a slice to `sink`, as lines, with a header line if `withHeader`, and returns their number. JSON needs no quotes of
- * COPY, so that two control characters, which JSON does not contain, stand for the delimiter and the quote.
- */
-export function copySlice(
+/** Returns the values of the messages of a slice, in the order of its ranges. */
+function listMessageValues(tx: Db, slice: MomtSlice): Promise<MessageValues[]> {
+  if ('ids' in slice) return Promise.resolve([{}])
+  return tx.many<MessageValues>(
+    'list_message_values',
+    /* sql */ `
+    select ${messageValues} from unnest($1::bigint[]) with ordinality as w (id, n) join messages m on m.id = w.id order by n`,
+    [slice.ranges.map(({ messageId }) => messageId)],
+  )
+}
+
+/** Copies the rows of a slice to `sink`, as lines, with a header line if `withHeader`, and returns their number. */
+export async function copySlice(
   tx: Db,
   slice: MomtSlice,
   {
@@ -201,23 +226,15 @@ export function copySlice(
   }: { format: Format; timeZone: string; filters: MomtFilters; withHeader: boolean },
   sink: (lines: AsyncIterable<Buffer>) => Promise<void>,
 ): Promise<number> {
-  return tx.withClient(async (client) => {
-    await setSlice(tx, slice, timeZone, filters)
-    const options = format === 'csv' ? 'format csv' : `format csv, delimiter e'\\x02', quote e'\\x01'`
-    const stream = client.query(copyTo(`copy (${queryOf(slice, format)}) to stdout (${options})`))
-    const header = Buffer.from(`${momtColumns.join(',')}\n`)
-    await pipeline(
-      async function* () {
-        if (withHeader && format === 'csv') yield header
-        try {
-          yield* stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
-        } finally {
-          // if the sink fails: the connection works again only after all of the copy was read
-          stream.resume()
-        }
-      },
-      (lines: AsyncIterable<Buffer>) => sink(lines),
-    )
-    return stream.rowCount
-  })
+  const tables = await setSlice(tx, slice, filters)
+  const messages = await listMessageValues(tx, slice)
+  const writer = new LineWriter({ format, timeZone, messages, direction: 'ids' in slice ? 'mo' : 'mt' })
+  const text = `copy (${queryOf(slice, filters, tables)}) to stdout (format binary)`
+  const lines = async function* (client: pg.ClientBase) {
+    if (withHeader && format === 'csv') yield csvHeader
+    for await (const _ of copyOut(client, text, writer.write)) yield* writer.take('full')
+    yield* writer.take('all')
+  }
+  await tx.withClient((client) => sink(lines(client)))
+  return writer.rowCount
 }

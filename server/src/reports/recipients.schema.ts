@@ -5,7 +5,7 @@ import { Count, formatTime, Id, TextOrNull, TimeOrNull, Whole } from '../http/sc
 import { type Clicked, clickedWords } from '../links/clicked.sql.ts'
 import { type State, states } from '../log/transitions.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
-import { momtStatuses, statusOfState } from './momt-rows.sql.ts'
+import { momtStatuses, statusOfState } from './momt-columns.ts'
 import type { RecipientOfMessage } from './recipients.queries.ts'
 import type { GivenFilter } from './recipients.ts'
 

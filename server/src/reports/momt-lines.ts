@@ -1,0 +1,118 @@
+import { fieldLength, integerAt, microsAt } from '../db/copy-out.ts'
+import { CellWriter } from './momt-cells.ts'
+import { type Direction, type Format, type MomtKind, momtColumns, momtStatuses, rowColumns } from './momt-columns.ts'
+
+/** The values of a message's columns by their names; times are microseconds since 1970. */
+export type MessageValues = Record<string, string | number | null>
+
+export type LineOptions = {
+  format: Format
+  direction: Direction
+  timeZone: string
+  /** The messages of a slice; rows name theirs by its index. */
+  messages: readonly MessageValues[]
+}
+
+/** The bytes of a line that are the same for all rows of a message: those before each field, those behind the last, and cells instead of null. */
+type Frame = { before: Uint8Array[]; behind: Uint8Array; insteadOfNull: (Uint8Array | undefined)[]; bytes: number }
+
+type Field = { name: string; kind: MomtKind }
+
+/** Bytes of a cell of a number or a time, and its share of a line's quotes. */
+const cellBytes = 64
+
+/** The header line of a CSV file. */
+export const csvHeader: Buffer = Buffer.from(`${momtColumns.map(({ name }) => name).join(',')}\n`)
+
+/** Writes the rows of a slice, as COPY returns them, as lines. */
+export class LineWriter {
+  readonly #cells: CellWriter
+  readonly #fields: readonly Field[]
+  readonly #frames: readonly Frame[]
+  readonly #statuses: readonly Uint8Array[]
+  rowCount = 0
+
+  constructor(options: LineOptions) {
+    this.#cells = new CellWriter(options.format, options.timeZone)
+    this.#fields = rowColumns(options.direction)
+    const scratch = new CellWriter(options.format, options.timeZone, 1 << 16)
+    this.#frames = options.messages.map((message) => frameOf(message, options, scratch))
+    this.#statuses = momtStatuses.map((word) => cellOf('word', word, scratch))
+  }
+
+  /** Writes a row, and returns whether it is worth taking lines. */
+  readonly write = (row: Buffer): boolean => {
+    const cells = this.#cells
+    const frame = this.#frames[integerAt(row, 6, 4)]
+    if (!frame) throw new Error('a row has an unknown message')
+    cells.reserve(row.length + frame.bytes)
+    let at = 10
+    for (let n = 0; n < this.#fields.length; n++) {
+      cells.raw(frame.before[n] as Uint8Array)
+      const length = fieldLength(row, at)
+      at += 4
+      if (length >= 0) {
+        this.#write((this.#fields[n] as Field).kind, row, at, length)
+        at += length
+      } else {
+        const cell = frame.insteadOfNull[n]
+        if (cell) cells.raw(cell)
+        else cells.none()
+      }
+    }
+    cells.raw(frame.behind)
+    this.rowCount++
+    return cells.isFull
+  }
+
+  #write(kind: MomtKind, row: Buffer, at: number, length: number): void {
+    const cells = this.#cells
+    if (kind === 'text') cells.text(row, at, at + length)
+    else if (kind === 'time') cells.time(Math.floor(microsAt(row, at) / 1e6))
+    else if (kind === 'number') cells.number(integerAt(row, at, length))
+    else if (kind === 'digits') cells.digits(integerAt(row, at, length))
+    else if (kind === 'status') cells.raw(this.#statuses[integerAt(row, at, length)] as Uint8Array)
+    else cells.word(row, at, at + length)
+  }
+
+  /** Returns the lines that are worth taking, or all. */
+  take(which: 'full' | 'all'): Buffer[] {
+    return this.#cells.take(which)
+  }
+}
+
+function frameOf(message: MessageValues, { format, direction }: LineOptions, scratch: CellWriter): Frame {
+  const before: Uint8Array[] = []
+  const insteadOfNull: (Uint8Array | undefined)[] = []
+  let pending: Uint8Array[] = []
+  for (const [n, { name, kind, [direction]: source }] of momtColumns.entries()) {
+    const separator = n === 0 ? '' : ','
+    pending.push(Buffer.from(format === 'csv' ? separator : `${n === 0 ? '{' : separator}"${name}":`))
+    const value = source.message === undefined ? (source.constant ?? null) : (message[name] ?? null)
+    const cell = cellOf(kind, value, scratch)
+    if (source.row === undefined) {
+      pending.push(cell)
+    } else {
+      before.push(Buffer.concat(pending))
+      insteadOfNull.push(value === null ? undefined : cell)
+      pending = []
+    }
+  }
+  const behind = Buffer.concat([...pending, Buffer.from(format === 'csv' ? '\n' : '}\n')])
+  const all = [...before, behind, ...insteadOfNull.flatMap((cell) => cell ?? [])]
+  const bytes = all.reduce((sum, { length }) => sum + length, 0) + momtColumns.length * cellBytes
+  return { before, behind, insteadOfNull, bytes }
+}
+
+/** Returns the bytes of a cell. */
+function cellOf(kind: MomtKind, value: string | number | null, scratch: CellWriter): Buffer {
+  const text = Buffer.from(String(value))
+  scratch.reserve(text.length + cellBytes)
+  if (value === null) scratch.none()
+  else if (kind === 'number') scratch.number(Number(value))
+  else if (kind === 'digits') scratch.digits(Number(value))
+  else if (kind === 'time') scratch.time(Math.floor(Number(value) / 1e6))
+  else if (kind === 'text') scratch.text(text, 0, text.length)
+  else scratch.word(text, 0, text.length)
+  return Buffer.concat(scratch.take('all'))
+}
