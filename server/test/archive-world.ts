@@ -1,10 +1,14 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { expandOnce } from '../src/broadcasts/expand.ts'
-import { readEnv } from '../src/config/config.ts'
+import { type Config, readEnv } from '../src/config/config.ts'
 import type { Db } from '../src/db/db.ts'
 import { fileStoreOf } from '../src/files/installed-store.ts'
 import { states } from '../src/log/transitions.ts'
@@ -22,7 +26,7 @@ export const oldDay = '2031-03-02'
 export const nextDay = '2031-03-03'
 
 /** A database with two days of closed messages of two accounts, and the retention of the log. */
-export function useArchives(env: Record<string, string> = {}) {
+export function useArchives(env: Record<string, string> = {}, settings: Partial<Config> = {}) {
   const clock = { time: new Date(0), now: () => clock.time }
   let database: TestDatabase
   let statements = 0
@@ -124,6 +128,18 @@ export function useArchives(env: Record<string, string> = {}) {
       return rows.map(({ name }) => name)
     },
 
+    /** Runs such a worker as a process of its own, and kills it this long after it has begun, unless it ends before. */
+    async killWorker(afterMs: number): Promise<void> {
+      const script = fileURLToPath(new URL('archive-child.ts', import.meta.url))
+      const args = [script, database.url, world.filesDir, clock.time.toISOString()]
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+      const ended = once(child, 'exit')
+      await once(child.stdout, 'data')
+      await Promise.race([sleep(afterMs), ended])
+      child.kill('SIGKILL')
+      await ended
+    },
+
     async manifest(day = oldDay): Promise<Manifest> {
       const found = await findManifest(database.db, day)
       if (!found) throw new Error('no manifest')
@@ -149,12 +165,8 @@ export function useArchives(env: Record<string, string> = {}) {
     database = await freshDatabase()
     lines.length = 0
     world.filesDir = mkdtempSync(join(tmpdir(), 'carillon-archives-'))
-    const config = readEnv({
-      CARILLON_SECRET_KEY: 'ca'.repeat(32),
-      CARILLON_FILES_DIR: world.filesDir,
-      CARILLON_MESSAGE_LOG_DAYS: '30',
-      ...env,
-    })
+    const given = { CARILLON_FILES_DIR: world.filesDir, CARILLON_MESSAGE_LOG_DAYS: '30', ...env }
+    const config = { ...readEnv({ CARILLON_SECRET_KEY: 'ca'.repeat(32), ...given }), ...settings }
     const log = pino({ level: 'warn' }, { write: (line) => void lines.push(JSON.parse(line)) })
     world.rt = { ...makeRuntime({ db: database.db, url: database.url }), config, log, clock }
     for (const who of ['owner', 'stranger'] as const) {

@@ -26,14 +26,24 @@ beforeEach(async () => {
 })
 afterEach(() => app.close())
 
-/** Orders a report of both days and runs it in slices of up to this number of rows; returns it and its file. */
-async function report(filters: Record<string, unknown> = {}, rows = 37) {
+/**
+ * Orders a report of both days and runs it in slices of up to this number of rows; returns it and its file. `between` runs after its
+ * first turns.
+ */
+async function report(filters: Record<string, unknown> = {}, rows = 37, between?: () => Promise<void>) {
   const period = { date_from: `${oldDay}T00:00:00Z`, date_to: `${nextDay}T23:59:59Z` }
   const { status, body } = await owner.post('/momt_reports', { ...period, ...filters })
   expect(status).toBe(200)
   const { id } = body.momt_report as { id: number }
   const rotation: Rotation = { lastAccount: 0 }
-  while (await takeTurn(world.rt, { ...reportsQueue, maxRows: rows }, rotation)) {}
+  const turn = () =>
+    takeTurn(world.rt, { ...reportsQueue, maxRows: rows }, { ...rotation, stopwatch: () => (ms += 100) })
+  let ms = 0
+  if (between) {
+    for (let turns = 0; turns < 4; turns++) await turn()
+    await between()
+  }
+  while (await turn()) {}
   const read = (await owner.get(`/momt_reports/${id}`)).body.momt_report as Record<string, unknown>
   const { pathname, search } = new URL(read.s3_url as string)
   return { report: read, text: (await app.inject({ method: 'GET', url: pathname + search })).body }
@@ -67,6 +77,21 @@ describe('a report of a removed day', () => {
       if (rows === null) expect(total_rows).toBeGreaterThan(0)
       else expect(total_rows).toBe(rows)
     }
+  })
+
+  test('that is removed while the report is written is equal, too', async () => {
+    const before = await report()
+    const after = await report({}, 37, async () => {
+      const [running] = await world.read<{ n: number }>(
+        'select mt_count as n from momt_reports order by id desc limit 1',
+      )
+      expect(running?.n).toBeGreaterThan(0)
+      expect(running?.n).toBeLessThan(123)
+      await world.remove()
+      expect(await world.state()).toBe('dropped')
+    })
+    expect(after.text).toBe(before.text)
+    expect(after.report).toMatchObject({ total_rows: 246, run_errors: null })
   })
 
   test('of a day that is verified, and still in the log, reads the log', async () => {

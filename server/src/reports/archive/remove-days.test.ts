@@ -229,6 +229,16 @@ describe('a worker that is killed', () => {
     expect(world.stored().filter((path) => !path.includes('/manifest-'))).toEqual(files.map(({ path }) => path).sort())
   })
 
+  test('with SIGKILL at any time loses nothing, and leaves no file', async () => {
+    for (let afterMs = 20; (await state()) !== 'dropped'; afterMs += 30) {
+      await world.killWorker(afterMs)
+      await world.dueNow()
+    }
+    const { files, rows } = await world.manifest()
+    expect([rows, await tables()]).toEqual([246, []])
+    expect(world.stored().filter((path) => !path.includes('/manifest-'))).toEqual(files.map(({ path }) => path).sort())
+  })
+
   test('while it writes leaves a file that the next one deletes', async () => {
     const folder = `message_log/${oldDay}/1-left-over`
     mkdirSync(nameOfFile(folder), { recursive: true })
