@@ -188,6 +188,8 @@ export const errors = {
       429,
       'too_many_requests_at_once',
       `At most ${limit} requests of an account are handled at a time, and others wait too long`,
+      undefined,
+      1,
     ),
   tooManyBytes: () =>
     new AppError(

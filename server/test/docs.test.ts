@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { caps } from '../src/config/caps.ts'
 import { type Transition, transitions } from '../src/log/transitions.ts'
 import {
   documentedLogLines,
@@ -54,6 +55,21 @@ describe('docs/architecture.md', () => {
     expect(Object.fromEntries(documented)).toEqual(
       Object.fromEntries([...roles].map(([change, by]) => [change, [...by].sort()])),
     )
+  })
+})
+
+describe('docs/security.md', () => {
+  test('has each cap with its default', () => {
+    const documented = new Map<string, string>()
+    for (const line of read('docs/security.md')
+      .split('\n')
+      .filter((line) => line.endsWith('| `CARILLON_CAPS` |'))) {
+      const [names = '', limits = ''] = line.split(' | ')
+      const found = [...names.matchAll(/\(`(\w+)`\)/g)].map(([, name = '']) => name)
+      for (const [n, limit] of limits.split(', ').entries()) documented.set(found[n] ?? '', limit)
+    }
+    const defaults = Object.entries(caps).map(([name, { limit }]) => [name, limit.toLocaleString('en-US')])
+    expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(defaults))
   })
 })
 

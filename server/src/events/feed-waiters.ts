@@ -1,11 +1,21 @@
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
+import { FairPlaces } from '../lib/fair-places.ts'
 import { findLastPosition, findNewEvents, maxNewCompared } from './events.queries.ts'
 
 const pollMs = 200
 
 /** Maximum number of waiting requests of one account. */
 export const maxWaitingPerAccount = 20
+
+/**
+ * Reads at a time, in a process and of one account. A request that waits has none of its account's places, so without this limit
+ * an account could use all database connections with reads of pages of 4 MB.
+ */
+const maxReads = 4
+const maxReadsPerAccount = 2
+/** Reads of an account that wait, and for how long. */
+const [maxWaitingReads, maxReadWaitMs] = [200, 10_000]
 
 /** A request for events of these types of an account (null: all types) after a position. */
 export type Awaited = { accountId: number; types: readonly string[] | null; after: number }
@@ -19,10 +29,29 @@ type Waiter = Awaited & { end: (hasMore: boolean) => void }
 export class FeedWaiters {
   readonly #db: Db
   readonly #waiters = new Set<Waiter>()
+  readonly #reads = new FairPlaces({
+    total: maxReads,
+    perParty: maxReadsPerAccount,
+    maxWaiting: maxWaitingReads,
+    maxWaitMs: maxReadWaitMs,
+  })
   #timer: NodeJS.Timeout | undefined
 
   constructor(db: Db) {
     this.#db = db
+  }
+
+  /**
+   * Returns what `read` returns, which reads events of an account, when it is the account's turn. Throws a 429 if that takes too long
+   * or too many reads of the account wait.
+   */
+  async inTurn<T>(accountId: number, signal: AbortSignal, read: () => Promise<T>): Promise<T> {
+    if (!(await this.#reads.take(accountId, signal))) throw errors.tooManyAtOnce(maxReadsPerAccount)
+    try {
+      return await read()
+    } finally {
+      this.#reads.release(accountId)
+    }
   }
 
   /**
@@ -54,6 +83,7 @@ export class FeedWaiters {
   stop(): void {
     clearTimeout(this.#timer)
     for (const waiter of this.#waiters) waiter.end(false)
+    this.#reads.endWaits()
   }
 
   async #poll(): Promise<void> {

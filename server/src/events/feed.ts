@@ -21,14 +21,17 @@ export type FeedRequest = Omit<FeedQuery, 'after'> & {
 /**
  * Returns the account's events after a position, or from the oldest one. Without such events it waits, and returns an empty
  * page at the end. Throws a 410 if events after the position are deleted, or if a restored backup does not have the events before it, a 422 if there is no such position yet or if the feed is off and
- * has no further event, a 429 if too many requests of the account wait, and a 401 if the key has become invalid while it waited.
+ * has no further event, a 429 if too many requests of the account wait for events or for their turn, and a 401 if the key has become invalid while it waited.
  */
 export async function getFeedPage(db: Db, waiters: FeedWaiters, request: FeedRequest): Promise<FeedPage> {
   const { accountId, apiKeyId, types, limit, waitMs, signal } = request
   const endAt = performance.now() + waitMs
   let hasWaited = false
   for (let after = request.after; ; ) {
-    const page = await readPage(db, { accountId, types, limit, after })
+    const position = after
+    const page = await waiters.inTurn(accountId, signal, () =>
+      readPage(db, { accountId, types, limit, after: position }),
+    )
     const restMs = endAt - performance.now()
     if (page.events.length > 0 && hasWaited && !(await isKeyValid(db, apiKeyId))) throw errors.unauthorized()
     if (page.events.length > 0 || restMs <= 0) return page

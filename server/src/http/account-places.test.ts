@@ -104,6 +104,19 @@ test('a request that waited for the place of one with a low priority does not in
   await own.close()
 })
 
+test('reads of the feed, which have no place, leave database connections to others', async () => {
+  const calls = await database.db.tx(async (tx) => {
+    await tx.exec('lock', 'lock table events in access exclusive mode')
+    const calls = Array.from({ length: 12 }, () => hostile.get('/events?after=0'))
+    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await waitFor(async () => (await database.db.exec('waiting', waiting)) >= 2)
+    expect((await other.get('/api_keys')).status).toBe(200)
+    expect(await database.db.exec('waiting', waiting)).toBe(2)
+    return calls
+  })
+  for (const { body } of await Promise.all(calls)) expect(body.code).toBe('event_feed_off')
+})
+
 test('a subscriber is read without a place', async () => {
   const calls = await database.db.tx(async (tx) => {
     await tx.exec('lock', 'lock table short_codes in access exclusive mode')

@@ -53,7 +53,6 @@ export function useAccountPlaces(
       reply.raw.off('close', giveUp)
       if (taken) return begin(req, done)
       if (app.stopping.aborted) return done(app.stopping.reason)
-      reply.header('retry-after', 1)
       done(errors.tooManyAtOnce(perAccount))
     })
     reply.raw.once('close', giveUp)
