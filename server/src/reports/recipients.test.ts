@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
@@ -12,6 +15,7 @@ import { type LinkId, listLinkIds } from '../links/links.queries.ts'
 import { closeMessage } from '../log/close.queries.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
 import { reportsQueue } from './momt-reports.jobs.ts'
+import { latestTextMs } from './momt-reports.ts'
 import { countRecipients, listRecipients } from './recipients.queries.ts'
 import { getRecipientPage } from './recipients.ts'
 import { compareCounters, countReceivedTexts } from './reconcile.queries.ts'
@@ -21,12 +25,18 @@ const now = new Date(`${day}T18:00:00Z`)
 const firstPhone = 2_065_550_100
 
 describe('the recipients of a message', () => {
-  const api = useApi({ clock: { now: () => now } })
+  let time = now
+  // ids begin again with each test, so files of other tests would have the same names
+  const filesDir = mkdtempSync(join(tmpdir(), 'carillon-files-'))
+  afterAll(() => rmSync(filesDir, { recursive: true }))
+  const { config } = makeRuntime({ db: undefined as never })
+  const api = useApi({ clock: { now: () => time }, config: { ...config, filesDir } })
   let list: { id: number; shortCodeId: number }
   let statements = 0
   const change = (sql: string, values: unknown[] = []) => api.db.exec(`change_recipients_${++statements}`, sql, values)
 
   beforeEach(async () => {
+    time = now
     const { accountId, shortCode } = api.owner
     const { id } = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
     list = { id, shortCodeId: shortCode.id }
@@ -198,6 +208,7 @@ describe('the recipients of a message', () => {
       })
       const report = ordered.body.momt_report as { id: number }
       expect(ordered.status, ordered.text).toBe(200)
+      time = new Date(time.getTime() + latestTextMs)
       const rotation: Rotation = { lastAccount: 0 }
       while (await takeTurn(api.rt, reportsQueue, rotation)) {}
       expect([query, (await api.owner.get(`/momt_reports/${report.id}`)).body]).toMatchObject([
