@@ -1396,7 +1396,7 @@ create table number_look_ups (
   global_carrier_id text,
   global_carrier_name text,
   looked_up_at timestamptz not null,
-  constraint number_look_ups_pkey primary key (phone),
+  constraint number_look_ups_pkey primary key (phone) include (carrier_name),
   constraint number_look_ups_kind check (kind = any (array['mobile', 'landline', 'voip', 'toll_free', 'unreachable', 'unknown']))
 );
 

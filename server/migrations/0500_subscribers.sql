@@ -103,7 +103,7 @@ create index soft_bounces_many on soft_bounces (list_id, phone) where consecutiv
 
 -- The latest look-up of a number. The result does not depend on a list, so all accounts share it.
 create table number_look_ups (
-  phone bigint primary key,
+  phone bigint,
   kind text not null constraint number_look_ups_kind
     check (kind in ('mobile', 'landline', 'voip', 'toll_free', 'unreachable', 'unknown')),
   carrier integer,
@@ -111,7 +111,9 @@ create table number_look_ups (
   ported boolean,
   global_carrier_id text,
   global_carrier_name text,
-  looked_up_at timestamptz not null
+  looked_up_at timestamptz not null,
+  -- with the name, so that the recipients of a carrier are found without reading the rows
+  primary key (phone) include (carrier_name)
 );
 
 -- Updates of many subscribers, or deferred updates of one, that run after the request has returned. A list's changes

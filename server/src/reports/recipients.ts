@@ -29,7 +29,7 @@ const statesWithReason: readonly State[] = ['bounced', 'expired', 'suppressed']
 const rareShare = 20
 
 /** About how many rows of a table are read in the time of one look-up by a key. */
-const lookUpCost = 8
+const lookUpCost = 2
 
 /** A filter with the link as in the content of the message. */
 export type GivenFilter = Omit<RecipientFilter, 'linkId'> & { link: string | null }
