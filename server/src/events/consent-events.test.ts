@@ -118,6 +118,54 @@ test('leaving reports the time and the latest opt-in', async () => {
   expect(payloads[0]).toMatchObject({ unsubscribe_date: '2026-07-01T12:00:00-07:00', last_opt_in_method: 'api' })
 })
 
+/** Inserts a row of the ledger, by keyword. */
+const record = (list: { id: number }, kind: string, keyword: string) =>
+  api.db.exec(
+    'record',
+    `insert into opts (account_id, list_id, phone, kind, method, keyword_name, actor, created_at)
+     values ($1, $2, $3, $4, 'keyword', $5, 'mo:1', $6)`,
+    [api.owner.accountId, list.id, phone, kind, keyword, clock.time],
+  )
+
+test('of several opt-ins, the latest one of the list is reported, with the broadcasts that were received before it', async () => {
+  const [list, other] = [await newList(), await newList(null)]
+  const reported: unknown[][] = []
+  const commit = async () => {
+    for (const payload of await numbered())
+      reported.push([payload.type, payload.last_opt_in_keyword, payload.total_messages_received])
+  }
+  await add(list)
+  await commit()
+  await api.db.exec('received', 'insert into received_counts values ($1, $2, 3)', [list.id, phone])
+  clock.time = new Date('2026-07-01T19:00:00Z')
+  for (const [kind, keyword] of [
+    ['opt_out', 'STOP'],
+    ['opt_in', 'CEDAR'],
+    ['opt_in', 'AGAIN'],
+    ['opt_out', 'STOP'],
+  ] as const) {
+    await record(list, kind, keyword)
+    await record(other, 'opt_in', 'OTHER')
+    await commit()
+  }
+  expect(reported).toEqual([
+    ['subscribe', null, 0],
+    ['unsubscribe', null, 3],
+    ['subscribe', 'CEDAR', 3],
+    ['subscribe', 'AGAIN', 3],
+    ['unsubscribe', 'AGAIN', 3],
+  ])
+})
+
+test('the profile is that of the end of the transaction, also if it is written after the opt-in', async () => {
+  const list = await newList()
+  await add(list, { first_name: 'Marisol' })
+  await numbered()
+  await record(list, 'opt_in', 'CEDAR')
+  await api.db.exec('rename', `update subscribers set first_name = 'Ana' where list_id = $1`, [list.id])
+  expect(await numbered()).toMatchObject([{ type: 'subscribe', first_name: 'Ana' }])
+})
+
 test('leaving again, and deleting the list, report nothing', async () => {
   const [list, other] = [await newList(), await newList()]
   for (const each of [list, other]) await add(each)
