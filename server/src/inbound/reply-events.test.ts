@@ -20,12 +20,19 @@ test('a reply reports the message and the profile, in the order of the contract'
       where list_id = $1`,
     [world.list.id],
   )
-  const { id: optId } = await world.db.one<{ id: number }>(
-    'opt',
-    `insert into opts (account_id, list_id, phone, kind, method, keyword_name, actor, created_at)
-     values ($1, $2, $3, 'opt_in', 'keyword', 'SOUP', 'mo:1', now()) returning id`,
-    [world.list.accountId, world.list.id, phone],
-  )
+  const record = async (kind: string, keyword: string) =>
+    (
+      await world.db.one<{ id: number }>(
+        'opt',
+        `insert into opts (account_id, list_id, phone, kind, method, keyword_name, actor, created_at)
+         values ($1, $2, $3, $4, 'keyword', $5, 'mo:1', now()) returning id`,
+        [world.list.accountId, world.list.id, phone, kind, keyword],
+      )
+    ).id
+  await record('opt_in', 'OLD')
+  await record('opt_out', 'STOP')
+  const optId = await record('opt_in', 'SOUP')
+  await record('opt_in_requested', 'LATER')
   const messageId = await broadcast()
   await reply('I will bring 🥖')
   const [payload, ...others] = await payloads()
