@@ -1,5 +1,5 @@
 // Speed and memory of MOMT reports on a temporary PostgreSQL with the product's settings: a bare COPY of the same rows, then the
-// report as CSV, as JSON lines, and as CSV with gzip, and a report of one day of many. Prints a table, the goals and a line of JSON.
+// report as CSV, as JSON lines, as CSV with gzip and as Parquet, and a report of one day of many. Prints a table, the goals and a line of JSON.
 
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -19,7 +19,7 @@ const firstDay = Date.parse('2031-03-01T00:00:00Z')
 const dayMs = 86_400_000
 
 type Stage = { stage: string; rows: number; seconds: number; ratio: number; peakMb: number }
-type Order = { format: 'csv' | 'json'; gzip?: boolean; days?: number }
+type Order = { format: 'csv' | 'json' | 'parquet'; gzip?: boolean; days?: number }
 
 /** Writes reports of `rows` texts on `days` days. */
 export async function run(args: string[] = process.argv.slice(3)) {
@@ -99,6 +99,7 @@ async function measureAll(rt: Runtime, rows: number, days: number): Promise<Stag
   await measure('CSV', () => report(rt, accountId, { format: 'csv', days }))
   await measure('JSON lines', () => report(rt, accountId, { format: 'json', days }))
   await measure('CSV, gzip', () => report(rt, accountId, { format: 'csv', gzip: true, days }))
+  await measure('Parquet', () => report(rt, accountId, { format: 'parquet', days }))
   await measure('CSV of one day', () => report(rt, accountId, { format: 'csv', days: 1 }))
   return stages
 }

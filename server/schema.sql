@@ -1321,6 +1321,15 @@ create table momt_report_parts (
   constraint momt_report_parts_report_id_fkey foreign key (report_id) references momt_reports(id)
 );
 
+-- The row groups of a Parquet file in their order, as its footer describes them; until the report ends.
+create table momt_report_row_groups (
+  report_id bigint not null,
+  group_number integer not null,
+  description text not null,
+  constraint momt_report_row_groups_pkey primary key (report_id, group_number),
+  constraint momt_report_row_groups_report_id_fkey foreign key (report_id) references momt_reports(id)
+);
+
 -- Requested exports of the message log, MT and MO. The contract calls the run of one an import.
 create table momt_reports (
   id bigint not null generated always as identity,
@@ -1376,10 +1385,10 @@ create table momt_reports (
   constraint momt_reports_clicked check (clicked = any (array['human', 'any', 'not_human', 'none'])),
   constraint momt_reports_clicks check ((clicked is null) or (message_id is not null)),
   constraint momt_reports_direction check (direction = any (array['mo', 'mt'])),
-  constraint momt_reports_format check (format = any (array['json', 'csv'])),
+  constraint momt_reports_format check (format = any (array['json', 'csv', 'parquet'])),
   constraint momt_reports_link check ((link is null) or (clicked is not null)),
   constraint momt_reports_period check (date_from <= date_to),
-  constraint momt_reports_stage check (stage = any (array['settle', 'count_mt', 'count_mo', 'mt', 'mo', 'file'])),
+  constraint momt_reports_stage check (stage = any (array['settle', 'count_mt', 'count_mo', 'mt', 'mo', 'footer', 'file'])),
   constraint momt_reports_account_id_fkey foreign key (account_id) references accounts(id)
 );
 create index momt_reports_account on momt_reports (account_id, id);

@@ -20,7 +20,7 @@ create table momt_reports (
   -- the selection of recipients of the message by their clicks (links/clicked.sql.ts), on any of its links or on this one
   clicked text constraint momt_reports_clicked check (clicked in ('human', 'any', 'not_human', 'none')),
   link text,
-  format text not null constraint momt_reports_format check (format in ('json', 'csv')),
+  format text not null constraint momt_reports_format check (format in ('json', 'csv', 'parquet')),
   gzip boolean not null,
   webhook_callback_url text,
   import_started_at timestamptz,
@@ -37,7 +37,7 @@ create table momt_reports (
   -- what the next slice does (`settle` waits for texts of the period, `file` finishes the file), and where it begins: the acceptance of a
   -- message or the arrival of an MO, its id, and a log id
   stage text not null default 'settle'
-    constraint momt_reports_stage check (stage in ('settle', 'count_mt', 'count_mo', 'mt', 'mo', 'file')),
+    constraint momt_reports_stage check (stage in ('settle', 'count_mt', 'count_mo', 'mt', 'mo', 'footer', 'file')),
   -- on the clock of the database: transactions that began before may add texts to the period
   settles_at timestamptz not null,
   cursor_at timestamptz not null,
@@ -65,6 +65,14 @@ create table momt_report_parts (
   name text not null,
   bytes bigint not null,
   primary key (report_id, part_number)
+);
+
+-- The row groups of a Parquet file in their order, as its footer describes them; until the report ends.
+create table momt_report_row_groups (
+  report_id bigint not null references momt_reports,
+  group_number integer not null,
+  description text not null,
+  primary key (report_id, group_number)
 );
 
 -- Days of the message log that retention removes, or has removed, and how far that is (reports/archive/). The log of a day without a

@@ -1,5 +1,5 @@
 import { formatTime } from '../http/schema.ts'
-import type { Format } from './momt-columns.ts'
+import type { LineFormat } from './momt-columns.ts'
 
 // Cells of a report's lines, written as bytes: a string for each of ten cells of a row would take longer than the database. A test compares
 // the lines with those that PostgreSQL renders.
@@ -52,7 +52,7 @@ export class CellWriter {
   #lastMinute = Number.NaN
   #lastText: Buffer = Buffer.alloc(timeBytes)
 
-  constructor(format: Format, timeZone: string, bufferBytes = defaultBufferBytes) {
+  constructor(format: LineFormat, timeZone: string, bufferBytes = defaultBufferBytes) {
     this.#bufferBytes = bufferBytes
     this.#isJson = format === 'json'
     this.#timeZone = timeZone

@@ -19,7 +19,9 @@ export const statusOfState: Record<(typeof states)[number], string> = {
 export const momtStatuses = [...new Set(Object.values(statusOfState)), 'received']
 
 export type Direction = 'mt' | 'mo'
-export type Format = 'json' | 'csv'
+export type Format = 'json' | 'csv' | 'parquet'
+/** The formats whose rows are lines of text. */
+export type LineFormat = Exclude<Format, 'parquet'>
 
 /**
  * `digits` is an integer that is no number, such as a phone number; `status` is the index of a word in `momtStatuses`; `word` is text of ours,

@@ -5,9 +5,9 @@ import { StoreError } from '../files/file-store.ts'
 import { fileStoreOf } from '../files/installed-store.ts'
 import { isSigned, type SignedQuery } from '../files/signed-links.ts'
 import type { Runtime } from '../runtime.ts'
-import { contentTypeOf, fileNameOf, filePathOf } from './momt-files.ts'
-import { findReportFile, listReportParts } from './momt-reports.queries.ts'
-import { folderOf } from './momt-run.ts'
+import { contentTypeOf, fileNameOf, filePathOf, folderOf } from './momt-files.ts'
+import { listReportParts } from './momt-parts.queries.ts'
+import { findReportFile } from './momt-reports.queries.ts'
 
 /** The files of reports: a link of `s3_url` that has not expired needs no key. */
 export const momtFileRoutes: FastifyPluginAsync<{ rt: Runtime }> = async (app, { rt }) => {

@@ -5,11 +5,15 @@ import type { MomtReport } from './momt-reports.queries.ts'
 
 type Kind = { format: Format; gzip: boolean }
 
-const extensions: Record<Format, string> = { json: 'jsonl', csv: 'csv' }
+const extensions: Record<Format, string> = { json: 'jsonl', csv: 'csv', parquet: 'parquet' }
 const contentTypes: Record<Format, string> = {
   json: 'application/jsonl; charset=utf-8',
   csv: 'text/csv; charset=utf-8',
+  parquet: 'application/vnd.apache.parquet',
 }
+
+/** The folder of a report's file in the file store. */
+export const folderOf = (report: { id: number; accountId: number }) => `momt_reports/${report.accountId}/${report.id}`
 
 export const fileNameOf = ({ id, format, gzip }: Kind & { id: number }) =>
   `momt-report-${id}.${extensions[format]}${gzip ? '.gz' : ''}`

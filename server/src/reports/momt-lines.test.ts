@@ -4,9 +4,11 @@ import { to as copyTo } from 'pg-copy-streams'
 import { expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
+import { findByKeys } from '../db/by-keys.ts'
 import { states } from '../log/transitions.ts'
-import type { Direction, Format } from './momt-columns.ts'
-import { copySlice, type MomtSlice } from './momt-slices.queries.ts'
+import type { Direction, LineFormat } from './momt-columns.ts'
+import { LineWriter } from './momt-lines.ts'
+import { copySlice, type MomtFilters, type MomtSlice, type RowsOfSlice } from './momt-slices.queries.ts'
 
 // The lines of reports with difficult cells, compared with those that PostgreSQL renders.
 
@@ -117,7 +119,7 @@ const recount = (direction: Direction, free: (value: string) => string) =>
          left join number_look_ups p on p.phone = o.phone
         order by o.received_at, o.id`
 
-async function rendered(direction: Direction, format: Format): Promise<string> {
+async function rendered(direction: Direction, format: LineFormat): Promise<string> {
   return api.db.withClient(async (client) => {
     if (format === 'csv') {
       const copied = client.query(copyTo(`copy (${recount(direction, safe)}) to stdout (format csv)`))
@@ -128,20 +130,20 @@ async function rendered(direction: Direction, format: Format): Promise<string> {
   })
 }
 
-async function lines(slice: MomtSlice, format: Format, timeZone: string): Promise<string> {
-  const none = { direction: null, statuses: null, messageType: null, shortCode: null, messageId: null, listId: null }
-  const options = {
-    format,
-    timeZone,
-    filters: { ...none, carrier: null, phone: null, reason: null, clicked: null, link: null },
-    withHeader: false,
-  }
+const noFilter: MomtFilters = {
+  ...{ direction: null, statuses: null, messageType: null, shortCode: null, messageId: null, listId: null },
+  ...{ carrier: null, phone: null, reason: null, clicked: null, link: null },
+}
+
+async function lines(slice: MomtSlice, format: LineFormat, timeZone: string): Promise<string> {
   const chunks: Buffer[] = []
-  await api.db.tx((tx) =>
-    copySlice(tx, slice, options, async (all) => {
+  await api.db.tx(async (tx) => {
+    await findByKeys(tx)
+    const writerOf = (rows: RowsOfSlice) => new LineWriter({ ...rows, format, timeZone })
+    await copySlice(tx, slice, noFilter, writerOf, async (all) => {
       for await (const chunk of all) chunks.push(chunk)
-    }),
-  )
+    })
+  })
   return Buffer.concat(chunks).toString()
 }
 

@@ -1,12 +1,19 @@
 import { fieldLength, integerAt, microsAt } from '../db/copy-out.ts'
 import { CellWriter } from './momt-cells.ts'
-import { type Direction, type Format, type MomtKind, momtColumns, momtStatuses, rowColumns } from './momt-columns.ts'
+import {
+  type Direction,
+  type LineFormat,
+  type MomtKind,
+  momtColumns,
+  momtStatuses,
+  rowColumns,
+} from './momt-columns.ts'
 
 /** The values of a message's columns by their names; times are microseconds since 1970. */
 export type MessageValues = Record<string, string | number | null>
 
 export type LineOptions = {
-  format: Format
+  format: LineFormat
   direction: Direction
   timeZone: string
   /** The messages of a slice; rows name theirs by its index. */

@@ -2,6 +2,7 @@ import { StoreError } from '../files/file-store.ts'
 import { fileStoreOf } from '../files/installed-store.ts'
 import type { Job } from '../jobs/jobs.ts'
 import { type TurnQueue, turnsJob } from '../jobs/turns.ts'
+import { folderOf } from './momt-files.ts'
 import {
   expireReport,
   findNextAccountWithReports,
@@ -11,7 +12,7 @@ import {
   type RunningReport,
 } from './momt-reports.queries.ts'
 import { runReportsJob } from './momt-reports.ts'
-import { folderOf, giveUpReport, runSlice, sliceRows } from './momt-run.ts'
+import { giveUpReport, runSlice, sliceRows } from './momt-run.ts'
 
 const batchSize = 100
 

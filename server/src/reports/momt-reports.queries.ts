@@ -1,9 +1,9 @@
 import type { Db } from '../db/db.ts'
 import { param, raw, type Sql, sql } from '../db/sql.ts'
-import type { FilePart } from '../files/file-store.ts'
 import { nextAccount } from '../jobs/next-account.sql.ts'
 import type { Page } from '../lib/paging.ts'
 import type { Format } from './momt-columns.ts'
+import { deleteReportParts } from './momt-parts.queries.ts'
 import type { MomtCursor, MomtFilters } from './momt-slices.queries.ts'
 
 export type NewMomtReport = {
@@ -126,7 +126,7 @@ export function cancelMomtReport(db: Db, accountId: number, id: number, now: Dat
 
 /** A report whose row its transaction has locked. */
 export type RunningReport = MomtReport & {
-  stage: 'settle' | 'count_mt' | 'count_mo' | 'mt' | 'mo' | 'file'
+  stage: 'settle' | 'count_mt' | 'count_mo' | 'mt' | 'mo' | 'footer' | 'file'
   cursor: MomtCursor
   counted: number
   failures: number
@@ -196,7 +196,7 @@ export function completeReport(tx: Db, { id, moCount, mtCount, runErrors }: Runn
 
 /** Ends a report without a file, and returns it. */
 export async function failReport(tx: Db, id: number, reason: string, at: Date): Promise<MomtReport> {
-  await tx.exec('delete_report_parts', /* sql */ `delete from momt_report_parts where report_id = $1`, [id])
+  await deleteReportParts(tx, id)
   return tx.one<MomtReport>(
     'fail_momt_report',
     /* sql */ `
@@ -225,35 +225,6 @@ export function postponeReport(tx: Db, id: number, failures: number, until: Date
     failures,
     until,
   ])
-}
-
-/** Adds parts to the file of a report behind its first `kept` ones, in place of the others. */
-export async function replaceReportParts(tx: Db, reportId: number, kept: number, added: readonly FilePart[]) {
-  await tx.exec(
-    'delete_last_report_parts',
-    /* sql */ `delete from momt_report_parts where report_id = $1 and part_number > $2`,
-    [reportId, kept],
-  )
-  await tx.exec(
-    'add_report_parts',
-    /* sql */ `
-    insert into momt_report_parts (report_id, part_number, name, bytes)
-    select $1, $2 + p.n, p.name, p.bytes
-      from unnest($3::text[], $4::bigint[]) with ordinality as p (name, bytes, n)`,
-    [reportId, kept, added.map(({ name }) => name), added.map(({ bytes }) => bytes)],
-  )
-}
-
-/** Returns the parts of a report's file in their order, or only the last ones. */
-export function listReportParts(db: Db, reportId: number, last: number | null = null) {
-  return db.many<FilePart>(
-    'list_report_parts',
-    /* sql */ `
-    select name, bytes
-      from (select part_number, name, bytes from momt_report_parts where report_id = $1 order by part_number desc limit $2) p
-     order by part_number`,
-    [reportId, last],
-  )
 }
 
 /** Lets this transaction wait for the file store for a minute: it locks only the report, for which nobody waits but its cancellation. */
@@ -290,6 +261,6 @@ export function listExpiredReports(db: Db, before: Date, limit: number) {
 
 /** Marks the file of a report as deleted. */
 export async function expireReport(tx: Db, id: number, at: Date): Promise<void> {
-  await tx.exec('delete_report_parts', /* sql */ `delete from momt_report_parts where report_id = $1`, [id])
+  await deleteReportParts(tx, id)
   await tx.exec('expire_report', /* sql */ `update momt_reports set expired_at = $2 where id = $1`, [id, at])
 }

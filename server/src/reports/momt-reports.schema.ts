@@ -7,7 +7,7 @@ import { type CallbackUrlCheck, maxUrlLength } from '../lib/callback-url.ts'
 import { formatInstant, type InstantWithOffset, parseInstant, readDate } from '../lib/dates.ts'
 import { clickedWords } from '../links/clicked.sql.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
-import { momtStatuses } from './momt-columns.ts'
+import { type Format, momtStatuses } from './momt-columns.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
 
 const extension = { 'x-extension': true }
@@ -84,7 +84,10 @@ export const MomtReportBody = Type.Object({
     }),
   ),
   is_csv: Type.Optional(Type.Boolean({ description: 'Whether the file is CSV instead of JSON lines.' })),
-  gzip: Type.Optional(Type.Boolean({ description: 'Whether the file is compressed with gzip.' })),
+  is_parquet: Type.Optional(
+    Type.Boolean({ description: 'Whether the file is a Parquet file, whose columns are compressed.', ...extension }),
+  ),
+  gzip: Type.Optional(Type.Boolean({ description: 'Whether a file of JSON lines or CSV is compressed with gzip.' })),
 })
 
 const IntegerOrNull = WholeOrNull(0, Number.MAX_SAFE_INTEGER)
@@ -130,6 +133,7 @@ export const MomtReportSchema = Type.Object(
     reason: Type.Optional(Type.String({ description: 'A filter, if there is one.', ...extension })),
     clicked: Type.Optional(Type.String({ description: 'A filter, if there is one.', ...extension })),
     link: Type.Optional(Type.String({ description: 'A filter, if there is one.', ...extension })),
+    is_parquet: Type.Optional(Type.Boolean({ description: 'True if the file is a Parquet file.', ...extension })),
   },
   { title: 'MomtReport' },
 )
@@ -180,6 +184,7 @@ export function presentMomtReport(
     ...(filters.reason === null ? {} : { reason: filters.reason }),
     ...(filters.clicked === null ? {} : { clicked: filters.clicked }),
     ...(filters.link === null ? {} : { link: filters.link }),
+    ...(report.format === 'parquet' ? { is_parquet: true } : {}),
   }
 }
 
@@ -219,6 +224,7 @@ export function readMomtReport(
   }
   if (filters.clicked !== null && filters.messageId === null) faults.clicked = ['requires message_id']
   if (filters.link !== null && !body.clicked) faults.link = ['requires clicked']
+  const format = readFormat(body, faults)
   if (!from || !to || Object.keys(faults).length > 0) throw errors.invalid(faults)
   return {
     accountId,
@@ -227,13 +233,20 @@ export function readMomtReport(
     dateTo: to.instant,
     dateToOffset: to.offset,
     filters,
-    format: body.is_csv ? 'csv' : 'json',
+    format,
     gzip: body.gzip ?? false,
     webhookCallbackUrl,
   }
 }
 
 type Faults = Record<string, string[]>
+
+function readFormat({ is_csv, is_parquet, gzip }: Static<typeof MomtReportBody>, faults: Faults): Format {
+  if (!is_parquet) return is_csv ? 'csv' : 'json'
+  if (is_csv) faults.is_parquet = ['must not be true together with is_csv']
+  if (gzip) faults.gzip = ['must not be true for a Parquet file, whose columns are compressed']
+  return 'parquet'
+}
 
 function readWord<W extends string>(
   field: string,

@@ -1,31 +1,27 @@
-import { pipeline } from 'node:stream/promises'
-import { createGzip } from 'node:zlib'
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
-import { type AddedParts, lastPartsNeeded, StoreError } from '../files/file-store.ts'
+import { StoreError } from '../files/file-store.ts'
 import { fileStoreOf } from '../files/installed-store.ts'
 import type { DoneSlice } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
 import { loadRows } from './archive/archive-slices.queries.ts'
 import { readArchivedRows } from './archive/archived-rows.ts'
 import type { Direction } from './momt-columns.ts'
-import { linkOf } from './momt-files.ts'
+import { folderOf, linkOf } from './momt-files.ts'
+import { deleteRowGroups, listReportParts, replaceReportParts } from './momt-parts.queries.ts'
 import {
   completeReport,
   failReport,
   insertReportEvent,
-  listReportParts,
   type MomtReport,
   moveReport,
   type RunningReport,
-  replaceReportParts,
   waitForStore,
 } from './momt-reports.queries.ts'
 import { presentMomtReport } from './momt-reports.schema.ts'
 import { endOf } from './momt-reports.ts'
 import { settle } from './momt-settling.ts'
 import {
-  copySlice,
   countReported,
   countSlice,
   isDayKept,
@@ -37,6 +33,7 @@ import {
   type MomtSlice,
   type ReportedMessage,
 } from './momt-slices.queries.ts'
+import { appendFooter, appendSlice } from './momt-writing.ts'
 
 // The run of a report counts its rows and then writes them, each in slices: first the MTs by the time at which their messages were
 // accepted, then the MOs by the time of their arrival. Each slice is one part of the file, and commits with its cursor.
@@ -46,9 +43,6 @@ export const sliceRows = 50_000
 
 /** Maximum number of messages that a slice compares with the filters. */
 const messagesPerSlice = 1_000
-
-/** The folder of a report's file in the file store. */
-export const folderOf = (report: { id: number; accountId: number }) => `momt_reports/${report.accountId}/${report.id}`
 
 /** The part of a direction that comes next; `missingDay` has messages of a day whose log is no longer kept. */
 type Step = { slice?: MomtSlice | undefined; missingDay?: string; next: MomtCursor; isEnd: boolean; width: number }
@@ -74,12 +68,17 @@ export async function runSlice(tx: Db, rt: Runtime, report: RunningReport, rows:
       if (!selects(report, 'mt')) return skipTo(tx, rt, report, 'mo')
       return writeStep(tx, rt, report, await nextMts(tx, rt, report, rows))
     case 'mo':
-      if (!selects(report, 'mo')) return skipTo(tx, rt, report, 'file')
+      if (!selects(report, 'mo')) return skipTo(tx, rt, report, afterRows(report))
       return writeStep(tx, rt, report, await nextMos(tx, report, rows))
+    case 'footer':
+      await appendFooter(tx, rt, report)
+      return skipTo(tx, rt, report, 'file')
     case 'file':
       return complete(tx, rt, report)
   }
 }
+
+const afterRows = ({ format }: RunningReport) => (format === 'parquet' ? 'footer' : 'file')
 
 /** Returns whether texts of a direction can match the filters. */
 function selects({ filters }: RunningReport, direction: Direction): boolean {
@@ -204,16 +203,7 @@ async function writeStep(tx: Db, rt: Runtime, report: RunningReport, step: Step)
   const { slice, missingDay, next, isEnd, width } = step
   let rows = 0
   if (slice) {
-    const { format, gzip, timeZone, filters } = report
-    const withHeader = report.partCount === 0
-    const store = fileStoreOf(rt.config)
-    const last = await listReportParts(tx, report.id, lastPartsNeeded)
-    let change: AddedParts = { replaced: 0, added: [] }
-    await waitForStore(tx)
-    rows = await copySlice(tx, slice, { format, timeZone, filters, withHeader }, async (lines) => {
-      change = await store.append(folderOf(report), last, gzip ? zip(lines) : lines)
-    })
-    await replaceReportParts(tx, report.id, report.partCount - change.replaced, change.added)
+    rows = await appendSlice(tx, rt, report, slice)
   }
   const count = report.stage === 'mt' ? 'mtCount' : 'moCount'
   const written = {
@@ -221,18 +211,9 @@ async function writeStep(tx: Db, rt: Runtime, report: RunningReport, step: Step)
     [count]: report[count] + rows,
     runErrors: missingDay === undefined ? report.runErrors : noteMissing(report.runErrors, missingDay),
   }
-  if (isEnd) return skipTo(tx, rt, written, report.stage === 'mt' ? 'mo' : 'file')
+  if (isEnd) return skipTo(tx, rt, written, report.stage === 'mt' ? 'mo' : afterRows(report))
   await moveReport(tx, { ...written, cursor: next }, rt.clock.now())
   return { rows: Math.max(1, width), ended: false }
-}
-
-/** Each part is a gzip file; files that follow each other are one. */
-async function* zip(lines: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-  const gzip = createGzip()
-  const written = pipeline(lines, gzip)
-  written.catch(() => {})
-  yield* gzip as AsyncIterable<Buffer>
-  await written
 }
 
 const noteMissing = (errors: string | null, day: string) => {
@@ -246,6 +227,7 @@ async function complete(tx: Db, rt: Runtime, report: RunningReport): Promise<Don
   const parts = await listReportParts(tx, report.id)
   await waitForStore(tx)
   await replaceReportParts(tx, report.id, 0, await fileStoreOf(rt.config).finish(folderOf(report), parts))
+  await deleteRowGroups(tx, report.id)
   await announceEnd(tx, rt, await completeReport(tx, report, rt.clock.now()), report.timeZone)
   return { rows: 1, ended: true }
 }

@@ -10,10 +10,11 @@ import { expandOnce } from '../broadcasts/expand.ts'
 import { takeTurn } from '../jobs/turns.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import type { Runtime } from '../runtime.ts'
+import { folderOf } from './momt-files.ts'
+import { listReportParts } from './momt-parts.queries.ts'
 import { reportsQueue } from './momt-reports.jobs.ts'
-import { findMomtReport, listReportParts, type NewMomtReport } from './momt-reports.queries.ts'
+import { findMomtReport, type NewMomtReport } from './momt-reports.queries.ts'
 import { latestTextMs, orderMomtReport } from './momt-reports.ts'
-import { folderOf } from './momt-run.ts'
 
 // Reports whose period has just ended, while texts of the period are still being written.
 

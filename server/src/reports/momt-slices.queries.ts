@@ -1,12 +1,12 @@
 import type pg from 'pg'
-import { copyOut } from '../db/copy-out.ts'
+import { copyOut, type OnCopiedRow } from '../db/copy-out.ts'
 import type { Db } from '../db/db.ts'
 import { param, raw, sql } from '../db/sql.ts'
 import type { Clicked } from '../links/clicked.sql.ts'
 import { logTable } from '../log/log-days.ts'
 import { archivedLog } from './archive/archive-columns.ts'
-import { type Direction, type Format, typeOfMessage } from './momt-columns.ts'
-import { csvHeader, LineWriter, type MessageValues } from './momt-lines.ts'
+import { type Direction, typeOfMessage } from './momt-columns.ts'
+import type { MessageValues } from './momt-lines.ts'
 import { type MomtTables, messageValues, moRows, mtRows, type RowFilters } from './momt-rows.sql.ts'
 
 /** The rows that a report selects, without the period. */
@@ -214,27 +214,28 @@ function listMessageValues(tx: Db, slice: MomtSlice): Promise<MessageValues[]> {
   )
 }
 
-/** Copies the rows of a slice to `sink`, as lines, with a header line if `withHeader`, and returns their number. */
-export async function copySlice(
+/** The direction of the rows of a slice, and the messages whose indexes they have. */
+export type RowsOfSlice = { direction: Direction; messages: readonly MessageValues[] }
+
+/** Turns rows into bytes of a file: those that are worth taking while there are more rows, and then all. */
+export type RowWriter = { write: OnCopiedRow; take(which: 'full' | 'all'): Buffer[] }
+
+/** Copies the rows of a slice to `sink`, as the bytes of a writer, which is returned. The sink may use `tx` before it reads and after that. */
+export async function copySlice<W extends RowWriter>(
   tx: Db,
   slice: MomtSlice,
-  {
-    format,
-    timeZone,
-    filters,
-    withHeader,
-  }: { format: Format; timeZone: string; filters: MomtFilters; withHeader: boolean },
-  sink: (lines: AsyncIterable<Buffer>) => Promise<void>,
-): Promise<number> {
+  filters: MomtFilters,
+  writerOf: (rows: RowsOfSlice) => W,
+  sink: (bytes: AsyncIterable<Buffer>) => Promise<void>,
+): Promise<W> {
   const tables = await setSlice(tx, slice, filters)
   const messages = await listMessageValues(tx, slice)
-  const writer = new LineWriter({ format, timeZone, messages, direction: 'ids' in slice ? 'mo' : 'mt' })
+  const writer = writerOf({ messages, direction: 'ids' in slice ? 'mo' : 'mt' })
   const text = `copy (${queryOf(slice, filters, tables)}) to stdout (format binary)`
-  const lines = async function* (client: pg.ClientBase) {
-    if (withHeader && format === 'csv') yield csvHeader
+  const bytes = async function* (client: pg.ClientBase) {
     for await (const _ of copyOut(client, text, writer.write)) yield* writer.take('full')
     yield* writer.take('all')
   }
-  await tx.withClient((client) => sink(lines(client)))
-  return writer.rowCount
+  await tx.withClient((client) => sink(bytes(client)))
+  return writer
 }

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
-import { copySlice } from './momt-slices.queries.ts'
+import { LineWriter } from './momt-lines.ts'
+import { copySlice, type RowsOfSlice } from './momt-slices.queries.ts'
 
 const api = useApi()
 
@@ -17,11 +18,11 @@ test('a copy whose sink fails leaves a connection that works', async () => {
   )
   const none = { direction: null, statuses: null, messageType: null, shortCode: null, reason: null }
   const filters = { ...none, messageId: null, listId: null, carrier: null, phone: null, clicked: null, link: null }
-  const options = { format: 'csv', timeZone: 'UTC', filters, withHeader: false } as const
+  const writerOf = (given: RowsOfSlice) => new LineWriter({ ...given, format: 'csv', timeZone: 'UTC' })
   const full = async (lines: AsyncIterable<Buffer>) => {
     for await (const _line of lines) throw new Error('full')
   }
-  const copied = api.db.tx((tx) => copySlice(tx, { ids: rows.map((row) => row.id) }, options, full))
+  const copied = api.db.tx((tx) => copySlice(tx, { ids: rows.map((row) => row.id) }, filters, writerOf, full))
   await expect(copied).rejects.toThrow('full')
   expect(await api.db.one('read_one', 'select 1 as one')).toEqual({ one: 1 })
 })
