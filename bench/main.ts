@@ -54,6 +54,11 @@ const benches: Record<string, { description: string; load: () => Promise<{ run()
       "redirects of short URLs, next to Fastify's minimal route (--rate --recipients --seconds --rounds --connections)",
     load: () => import('./links.ts'),
   },
+  reports: {
+    description:
+      'texts per second alone and beside two reports of the message log (--recipients --rows --rounds --binds --window)',
+    load: () => import('./reports.ts'),
+  },
   smpp: { description: 'our SMPP codec and session, compared with npm smpp', load: () => import('./smpp.ts') },
   simulator: { description: 'limit of the simulator', load: () => import('./simulator.ts') },
 }
