@@ -118,6 +118,38 @@ begin
                   where l.id = list and (l.listeners <> 0 or a.event_feed));
 end $function$;
 
+create or replace function log_rows(phones bigint[], days date[], most integer)
+ returns SETOF message_log
+ language plpgsql
+ STABLE
+as $function$
+declare
+  partition text;
+begin
+  for partition in select 'message_log_' || to_char(day, 'YYYYMMDD') from unnest(days) as day loop
+    continue when to_regclass(partition) is null;
+    return query execute format(
+      'select l.* from unnest($1) p cross join lateral (select * from %I where phone = p order by id desc limit $2) l', partition)
+      using phones, most;
+  end loop;
+end $function$;
+
+create or replace function open_log_days()
+ returns date[]
+ language sql
+ STABLE
+as $function$
+  with recursive days as (
+    select max(logged_on) as day from messages
+     where status = 'sending' or (status in ('sent', 'cancelled') and closed_at is null)
+    union all
+    select (select max(logged_on) from messages
+             where (status = 'sending' or (status in ('sent', 'cancelled') and closed_at is null)) and logged_on < days.day)
+      from days where days.day is not null
+  )
+  select coalesce(array_agg(day order by day desc) filter (where day is not null), '{}') from days
+$function$;
+
 create or replace function record_consent_events(changes opts[])
  returns void
  language plpgsql
@@ -198,6 +230,23 @@ begin
       on conflict (list_id, through_id) do nothing;
   if tg_op = 'DELETE' then return old; end if;
   return new;
+end $function$;
+
+create or replace function submits_with_ids(ids text[], days date[])
+ returns TABLE(connection_id smallint, smsc_id text, log_id bigint, logged_on date, part smallint, phone bigint, state message_state)
+ language plpgsql
+ STABLE
+as $function$
+declare
+  suffix text;
+begin
+  for suffix in select to_char(day, 'YYYYMMDD') from unnest(days) as day loop
+    continue when to_regclass('submits_' || suffix) is null;
+    return query execute format(
+      'select s.connection_id, s.smsc_id, s.log_id, s.logged_on, s.part, l.phone, l.state
+         from %I s cross join lateral (select phone, state from %I where id = s.log_id offset 0) l
+        where s.smsc_id = any($1)', 'submits_' || suffix, 'message_log_' || suffix) using ids;
+  end loop;
 end $function$;
 
 create table accounts (
@@ -421,6 +470,8 @@ create table connections (
   error_map jsonb not null default '{}',
   query_sm boolean not null default false,
   query_after_s integer not null default 1800,
+  -- whether a text was sent or received through it, or an attempt failed: a search for its rows would read all days of the log
+  is_used boolean not null default false,
   -- incremented by each change
   version integer not null default 1,
   created_at timestamptz not null,
@@ -1269,7 +1320,8 @@ create table messages (
   requeued_at timestamptz,
   -- when it was closed, at its receipt deadline: rows that are still unknown stay unknown
   closed_at timestamptz,
-  -- the last log id up to which the texts of a broadcast are in `received_counts`; all of them are when it is closed
+  -- the last log id up to which the texts of a message of a list are in `received_counts`; all of them are when it is closed,
+  -- except those of system texts
   received_through bigint not null default 0,
   cancelled_at timestamptz,
   billed_at timestamptz,
@@ -1306,6 +1358,7 @@ create index messages_open_days on messages (logged_on) where ((status = 'sendin
 create index messages_paused on messages (id) where ((status = 'sending') and (paused_at is not null));
 create index messages_planned on messages (account_id, status) where (status = any (array['draft', 'scheduled']));
 create index messages_results on messages (report_at) where (report_at is not null);
+create index messages_unanswerable on messages (short_code_id, phone, id) where ((kind = 'transactional') and (list_id is null) and (not is_reported));
 create index messages_unbilled on messages (account_id, id) where ((billed_at is null) and (accepted_at is not null) and (status = any (array['sent', 'cancelled'])));
 create index messages_unclosed on messages (sent_at) where ((status = 'sent') and (closed_at is null));
 create index messages_uncounted on messages (list_id) where ((kind = 'broadcast') and (closed_at is null) and (accepted_at is not null));
@@ -1582,11 +1635,14 @@ create index receipts_ended on receipts (ended_at) where (outcome <> 'waiting');
 create index receipts_orphans on receipts (connection_id, id) where (outcome = 'orphan');
 create index receipts_waiting on receipts (retry_at) where (outcome = 'waiting');
 
--- Number of closed broadcasts of a list that a number received, so that it survives the days of the log.
+-- What a number received of a list, so that it survives the days of the log and is found without reading them: the number of
+-- closed broadcasts, and the last closed message of the list that was sent to it.
 create table received_counts (
   list_id bigint not null,
   phone bigint not null,
   messages integer not null,
+  last_message_id bigint,
+  last_submitted_at timestamptz,
   constraint received_counts_pkey primary key (list_id, phone)
 ) with (fillfactor=80);
 
@@ -1695,6 +1751,8 @@ create table soft_bounces (
   list_id bigint not null,
   phone bigint not null,
   consecutive_count integer not null,
+  -- the day of the log with the first of them
+  first_logged_on date not null,
   -- the latest of them
   message_id bigint not null,
   log_id bigint not null,

@@ -77,6 +77,8 @@ create table connections (
   query_sm boolean not null default false,
   query_after_s integer not null default 1800
     constraint connections_query_after check (query_after_s between 1 and 2592000),
+  -- whether a text was sent or received through it, or an attempt failed: a search for its rows would read all days of the log
+  is_used boolean not null default false,
   -- incremented by each change
   version integer not null default 1,
   created_at timestamptz not null,

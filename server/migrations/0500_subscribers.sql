@@ -94,6 +94,8 @@ create table soft_bounces (
   list_id bigint not null,
   phone bigint not null,
   consecutive_count integer not null,
+  -- the day of the log with the first of them
+  first_logged_on date not null,
   -- the latest of them
   message_id bigint not null,
   log_id bigint not null,

@@ -56,7 +56,8 @@ create table messages (
   requeued_at timestamptz,
   -- when it was closed, at its receipt deadline: rows that are still unknown stay unknown
   closed_at timestamptz,
-  -- the last log id up to which the texts of a broadcast are in `received_counts`; all of them are when it is closed
+  -- the last log id up to which the texts of a message of a list are in `received_counts`; all of them are when it is closed,
+  -- except those of system texts
   received_through bigint not null default 0,
   cancelled_at timestamptz,
   billed_at timestamptz,
@@ -100,8 +101,10 @@ create index messages_open_days on messages (logged_on)
 create index messages_unreported on messages (sent_at, id)
   where status = 'sent' and kind = 'broadcast' and reported_at is null;
 create index messages_results on messages (report_at) where report_at is not null;
--- The transactional messages to a phone to which it may reply.
+-- The transactional messages to a phone to which it may reply, and the other ones without a list.
 create index messages_answerable on messages (short_code_id, phone, id) where is_reported;
+create index messages_unanswerable on messages (short_code_id, phone, id)
+  where kind = 'transactional' and list_id is null and not is_reported;
 create index messages_unbilled on messages (account_id, id)
   where billed_at is null and accepted_at is not null and status in ('sent', 'cancelled');
 

@@ -89,6 +89,52 @@ begin
   execute format('alter table %I drop constraint %I', submits_table, submits_table || '_day');
 end $$;
 
+-- Reads of several days use the functions below, which read only the partitions of the given days. A statement on message_log or
+-- submits opens, locks and plans each partition, also those that it then does not read: with 400 days, seconds per statement.
+-- Stable, so that all their statements read the snapshot of the caller; each is planned when it runs, so it is short.
+
+-- The days with log rows that a receipt, a mark or an opt-out may still change, latest first: those of messages that are not closed.
+create function open_log_days() returns date[] stable language sql as $$
+  with recursive days as (
+    select max(logged_on) as day from messages
+     where status = 'sending' or (status in ('sent', 'cancelled') and closed_at is null)
+    union all
+    select (select max(logged_on) from messages
+             where (status = 'sending' or (status in ('sent', 'cancelled') and closed_at is null)) and logged_on < days.day)
+      from days where days.day is not null
+  )
+  select coalesce(array_agg(day order by day desc) filter (where day is not null), '{}') from days
+$$;
+
+-- The log rows of these phones on these days: the latest `most` of each phone and day. A day that is not kept has none.
+create function log_rows(phones bigint[], days date[], most integer) returns setof message_log stable language plpgsql as $$
+declare
+  partition text;
+begin
+  for partition in select 'message_log_' || to_char(day, 'YYYYMMDD') from unnest(days) as day loop
+    continue when to_regclass(partition) is null;
+    return query execute format(
+      'select l.* from unnest($1) p cross join lateral (select * from %I where phone = p order by id desc limit $2) l', partition)
+      using phones, most;
+  end loop;
+end $$;
+
+-- The submits with these SMSC ids on these days, with the phone and state of their log rows.
+create function submits_with_ids(ids text[], days date[])
+  returns table (connection_id smallint, smsc_id text, log_id bigint, logged_on date, part smallint, phone bigint, state message_state)
+  stable language plpgsql as $$
+declare
+  suffix text;
+begin
+  for suffix in select to_char(day, 'YYYYMMDD') from unnest(days) as day loop
+    continue when to_regclass('submits_' || suffix) is null;
+    return query execute format(
+      'select s.connection_id, s.smsc_id, s.log_id, s.logged_on, s.part, l.phone, l.state
+         from %I s cross join lateral (select phone, state from %I where id = s.log_id offset 0) l
+        where s.smsc_id = any($1)', 'submits_' || suffix, 'message_log_' || suffix) using ids;
+  end loop;
+end $$;
+
 -- The number of recipients in each state; changes in the transaction that changes the rows. A separate table with
 -- nearly empty pages: the many updates of a row stay on its page and do not rewrite the message's content.
 --
@@ -192,10 +238,13 @@ create index submit_attempts_log on submit_attempts (log_id);
 -- Attempts are inserted in the order of their days, so that the deletion of old ones reads a few index pages per day.
 create index submit_attempts_day on submit_attempts using brin (logged_on) with (autosummarize = on);
 
--- Number of closed broadcasts of a list that a number received, so that it survives the days of the log.
+-- What a number received of a list, so that it survives the days of the log and is found without reading them: the number of
+-- closed broadcasts, and the last closed message of the list that was sent to it.
 create table received_counts (
   list_id bigint not null,
   phone bigint not null,
   messages integer not null,
+  last_message_id bigint,
+  last_submitted_at timestamptz,
   primary key (list_id, phone)
 ) with (fillfactor = 80);

@@ -87,9 +87,8 @@ create table event_gaps (
   first_after bigint not null
 );
 
--- The number of broadcasts of a list that each of these numbers received, in several rows per number, or none: what
--- subscribers/received.sql.ts#receivedCount returns for one. A statement per day names its partition of the log, because a
--- statement on all days costs milliseconds to open them. Stable, so that all statements read the snapshot of the caller.
+-- The number of broadcasts of a list that each of these numbers received, in several rows per number, or none. As log_rows, it
+-- reads only the days of broadcasts that are not closed.
 create function count_received(list bigint, phones bigint[]) returns table (number bigint, messages bigint)
   stable language plpgsql as $$
 declare

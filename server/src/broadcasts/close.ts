@@ -43,7 +43,7 @@ async function close(rt: Rt, message: OverdueMessage, at: Date): Promise<void> {
   // a carrier with a receipt for each part rarely loses all but one of most texts
   if (expired.withOneReceipt * 2 > expired.inParts) await proposeOneReceipt(rt, message, expired, sample, at)
   if (message.mayRequeue && (await requeue(db, message, at)) > 0) return
-  if (message.isBroadcast) await countAllReceived(db, message)
+  if (message.isOfList) await countAllReceived(db, message)
   // bill for the last time, before closeMessage deletes the chunks, by which the rows are found
   await db.tx((tx) => bill(tx, [message], at))
   await closeMessage(db, message, at)

@@ -80,7 +80,8 @@ export type OverdueMessage = {
   requeuedAt: Date | null
   /** Whether its unknown texts may be requeued. */
   mayRequeue: boolean
-  isBroadcast: boolean
+  /** Whether it is a broadcast or a transactional message of a list, whose received texts are counted. */
+  isOfList: boolean
 }
 
 /**
@@ -97,7 +98,7 @@ export function listOverdue(db: Db, now: Date, groups: EndedGroup[], share: numb
              and exists (select from lists l
                           where l.id = list_id and l.when_unknown = 'never_miss' and l.deleted_at is null)
              as "mayRequeue",
-           kind = 'broadcast' as "isBroadcast"
+           list_id is not null and kind <> 'system' as "isOfList"
       from unnest($2::bigint[], $3::bigint[], $4::timestamptz[]) as given(account_id, short_code_id, ended_before)
      cross join (select $6::bigint as only_id) only_one
      cross join lateral (

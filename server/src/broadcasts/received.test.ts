@@ -143,12 +143,36 @@ describe('each text is counted once', () => {
   })
 })
 
+test('the last closed message of a number is the one that was sent last, in any order of closing', async () => {
+  const lastOf = async (phone: number) =>
+    (
+      await database.db.maybeOne<{ id: number | null }>(
+        'last',
+        'select last_message_id as id from received_counts where list_id = $1 and phone = $2',
+        [list.id, phone],
+      )
+    )?.id
+  const sentAt = (id: number, time: string) =>
+    database.db.exec('sent_at', 'update message_log set submitted_at = $2 where message_id = $1', [id, time])
+  const [later, earlier] = [await add({ phones: 2 }), await add({ phones: 3, kind: 'transactional' })]
+  await sentAt(later, '2031-03-02T10:00:00Z')
+  await sentAt(earlier, '2031-03-01T10:00:00Z')
+  const bounced = await add({ state: 'bounced', reason: 'soft' })
+  await sentAt(bounced, '2031-03-03T10:00:00Z')
+  while (await close());
+  expect([await lastOf(first + 1), await lastOf(first + 2), await lastOf(first + 3)]).toEqual([later, later, earlier])
+  expect(await lastOf(first + 4)).toBeUndefined()
+  expect(await counts(3)).toEqual([1, 1, 0])
+})
+
 test('a broadcast is not closed before all of its texts are counted', async () => {
   const id = await add()
   const message = { messageId: id, loggedOn: '', requeuedAt: null }
   expect(await closeMessage(database.db, message, new Date())).toBe(false)
-  const text = await add({ kind: 'transactional' })
-  expect(await closeMessage(database.db, { ...message, messageId: text }, new Date())).toBe(true)
+  const transactional = await add({ kind: 'transactional' })
+  expect(await closeMessage(database.db, { ...message, messageId: transactional }, new Date())).toBe(false)
+  const system = await add({ kind: 'system' })
+  expect(await closeMessage(database.db, { ...message, messageId: system }, new Date())).toBe(true)
 })
 
 /** Returns a Db whose statements fail from the given one on. */

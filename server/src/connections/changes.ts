@@ -14,10 +14,8 @@ import {
   type ConnectionSettings,
   deleteConnection,
   type EnvironmentName,
-  findConnection,
   findConnectionByName,
   findConnectionUses,
-  hasTraffic,
   lockConnection,
   lockConnectionByName,
   pickSettings,
@@ -81,20 +79,14 @@ export async function changeConnection({ db, clock, config }: Options, id: numbe
  * be disabled, because their rows refer to it and receipts may still arrive.
  */
 export async function removeConnection({ db }: Pick<Options, 'db'>, id: number): Promise<void> {
-  const { version } = await assertUnused(db, id, await findConnection(db, id))
-  // a disabled connection has no traffic unless it is changed, and a change increments the version
-  if (await hasTraffic(db, id)) {
-    throw errors.connectionInUse('It has sent or received texts, and their rows refer to it; disable it instead')
-  }
   await db.tx(async (tx) => {
-    const row = await assertUnused(tx, id, await lockConnection(tx, id))
-    if (row.version !== version) throw errors.connectionInUse('It was changed by another request; retry')
+    await assertUnused(tx, id, await lockConnection(tx, id))
     await deleteConnection(tx, id)
     await wake(tx, 'connections')
   })
 }
 
-async function assertUnused(db: Db, id: number, row: ConnectionRow | undefined): Promise<ConnectionRow> {
+async function assertUnused(db: Db, id: number, row: ConnectionRow | undefined): Promise<void> {
   if (!row) throw errors.connectionNotFound()
   if (row.fromEnvironment) throw errors.connectionInUse('It belongs to CARILLON_SMPP_URL; disable it instead')
   if (row.enabled) throw errors.connectionInUse('It is enabled; disable it first')
@@ -103,7 +95,9 @@ async function assertUnused(db: Db, id: number, row: ConnectionRow | undefined):
   if (uses.shortCodes.length > 0) {
     throw errors.connectionInUse(`Shortcodes send through it: ${uses.shortCodes.join(', ')}`)
   }
-  return row
+  if (row.isUsed) {
+    throw errors.connectionInUse('It has sent or received texts, and their rows refer to it; disable it instead')
+  }
 }
 
 function validate(settings: CheckedSettings, { mode }: Pick<Config, 'mode'>) {

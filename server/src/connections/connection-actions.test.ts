@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { readEnv } from '../config/config.ts'
+import { storeInbound } from '../inbound/inbound.ts'
+import { insertAttempts } from '../log/attempts.queries.ts'
+import { markSent } from '../log/marks.queries.ts'
+import { insertUnreadReceipts } from '../receipts/waiting.queries.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
 import { createServer } from '../smpp/server.ts'
 import { removeConnection } from './changes.ts'
@@ -39,25 +43,40 @@ describe('deleting', () => {
     )
     expect(await remove()).toMatchObject(rejection('A gateway is still bound to it'))
     await api.db.exec('expire', `update bind_slots set lease_until = clock_timestamp()`)
-    await api.db.exec('day', 'select ensure_log_day(current_date)')
-    await api.db.exec('submit', 'insert into submits values ($1, $2, 1, 1, current_date)', [id, 'abc'])
-    expect(await remove()).toMatchObject(
-      rejection('It has sent or received texts, and their rows refer to it; disable it instead'),
-    )
-    await api.db.exec('forget', 'delete from submits')
-    await api.db.exec(
-      'attempt',
-      `insert into submit_attempts (log_id, logged_on, part, connection_id, outcome)
-       values (1, current_date, 0, $1, 'no response')`,
-      [id],
-    )
-    expect(await remove()).toMatchObject(
-      rejection('It has sent or received texts, and their rows refer to it; disable it instead'),
-    )
-    await api.db.exec('forget_attempts', 'delete from submit_attempts')
     expect(await remove()).toMatchObject({ status: 200, body: { status: 'Connection destroyed' } })
     expect(await remove()).toMatchObject({ status: 404, body: { error: 'Connection not found' } })
     expect(await listConnections(api.db)).toEqual([])
+  })
+
+  describe('is not possible after', () => {
+    const uses: Record<string, (id: number) => Promise<unknown>> = {
+      'an accepted text': (id) =>
+        markSent(api.db, '2031-05-06', id, [{ logId: 1, phone: 2_065_560_001, part: 0, smscId: 'a', complete: false }]),
+      'a rejected text': (connectionId) => {
+        const attempt = { logId: 1, day: '2031-05-06', part: 0, connectionId, writtenAt: null, responseMs: null }
+        return insertAttempts(api.db, [{ ...attempt, outcome: 'not written' }])
+      },
+      'a text from a phone': (connectionId) => {
+        const mo = { connectionId, shortCode: '77777', phone: 2_065_560_001, content: 'Hi', raw: Buffer.from('Hi') }
+        return storeInbound(api.db, { ...mo, dataCoding: 0, receivedAt: new Date() })
+      },
+      'a receipt': (connectionId) => {
+        const of = { connectionId, smscId: 'a', phone: 2_065_560_001, shortCode: '77777', reference: null }
+        const receipt = { ...of, state: null, reason: null, carrierStatus: '?', submitDate: null, excerpt: null }
+        return insertUnreadReceipts(api.db, [{ ...receipt, receivedAt: new Date() }])
+      },
+    }
+
+    test.each(Object.keys(uses))('%s', async (name) => {
+      const { id } = await create({ enabled: false })
+      const { id: other } = await create({ name: 'Elm SMS', enabled: false })
+      await api.db.exec('day', `select ensure_log_day('2031-05-06')`)
+      await uses[name]?.(id)
+      expect(await api.owner.delete(`/connections/${id}`)).toMatchObject(
+        rejection('It has sent or received texts, and their rows refer to it; disable it instead'),
+      )
+      expect((await api.owner.delete(`/connections/${other}`)).status).toBe(200)
+    })
   })
 
   test('is not possible for the connection of CARILLON_SMPP_URL', async () => {

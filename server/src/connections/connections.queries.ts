@@ -10,6 +10,8 @@ export type ConnectionRow = Omit<Connection, 'host' | 'port' | 'tlsKey' | 'passw
   password: Buffer | null
   /** The settings that CARILLON_SMPP_URL has in addition to the address, in the order of the type. */
   environmentNames: EnvironmentName[]
+  /** Whether it has carried a text. */
+  isUsed: boolean
   createdAt: Date
   updatedAt: Date
 }
@@ -66,7 +68,7 @@ export function pickSettings(row: ConnectionSettings): ConnectionSettings {
 }
 
 const columns = /* sql */ `
-  id, from_environment as "fromEnvironment", environment_names as "environmentNames", version,
+  id, from_environment as "fromEnvironment", environment_names as "environmentNames", version, is_used as "isUsed",
   created_at as "createdAt", updated_at as "updatedAt",
   ${settingNames.map((name) => `"${settingColumns[name]}" as "${name}"`).join(', ')}`
 
@@ -139,23 +141,6 @@ export function findConnectionUses(tx: Db, id: number) {
                   where r.connection_id = $1 order by s.code) as "shortCodes"`,
     [id],
   )
-}
-
-/**
- * Returns whether any row refers to the connection, including those of rejected and unconfirmed submits. It scans all day
- * partitions if the connection is unused, so callers must not have a row lock.
- */
-export async function hasTraffic(db: Db, id: number): Promise<boolean> {
-  const { found } = await db.one<{ found: boolean }>(
-    'has_connection_traffic',
-    /* sql */ `
-    select exists (select from submit_attempts where connection_id = $1)
-        or exists (select from receipts where connection_id = $1)
-        or exists (select from inbound_messages where connection_id = $1)
-        or exists (select from submits where connection_id = $1) as found`,
-    [id],
-  )
-  return found
 }
 
 export function deleteConnection(tx: Db, id: number) {

@@ -1,4 +1,6 @@
 import type { Db } from '../db/db.ts'
+import { param, sql } from '../db/sql.ts'
+import { lastTexts, openTexts } from '../log/last-texts.sql.ts'
 import type { ShortCodeLists } from '../opt-ins/opt-out.ts'
 
 /**
@@ -57,19 +59,29 @@ export async function findDestination(
 
 export type ReplyTexts = { listId: number; messageStop: string | null; messageHelp: string | null }
 
-/** Returns the reply texts of that one of these lists which sent the latest text to the phone; undefined if none did. */
+/**
+ * Returns the reply texts of that one of these lists which sent the latest text to the phone, otherwise of that one which the phone
+ * joined last; undefined if it is on none of them.
+ */
 export function findLastListTexts(tx: Db, phone: number, listIds: number[]) {
+  const given = param(listIds)
   return tx.maybeOne<ReplyTexts>(
     'find_last_list_texts',
-    /* sql */ `
-    with last_text as (
-      select m.list_id
-        from message_log l join messages m on m.id = l.message_id
-       where l.phone = $1 and m.list_id = any($2::bigint[]) and l.state in ('submitting', 'sent', 'unknown', 'delivered')
-       order by l.id desc limit 1
+    sql`
+    with ${openTexts(param([phone]))}, phone as (select ${phone}::bigint as number), last_text as materialized (
+      select t.list_id
+        from phone cross join lateral ${lastTexts('phone.number', sql`${given}::bigint[]`)} t
+       where t.list_id = any(${given}::bigint[])
+       order by t.submitted_at desc, t.message_id desc limit 1
+    ), last_joined as (
+      select s.list_id
+        from phone
+       cross join unnest(${given}::bigint[]) as given(id)
+       cross join lateral (select list_id, opted_in_at from subscribers where list_id = given.id and phone = phone.number offset 0) s
+       order by s.opted_in_at desc nulls last, s.list_id desc limit 1
     )
     select l.id as "listId", l.message_stop as "messageStop", l.message_help as "messageHelp"
-      from lists l join last_text t on t.list_id = l.id`,
-    [phone, listIds],
+      from lists l
+     where l.id = coalesce((select list_id from last_text), (select list_id from last_joined))`,
   )
 }

@@ -1,3 +1,4 @@
+import { markUsed } from '../connections/used.sql.ts'
 import type { Db } from '../db/db.ts'
 import { sql } from '../db/sql.ts'
 import type { BareWord } from './words.ts'
@@ -38,6 +39,7 @@ export async function insertInbound(
   const row = await db.maybeOne<StoredInbound>(
     'insert_inbound',
     sql`
+    with ${markUsed(sql`array[${mo.connectionId}]`)}
     insert into inbound_messages as i
            (connection_id, short_code, phone, content, raw, data_coding, received_at, source_addr, esm_class, udh,
             part_reference, part_total, part_number, delivery_key, problem, kind, interpreted_at)

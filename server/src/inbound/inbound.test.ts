@@ -112,7 +112,7 @@ test('a STOP suppresses texts that are queued already', async () => {
   gateway = await sending.startGateway()
   await sending.waitForCounters(id, { suppressed: 1, delivered: 1 })
   await waitFor(() => received().length === 1)
-  expect(received()).toEqual(['You are unsubscribed and will get no more texts from us. Text HELP for help.'])
+  expect(received()).toEqual(['You are out of the pantry list.'])
 })
 
 test('HELP and STOP get a reply from any phone, other texts get none', async () => {
@@ -126,6 +126,23 @@ test('HELP and STOP get a reply from any phone, other texts get none', async () 
   expect(received()).toHaveLength(2)
   const kinds = await sending.db.many('kinds', 'select kind from inbound_messages order by id')
   expect(kinds).toEqual([{ kind: 'help' }, { kind: 'opt_out' }, { kind: 'other' }])
+})
+
+test('a subscriber gets the texts of the list that texted last, otherwise of the one joined last', async () => {
+  const { accountId } = sending.list
+  const shortCodeId = sending.shortCode.id
+  const texts = (name: string) => ({ messageHelp: `Ask the ${name}.`, messageStop: `You left the ${name}.` })
+  const older = await make.list(sending.db, { accountId, shortCodeId, ...texts('pantry') })
+  const newer = await make.list(sending.db, { accountId, shortCodeId, ...texts('shop') })
+  await make.subscriber(sending.db, { listId: newer.id, phone, at: new Date('2026-02-02T10:00:00Z') })
+  await make.subscriber(sending.db, { listId: older.id, phone, at: new Date('2026-01-01T10:00:00Z') })
+  await sending.sendMo(phone, 'HELP')
+  await waitFor(() => received().length === 1)
+  await acceptBroadcast(sending.rt, { accountId, list: older, content: 'Soup' })
+  await waitFor(() => received().length === 2)
+  await sending.sendMo(phone, 'STOP')
+  await waitFor(() => received().length === 3)
+  expect(received()).toEqual(['Ask the shop.', 'Soup', 'You left the pantry.'])
 })
 
 test('after a STOP, no list of the short code texts the phone, however it got onto the list', async () => {
@@ -146,7 +163,7 @@ test('after a STOP, no list of the short code texts the phone, however it got on
     await sending.waitForCounters(broadcast.id, { suppressed: 1, delivered: 1 })
     expect(await sending.states(broadcast.id)).toMatchObject({ [phone]: 'suppressed stopped' })
   }
-  expect(received()).toEqual([expect.stringMatching(/^You are unsubscribed/)])
+  expect(received()).toEqual(['You are out of the pantry list.'])
 })
 
 test('a STOP from a phone on no list is recorded with the short code', async () => {
@@ -206,7 +223,7 @@ test('a number that texts START after STOP gets the texts of its list again', as
   await allInterpreted(2)
   const id = await sending.broadcast()
   await sending.waitForCounters(id, { delivered: 1 })
-  expect(received()).toEqual([expect.stringMatching(/unsubscribed/), 'The pantry opens at nine.'])
+  expect(received()).toEqual(['You are out of the pantry list.', 'The pantry opens at nine.'])
 })
 
 test('a text accepted before the STOP is suppressed by the mark after it', async () => {

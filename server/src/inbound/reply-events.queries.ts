@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
 import { listEvents } from '../events/event-types.ts'
+import { lastReportedText, lastTexts, openTexts } from '../log/last-texts.sql.ts'
 
 const responseBit = listEvents.campaign_response.bit
 
@@ -25,34 +26,21 @@ export async function listCodesWithListeners(tx: Db, codes: string[]): Promise<S
 /** A text that may be a reply; `form` is its text as it is compared with keywords, null if it is too long for one. */
 export type InboundReply = { phone: number; shortCode: string; content: string; form: string | null; receivedAt: Date }
 
-/** Number of the latest texts to a phone, from all senders, among which the answered one is searched. */
-const maxTexts = 200
-
-/** Number of the latest transactional messages to a phone among which the answered one is searched. */
-const maxTransactional = 20
-
 /**
  * Inserts `campaign_response` or `transactional_message_reply` for those of these texts that reply to a message that has a receiver.
  * The message is the last one that the short code sent to the phone before the text, of any list or with a receiver of its own, except
  * those that bounced. Keywords are no replies, nor are texts that answer an opt-in question: YES while one is open, and any
- * text if the question is newer than the message. Logs of days before `recentDay` are read only for phones without a newer message.
+ * text if the question is newer than the message.
  */
-export function insertReplyEvents(tx: Db, replies: InboundReply[], recentDay: string, at: Date): Promise<number> {
-  const recent = param(recentDay)
-  const isAnswerable = sql`l.submitted_at <= r.received_at
-            and (l.state in ('submitting', 'sent', 'unknown', 'delivered') or l.reason = 'no_receipt')`
-  const ofLists = (days: ReturnType<typeof sql>) => sql`
-        (select l.message_id, l.submitted_at
-           from (select * from message_log g
-                  where g.phone = r.phone and ${days} order by g.id desc limit ${maxTexts}) l
-          cross join lateral (select kind, list_id, short_code_id from messages where id = l.message_id offset 0) m
-          where m.short_code_id = r.short_code_id and m.list_id is not null and m.kind <> 'system' and ${isAnswerable}
-          order by l.submitted_at desc, l.message_id desc limit 1)`
+export function insertReplyEvents(tx: Db, replies: InboundReply[], at: Date): Promise<number> {
   return tx.exec(
     'insert_reply_events',
     sql`
-    with reply as materialized (
-      select r.n, r.phone, r.content, r.form, r.received_at, s.id as short_code_id
+    with ${openTexts(param(replies.map(({ phone }) => phone)))}, reply as materialized (
+      select r.n, r.phone, r.content, r.form, r.received_at, s.id as short_code_id,
+             array(select l.id from lists l where l.short_code_id = s.id
+                    union
+                   select f.list_id from former_short_codes f where f.short_code_id = s.id) as list_ids
         from unnest(${replies.map(({ phone }) => phone)}::bigint[], ${replies.map(({ shortCode }) => shortCode)}::text[],
                     ${replies.map(({ content }) => content)}::text[], ${replies.map(({ form }) => form)}::text[],
                     ${replies.map(({ receivedAt }) => receivedAt)}::timestamptz[])
@@ -66,16 +54,13 @@ export function insertReplyEvents(tx: Db, replies: InboundReply[], recentDay: st
         from reply r
        cross join lateral (
          select * from (
-           (-- the second part runs only if the first one returns nothing
-            ${ofLists(sql`g.logged_on >= ${recent}::date`)} union all ${ofLists(sql`g.logged_on < ${recent}::date`)} limit 1)
-           union all
-           select m.id, l.submitted_at
-             from (select id, logged_on from messages
-                    where short_code_id = r.short_code_id and phone = r.phone and is_reported
-                    order by id desc limit ${maxTransactional}) m
-            cross join lateral (select * from message_log g
-                                 where g.logged_on = m.logged_on and g.phone = r.phone and g.message_id = m.id offset 0) l
-            where ${isAnswerable}) text
+           select l.message_id, l.submitted_at
+             from ${lastTexts('r.phone', sql`r.list_ids`)} l
+            where l.short_code_id = r.short_code_id
+              and (l.list_id is not null and l.kind <> 'system' or l.is_reported)
+            union all
+           (${lastReportedText(sql`r.short_code_id`, 'r.phone')})) text
+          where text.submitted_at <= r.received_at
           order by submitted_at desc, message_id desc limit 1) t
     )
     insert into event_outbox (account_id, list_id, type, phone, occurred_at, callback_url, time_zone, facts)

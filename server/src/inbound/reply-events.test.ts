@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { phone, useReplies } from '../../test/reply-world.ts'
+import { closeOverdue } from '../broadcasts/close.ts'
 import { attachKeywords } from '../keywords/keywords.ts'
 import { ensureLogDay } from '../log/log-days.queries.ts'
 import { sendSystemText, sendToNumbers } from '../messages/messages.ts'
@@ -179,12 +180,79 @@ describe('the message', () => {
     expect(await replies()).toEqual([[first, 'Hello']])
   })
 
-  test('may be older than the recent days', async () => {
-    const id = await broadcast()
+  /** Waits until all messages are closed, and empties the log, whose days are no longer read. */
+  const closeAll = async () => {
+    const { accountId } = world.list
+    await world.db.exec(
+      'close_others',
+      `update messages set status = 'sent', sent_at = now(), closed_at = now() where account_id <> $1 and closed_at is null`,
+      [accountId],
+    )
+    await world.db.exec('sent', `update message_log set state = 'sent' where state = 'submitting'`)
+    await world.db.exec('counted', 'update message_counters set sent = sent + submitting, submitting = 0')
+    await world.db.exec('end_all', `update messages set status = 'sent', sent_at = $1 where status = 'sending'`, [
+      world.clock.time,
+    ])
     wait(90 * 86_400_000)
+    while (await closeOverdue(rt()));
+    const open = await world.db.many('open', 'select from messages where closed_at is null')
+    expect(open).toEqual([])
+    await world.db.exec('empty', 'truncate message_log')
     await ensureLogDay(world.db, world.clock.time.toISOString().slice(0, 10))
-    await reply('Still interested')
-    expect(await replies()).toEqual([[id, 'Still interested']])
+  }
+
+  test('may be closed, of any list of the short code or of one that has left it', async () => {
+    await broadcast()
+    const second = await broadcast(await newList({ on: world.list }))
+    await closeAll()
+    await reply('to the second')
+    const { accountId, id: listId, shortCodeId } = world.list
+    const numbers = {
+      accountId,
+      listId,
+      shortCodeId,
+      phones: [phone, phone + 1],
+      content: 'To you',
+      field: 'phone_numbers',
+    }
+    const { id: third } = await sendToNumbers(rt(), numbers)
+    await submit()
+    await closeAll()
+    await reply('to the third')
+    const elsewhere = await newList({ on: { ...world.list, shortCodeId: (await newList()).shortCodeId } })
+    await world.db.exec('move', 'update lists set short_code_id = $2 where id = $1', [listId, elsewhere.shortCodeId])
+    await world.db.exec('former', 'insert into former_short_codes (short_code_id, list_id) values ($1, $2)', [
+      shortCodeId,
+      listId,
+    ])
+    await reply('to the third again')
+    expect(await replies()).toEqual([
+      [second, 'to the second'],
+      [third, 'to the third'],
+      [third, 'to the third again'],
+    ])
+  })
+
+  test('that is closed is not one that bounced, nor one sent after the text', async () => {
+    const first = await broadcast()
+    wait(60_000)
+    const second = await broadcast()
+    await world.db.exec('bounce', `update message_log set state = 'bounced', reason = 'soft' where message_id = $1`, [
+      second,
+    ])
+    await world.db.exec(
+      'bounces',
+      'update message_counters set bounced = submitting, submitting = 0 where message_id = $1',
+      [second],
+    )
+    const receivedAt = world.clock.time
+    await closeAll()
+    await reply('to the first')
+    world.clock.time = new Date(receivedAt.getTime() - 300_000)
+    await receive('before both')
+    wait(100 * 86_400_000)
+    await interpret()
+    expect(await replies()).toEqual([[first, 'to the first']])
   })
 })
 

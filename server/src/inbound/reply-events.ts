@@ -1,5 +1,4 @@
 import type { Db } from '../db/db.ts'
-import { utcDay } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Inbound } from './inbound.queries.ts'
 import { lockConfirmations } from './replies.queries.ts'
@@ -12,11 +11,6 @@ import {
   takeWholeText,
 } from './reply-events.queries.ts'
 import { keywordForm, parseBareWord } from './words.ts'
-
-const dayMs = 86_400_000
-
-/** The message of a reply is first searched among those of the last month, because each day is an index of its own. */
-const recentDays = 31
 
 /** The parts of one text arrive within this time; phones use a reference again after 255 other texts. */
 const partsMaxMs = 3_600_000
@@ -67,7 +61,7 @@ async function insertReplies(tx: Db, texts: ReceivedText[], at: Date): Promise<v
       return { phone, shortCode, content, form: keywordForm(content) ?? null, receivedAt }
     })
   if (replies.length === 0) return
-  await insertReplyEvents(tx, replies, utcDay(new Date(at.getTime() - recentDays * dayMs)), at)
+  await insertReplyEvents(tx, replies, at)
 }
 
 /** Returns the text that this part completes, or undefined. The lock orders gateways that interpret its parts concurrently. */

@@ -22,17 +22,19 @@ export function lockLinks(tx: Db, ids: number[]) {
 /** A recipient of a message. */
 export type Clicker = { messageId: number; phone: number }
 
-/** Returns the texts of these recipients of messages of one day; those of a day that the log no longer has are missing. */
+/**
+ * Returns the texts of these recipients of messages of one day, and possibly further ones; those of a day that the log no longer
+ * has are missing.
+ */
 export function listTexts(tx: Db, loggedOn: string, clickers: Clicker[]) {
+  const phones = [...new Set(clickers.map(({ phone }) => phone))]
+  const messageIds = [...new Set(clickers.map(({ messageId }) => messageId))]
   return tx.many<Clicker & ClickedText>(
     'list_clicked_texts',
     sql`
-    select given.message_id as "messageId", given.phone, l.state, l.submitted_at as "submittedAt"
-      from unnest(${clickers.map(({ messageId }) => messageId)}::bigint[], ${clickers.map(({ phone }) => phone)}::bigint[])
-             as given(message_id, phone)
-     cross join lateral (select state, submitted_at from message_log l
-                          where l.logged_on = ${loggedOn}::date and l.phone = given.phone and l.message_id = given.message_id
-                          offset 0) l`,
+    select message_id as "messageId", phone, state, submitted_at as "submittedAt"
+      from log_rows(${phones}::bigint[], array[${loggedOn}::date], null)
+     where message_id = any(${messageIds}::bigint[])`,
   )
 }
 

@@ -1,4 +1,6 @@
+import { markUsed } from '../connections/used.sql.ts'
 import type { Db } from '../db/db.ts'
+import { param, sql } from '../db/sql.ts'
 
 /** A submit_sm that a carrier did not accept. */
 export type Attempt = {
@@ -14,20 +16,16 @@ export type Attempt = {
 }
 
 export async function insertAttempts(db: Db, attempts: Attempt[]): Promise<void> {
+  const connectionIds = param(attempts.map(({ connectionId }) => connectionId))
   await db.exec(
     'insert_attempts',
-    /* sql */ `
+    sql`
+    with ${markUsed(connectionIds)}
     insert into submit_attempts (log_id, logged_on, part, connection_id, written_at, response_ms, outcome)
-    select * from unnest($1::bigint[], $2::date[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::int[], $7::text[])`,
-    [
-      attempts.map(({ logId }) => logId),
-      attempts.map(({ day }) => day),
-      attempts.map(({ part }) => part),
-      attempts.map(({ connectionId }) => connectionId),
-      attempts.map(({ writtenAt }) => writtenAt),
-      attempts.map(({ responseMs }) => responseMs),
-      attempts.map(({ outcome }) => outcome),
-    ],
+    select * from unnest(${attempts.map(({ logId }) => logId)}::bigint[], ${attempts.map(({ day }) => day)}::date[],
+                         ${attempts.map(({ part }) => part)}::smallint[], ${connectionIds}::smallint[],
+                         ${attempts.map(({ writtenAt }) => writtenAt)}::timestamptz[],
+                         ${attempts.map(({ responseMs }) => responseMs)}::int[], ${attempts.map(({ outcome }) => outcome)}::text[])`,
   )
 }
 

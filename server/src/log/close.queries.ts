@@ -119,7 +119,7 @@ ${countMoves(['requeue'])}
 
 /**
  * Closes a message at its receipt deadline and replaces its chunks by the ranges of their log ids; returns false if rows in state
- * `sent`, or received texts of a broadcast that are not counted, remain. The ids of a block of 16,384 belong to one message, so the
+ * `sent`, or received texts of a list's message that are not counted, remain. The ids of a block of 16,384 belong to one message, so the
  * chunks of consecutive blocks are one range.
  */
 export async function closeMessage(db: Db, overdue: MessageAtDeadline, at: Date): Promise<boolean> {
@@ -130,7 +130,7 @@ export async function closeMessage(db: Db, overdue: MessageAtDeadline, at: Date)
       update messages m set closed_at = $2
        where m.id = $1 and m.status <> 'sending' and m.closed_at is null and m.requeued_at is not distinct from $3
          and (select sent from message_totals where message_id = $1) = 0
-         and (m.kind <> 'broadcast'
+         and (m.list_id is null or m.kind = 'system'
               or not exists (select from send_chunks where message_id = $1 and first_log_id > m.received_through))
       returning m.id, m.phone
     ), blocks as (

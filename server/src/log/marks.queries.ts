@@ -1,4 +1,5 @@
 import type { BounceReason } from '../connections/status-map.ts'
+import { markUsed } from '../connections/used.sql.ts'
 import type { Db } from '../db/db.ts'
 import { param, raw, sql } from '../db/sql.ts'
 import { type CarrierOptOut, cleanDeadNumbers } from '../subscribers/clean.sql.ts'
@@ -181,7 +182,7 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
   const { moved } = await db.one<{ moved: number }>(
     `mark_sent_${day}`,
     sql`
-    with ids as (
+    with ${markUsed(sql`array[${connectionId}]`)}, ids as (
       insert into ${submitsTable(day)}
              (connection_id, smsc_id, spelling, log_id, phone, part, logged_on, written_at, response_ms)
       select ${connectionId}::smallint, a.smsc_id, a.spelling, a.log_id, a.phone, a.part, ${day}::date,

@@ -1,7 +1,8 @@
 import type { Db } from '../db/db.ts'
-import { raw, type Sql, sql } from '../db/sql.ts'
-import { mayHaveOpenRows } from './cancelled.sql.ts'
+import { param, type Sql, sql } from '../db/sql.ts'
 import { addToCounter, countMoves } from './counters.sql.ts'
+import { lastTexts, lastTextsOfNoList, openTexts } from './last-texts.sql.ts'
+import { logTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
 /**
@@ -10,33 +11,47 @@ import { from, to } from './transitions.ts'
  */
 export type OptOutScope = { listIds: number[]; shortCodeId: number | null }
 
-// only these partitions can contain rows that are still queued or submitting
-const openDays = `array(select logged_on from messages where status = 'sending'
-                  union select m.logged_on from messages m where ${mayHaveOpenRows('m')})`
-
 const isInScope = ({ listIds, shortCodeId }: OptOutScope): Sql =>
-  sql`(m.list_id = any(${listIds}::bigint[]) or m.short_code_id = ${shortCodeId})`
+  sql`(m.list_id = any(${listIds}::bigint[]) or m.short_code_id = ${shortCodeId}) and m.consent <> 'reply'`
+
+/** The log rows (l) of these numbers within the scope that are not closed, with their messages (m). */
+const openRows = (phones: number[], scope: OptOutScope, state: Sql): Sql => sql`
+      from log_rows(${phones}::bigint[], open_log_days(), null) l
+     cross join lateral (select list_id, short_code_id, consent from messages where id = l.message_id offset 0) m
+     where l.state = ${state} and ${isInScope(scope)}`
 
 /**
- * Suppresses the numbers' queued rows within the scope, and returns how many. It waits for a mark that has locked such
- * a row; if the mark makes the row submitting, it stays submitting.
+ * Suppresses the numbers' queued rows within the scope, and returns how many counter rows changed: 0 if there was no such row. It
+ * waits for a mark that has locked such a row; if the mark makes the row submitting, it stays submitting.
  */
-export function suppressQueued(tx: Db, phones: number[], scope: OptOutScope, at: Date): Promise<number> {
+export async function suppressQueued(tx: Db, phones: number[], scope: OptOutScope, at: Date): Promise<number> {
+  // the latest day first, in the order in which receipts lock rows
+  const days = await tx.many<{ day: string }>(
+    'list_queued_days',
+    sql`select distinct l.logged_on as day ${openRows(phones, scope, sql`'queued'`)} order by day desc`,
+  )
+  let changed = 0
+  for (const { day } of days) changed += await suppressQueuedOfDay(tx, day, phones, scope, at)
+  return changed
+}
+
+/** As `suppressQueued`, for the rows of one day. */
+export function suppressQueuedOfDay(tx: Db, day: string, phones: number[], scope: OptOutScope, at: Date) {
   return tx.exec(
-    'suppress_queued',
+    `suppress_queued_${day}`,
     sql`
-    with target as materialized (
-      select l.id, l.logged_on
-        from message_log l join messages m on m.id = l.message_id
-       where l.phone = any(${phones}::bigint[]) and l.logged_on = any(${raw(openDays)}) and l.state = ${from('optOut')}
-         and ${isInScope(scope)} and m.consent <> 'reply'
-       order by l.id
-         for update of l
+    with queued as materialized (
+      select l.id
+        from unnest(${phones}::bigint[]) as g(phone)
+       cross join lateral (select id, message_id from ${logTable(day)}
+                            where phone = g.phone and state = ${from('optOut')} offset 0) l
+       cross join lateral (select list_id, short_code_id, consent from messages where id = l.message_id offset 0) m
+       where ${isInScope(scope)}
+    ), target as materialized (
+      select id from ${logTable(day)} where id = any(array(select id from queued)) order by id for update
     ), moved as (
-      update message_log l set state = ${to('optOut')}, reason = 'opted_out', closed_at = ${at}
-        from target t
-       where l.id = t.id and l.logged_on = t.logged_on and l.logged_on = any(${raw(openDays)})
-         and l.state = ${from('optOut')}
+      update ${logTable(day)} l set state = ${to('optOut')}, reason = 'opted_out', closed_at = ${at}
+       where l.id = any(array(select id from target)) and l.state = ${from('optOut')}
       returning l.message_id
     )
 ${countMoves(['optOut'])}`,
@@ -51,10 +66,7 @@ export async function countSubmitting(db: Db, phone: number, scope: OptOutScope)
   const { count } = await db.one<{ count: number }>(
     'count_submitting',
     sql`
-    select count(*) as count
-      from message_log l join messages m on m.id = l.message_id
-     where l.phone = ${phone} and l.logged_on = any(${raw(openDays)}) and l.state = 'submitting'
-       and ${isInScope(scope)} and m.consent <> 'reply'
+    select count(*) as count ${openRows([phone], scope, sql`'submitting'`)}
        -- no gateway submits a row after its lease has expired, even if it has not been marked as unknown yet
        and exists (select from send_chunks c
                     where c.message_id = l.message_id and c.first_log_id <= l.id and c.last_log_id >= l.id
@@ -75,22 +87,22 @@ export async function countUnsubscribes(
 ) {
   await tx.exec(
     'count_unsubscribes',
-    /* sql */ `
-    with counted as (
+    sql`
+    with ${openTexts(param(phones))}, counted as (
       select last.message_id
-        from unnest($2::bigint[]) as g(phone)
+        from unnest(${phones}::bigint[]) as g(phone)
        cross join lateral (
-         select m.id as message_id, l.submitted_at
-           from message_log l join messages m on m.id = l.message_id
-          where l.phone = g.phone and m.short_code_id = $1 and m.kind <> 'system'
-            and l.state in ('submitting', 'sent', 'delivered', 'unknown', 'expired')
-          order by l.id desc limit 1) last
+         select * from (
+           select message_id, submitted_at from ${lastTexts('g.phone', sql`${listIds}::bigint[]`)} l
+            where l.short_code_id = ${shortCodeId} and l.kind <> 'system'
+            union all
+           ${lastTextsOfNoList(sql`${shortCodeId}::bigint`, 'g.phone')}) t
+          order by submitted_at desc, message_id desc limit 1) last
        where not exists (
          select from opts o
-          where o.list_id = any($4::bigint[]) and o.phone = g.phone and o.kind = 'opt_out' and o.method = 'stop'
-            and o.created_at >= last.submitted_at and o.created_at < $3)
+          where o.list_id = any(${listIds}::bigint[]) and o.phone = g.phone and o.kind = 'opt_out' and o.method = 'stop'
+            and o.created_at >= last.submitted_at and o.created_at < ${at})
     )
 ${addToCounter('unsubscribe_count', 'counted')}`,
-    [shortCodeId, phones, at, listIds],
   )
 }

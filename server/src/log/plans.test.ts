@@ -24,6 +24,7 @@ import {
   markUnknown,
   unmarkSubmitting,
 } from './marks.queries.ts'
+import { suppressQueuedOfDay } from './opt-out.queries.ts'
 import { listStillAllowed } from './partial-sends.queries.ts'
 import { writePersonalSlice } from './personal-slice.queries.ts'
 import { applyReceipts } from './receipts.queries.ts'
@@ -70,6 +71,7 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'tally submitted parts': (db) => tally(db, day, []),
   'cancel chunks': (db) => cancelChunks(db, { messageId: 1, loggedOn: day }, 0, new Date()),
   'suppress chunks': (db) => suppressChunks(db, { messageId: 1, loggedOn: day }, [1], 'too_late', new Date()),
+  'suppress queued': (db) => suppressQueuedOfDay(db, day, [1], { listIds: [1], shortCodeId: null }, new Date()),
   'list opted out': (db) => listOptedOut(db, 1, 1, []),
   'queue for later': (db) => queueForLater(db, chunk, [], new Date()),
   'finish chunk': (db) => finishChunk(db, chunk),

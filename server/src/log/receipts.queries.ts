@@ -179,20 +179,11 @@ function applyTo(day: string, from: AppliedFrom, batch: Batch): Sql {
                       from moved where reason = 'opted_out') b) as "optOuts"`
 }
 
-const isOpen = `(status = 'sending' or (status in ('sent', 'cancelled') and closed_at is null))`
-
 /** Returns the days (YYYY-MM-DD) with log rows that a receipt may still change, the newest first. */
 export async function listLogDays(db: Db): Promise<string[]> {
   const rows = await db.many<{ day: string }>(
     'list_log_days',
-    /* sql */ `
-    with recursive days as (
-      select max(logged_on) as day from messages where ${isOpen}
-      union all
-      select (select max(logged_on) from messages where ${isOpen} and logged_on < days.day)
-        from days where days.day is not null
-    )
-    select day::text from days where day is not null`,
+    /* sql */ `select day::text from unnest(open_log_days()) with ordinality as d(day, n) order by n`,
   )
-  return rows.map((row) => row.day)
+  return rows.map(({ day }) => day)
 }

@@ -2,6 +2,7 @@ import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
 import { wasReceived } from '../subscribers/received.sql.ts'
 import type { MessageAtDeadline } from './close.queries.ts'
+import { mayHaveArrived } from './last-texts.sql.ts'
 import { logTable } from './log-days.ts'
 
 /** Chunks of which one statement counts the texts. */
@@ -18,9 +19,9 @@ export async function findReceivedThrough(db: Db, messageId: number): Promise<nu
 }
 
 /**
- * Adds the received texts of the broadcast's next five chunks after a log id to `received_counts`, and moves `received_through` in
- * the same statement, so that each text is counted once. Returns the last log id of these chunks, null if none is left or another
- * worker has counted them.
+ * Adds the received texts of the message's next five chunks after a log id to `received_counts`, as the last ones of their numbers,
+ * and moves `received_through` in the same statement, so that each text is counted once. Only those of a broadcast add to the number
+ * of messages. Returns the last log id of these chunks, null if none is left or another worker has counted them.
  */
 export async function countReceived(
   db: Db,
@@ -39,18 +40,23 @@ export async function countReceived(
       update messages m set received_through = (select max(last_log_id) from chunks)
        where m.id = ${messageId} and m.received_through = ${after} and m.closed_at is null and m.status <> 'sending'
          and m.requeued_at is not distinct from ${requeuedAt} and exists (select from chunks)
-      returning m.list_id, m.received_through
+      returning m.list_id, m.kind, m.accepted_at, m.received_through
     ), counted as (
-      insert into received_counts as r (list_id, phone, messages)
-      select moved.list_id, l.phone, count(distinct l.id)
+      insert into received_counts as r (list_id, phone, messages, last_message_id, last_submitted_at)
+      select moved.list_id, l.phone, count(distinct l.id) filter (where l.is_received and moved.kind = 'broadcast'),
+             ${messageId}, max(coalesce(l.submitted_at, moved.accepted_at))
         from moved
        cross join chunks c
        cross join lateral (
-         select g.id, g.phone from ${logTable(loggedOn)} g
-          where g.id between c.first_log_id and c.last_log_id and g.message_id = ${messageId} and ${wasReceived('g')}
+         select g.id, g.phone, g.submitted_at, ${wasReceived('g')} as is_received from ${logTable(loggedOn)} g
+          where g.id between c.first_log_id and c.last_log_id and g.message_id = ${messageId} and ${mayHaveArrived('g')}
          offset 0) l
        group by moved.list_id, l.phone order by l.phone
-          on conflict (list_id, phone) do update set messages = r.messages + excluded.messages
+          on conflict (list_id, phone) do update
+         set messages = r.messages + excluded.messages,
+             last_message_id = case when r.last_submitted_at > excluded.last_submitted_at then r.last_message_id
+                                    else excluded.last_message_id end,
+             last_submitted_at = greatest(r.last_submitted_at, excluded.last_submitted_at)
     )
     select (select received_through from moved) as last`,
   )

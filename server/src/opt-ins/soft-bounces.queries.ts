@@ -3,36 +3,51 @@ import { param, sql } from '../db/sql.ts'
 import { addToCounter } from '../log/counters.sql.ts'
 import { recordCleaned } from '../subscribers/clean.sql.ts'
 
-/** The consecutive soft bounces of a number on a list: as counted in soft_bounces, and as found in the message log. */
-export type SoftBounceCount = { listId: number; phone: number; consecutiveCount: number; logged: number }
+/**
+ * The consecutive soft bounces of a number on a list: as counted in soft_bounces, and as found in the message log, with the day
+ * (YYYY-MM-DD) of the first one.
+ */
+export type SoftBounceCount = {
+  listId: number
+  phone: number
+  consecutiveCount: number
+  logged: number
+  firstLoggedOn: string | null
+}
 
 /**
  * Locks numbers whose count has reached the limit until the transaction ends, and returns how many texts of the list
- * have bounced softly, by the message log, since the account's last delivery to them.
+ * have bounced softly, by the message log from the first of them to `today`, since the account's last delivery to them.
  */
-export function claimSoftBouncers(tx: Db, limit: number) {
+export function claimSoftBouncers(tx: Db, limit: number, today: string) {
   return tx.many<SoftBounceCount>(
     'claim_soft_bouncers',
     /* sql */ `
     with candidates as materialized (
-      select list_id, phone, consecutive_count from soft_bounces
+      select list_id, phone, consecutive_count, first_logged_on from soft_bounces
        where consecutive_count >= 7 order by list_id, phone limit $1 for update skip locked
+    ), logged as materialized (
+      select message_id, phone, state, closed_at, logged_on
+        from log_rows(array(select distinct phone from candidates),
+                      array(select day::date
+                              from generate_series((select min(first_logged_on) from candidates), $2::date, interval '1 day') day),
+                      null)
+       where state = 'delivered' or (reason = 'soft' and state in ('bounced', 'expired'))
     ), ended as materialized (
-      select b.list_id, b.phone, l.state, l.closed_at, m.list_id = b.list_id as is_of_list
+      select b.list_id, b.phone, l.state, l.closed_at, l.logged_on, m.list_id = b.list_id as is_of_list
         from candidates b
         join lists on lists.id = b.list_id
-       cross join lateral (select message_id, state, closed_at from message_log
-                            where phone = b.phone
-                              and (state = 'delivered' or (reason = 'soft' and state in ('bounced', 'expired')))) l
+        join logged l on l.phone = b.phone and l.logged_on >= b.first_logged_on
         join messages m on m.id = l.message_id and m.account_id = lists.account_id
     )
-    select b.list_id as "listId", b.phone, b.consecutive_count as "consecutiveCount",
-           (select count(*) from ended e
-             where e.list_id = b.list_id and e.phone = b.phone and e.is_of_list and e.state <> 'delivered'
-               and not exists (select from ended d where d.list_id = b.list_id and d.phone = b.phone
-                                  and d.state = 'delivered' and d.closed_at >= e.closed_at)) as logged
-      from candidates b`,
-    [limit],
+    select b.list_id as "listId", b.phone, b.consecutive_count as "consecutiveCount", run.logged, run."firstLoggedOn"
+      from candidates b
+     cross join lateral (
+       select count(*) as logged, min(logged_on) as "firstLoggedOn" from ended e
+        where e.list_id = b.list_id and e.phone = b.phone and e.is_of_list and e.state <> 'delivered'
+          and not exists (select from ended d where d.list_id = b.list_id and d.phone = b.phone
+                             and d.state = 'delivered' and d.closed_at >= e.closed_at)) run`,
+    [limit, today],
   )
 }
 
@@ -65,9 +80,19 @@ export async function correctSoftBounces(tx: Db, counts: SoftBounceCount[]): Pro
   await tx.exec(
     'correct_soft_bounces',
     /* sql */ `
-    update soft_bounces s set consecutive_count = b.logged
-      from unnest($1::bigint[], $2::bigint[], $3::int[]) as b(list_id, phone, logged)
-     where s.list_id = b.list_id and s.phone = b.phone`,
-    [counts.map((each) => each.listId), counts.map((each) => each.phone), counts.map((each) => each.logged)],
+    with alive as materialized (
+      select * from unnest($1::bigint[], $2::bigint[], $3::int[], $4::date[]) as b(list_id, phone, logged, first_logged_on)
+    ), reset as (
+      delete from soft_bounces s using alive b where s.list_id = b.list_id and s.phone = b.phone and b.logged = 0
+    )
+    update soft_bounces s set consecutive_count = b.logged, first_logged_on = b.first_logged_on
+      from alive b
+     where s.list_id = b.list_id and s.phone = b.phone and b.logged > 0`,
+    [
+      counts.map((each) => each.listId),
+      counts.map((each) => each.phone),
+      counts.map((each) => each.logged),
+      counts.map((each) => each.firstLoggedOn),
+    ],
   )
 }

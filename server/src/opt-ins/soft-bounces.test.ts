@@ -11,6 +11,7 @@ import { claimChunks } from '../log/claims.queries.ts'
 import { markRejected, markSent, markSubmitting } from '../log/marks.queries.ts'
 import { applyReceipts } from '../log/receipts.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
+import { claimSoftBouncers } from './soft-bounces.queries.ts'
 import { cleanSoftBounced } from './soft-bounces.ts'
 
 const ctx = useDatabase()
@@ -114,6 +115,24 @@ test('a blocked text does not reset the count', async () => {
   await sendAll(...times(6, 'soft'), 'blocked', 'soft')
   await cleanSoftBounced(rt())
   expect(await stateOf()).toBe('cleaned')
+})
+
+test('the log of days before the first soft bounce is not read', async () => {
+  await sendAll(...times(7, 'soft'))
+  const { firstLoggedOn } = await db.one<{ firstLoggedOn: string }>(
+    'first',
+    'select first_logged_on as "firstLoggedOn" from soft_bounces',
+  )
+  await db.exec('move', `update soft_bounces set first_logged_on = first_logged_on + 1`)
+  expect(await claimSoftBouncers(db, 9, '2099-01-01')).toMatchObject([{ logged: 0, firstLoggedOn: null }])
+  await db.exec('move_back', `update soft_bounces set first_logged_on = first_logged_on - 1`)
+  expect(await claimSoftBouncers(db, 9, firstLoggedOn)).toMatchObject([{ logged: 7, firstLoggedOn }])
+})
+
+test('a delivery after all of them forgets the number', async () => {
+  await sendAll(...times(7, 'soft'), 'delivered')
+  await cleanSoftBounced(rt())
+  expect(await countOf()).toBeUndefined()
 })
 
 test('a delivery resets the count', async () => {

@@ -1,4 +1,5 @@
 import { retryLostRaces } from '../db/retry.ts'
+import { utcDay } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
 import { claimSoftBouncers, cleanSoftBouncers, correctSoftBounces } from './soft-bounces.queries.ts'
 
@@ -12,7 +13,7 @@ const limit = 7
 export async function cleanSoftBounced(rt: Pick<Runtime, 'db' | 'clock'>): Promise<number> {
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
-      const counts = await claimSoftBouncers(tx, 100)
+      const counts = await claimSoftBouncers(tx, 100, utcDay(rt.clock.now()))
       const dead = counts.filter((each) => each.logged >= limit)
       if (dead.length > 0) await cleanSoftBouncers(tx, dead, rt.clock.now())
       const alive = counts.filter((each) => each.logged < limit)

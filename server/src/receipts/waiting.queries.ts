@@ -1,5 +1,6 @@
+import { markUsed } from '../connections/used.sql.ts'
 import type { Db } from '../db/db.ts'
-import { sql } from '../db/sql.ts'
+import { param, sql } from '../db/sql.ts'
 import type { AppliedReceipt } from '../log/receipt.ts'
 
 /** A receipt whose text may not be known yet. */
@@ -27,14 +28,16 @@ export async function insertUnreadReceipts(db: Db, receipts: UnreadReceipt[]): P
 
 async function insertReceipts(db: Db, receipts: (WaitingReceipt | UnreadReceipt)[], outcome: 'waiting' | 'orphan') {
   const column = <T>(of: (receipt: WaitingReceipt | UnreadReceipt) => T) => receipts.map(of)
+  const connectionIds = param(column((r) => r.connectionId))
   await db.exec(
     'insert_receipts',
     sql`
+    with ${markUsed(connectionIds)}
     insert into receipts (connection_id, smsc_id, phone, short_code, reference, state, reason, carrier_status,
                           submit_date, excerpt, received_at, retry_at, outcome, ended_at)
     select r.*, clock_timestamp() + interval '100 milliseconds', ${outcome}::text,
            case when ${outcome}::text <> 'waiting' then r.received_at end
-      from unnest(${column((r) => r.connectionId)}::smallint[], ${column((r) => r.smscId)}::text[],
+      from unnest(${connectionIds}::smallint[], ${column((r) => r.smscId)}::text[],
                   ${column((r) => r.phone)}::bigint[], ${column((r) => r.shortCode)}::text[],
                   ${column((r) => r.reference)}::int[], ${column((r) => r.state)}::text[],
                   ${column((r) => r.reason)}::text[], ${column((r) => r.carrierStatus)}::text[],
@@ -122,11 +125,11 @@ export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) 
            l.state = 'submitting' as "awaitsResponse",
            coalesce(((l.id # (l.id >> 14)) & 4095) << 4 = $3::int & 65520 and $3::int & 15 < l.part_count
                     and l.parts_delivered & (1 << ($3::int & 15)) = 0, false) as "byReference"
-      from message_log l
+      from log_rows(array[$1::bigint], $2::date[], null) l
       join messages m on m.id = l.message_id
       join short_codes s on s.id = m.short_code_id
       join connections c on c.id = $5
-     where l.phone = $1 and l.logged_on = any($2::date[]) and s.code = $4
+     where s.code = $4
        and (l.state in ('unknown', 'submitting') or l.state = 'sent' and l.carrier_status = 'no id'
             or l.state = 'queued' and l.requeued_at is not null)
      order by l.id`,
@@ -144,9 +147,8 @@ export async function findByAlternativeId(tx: Db, receipt: StoredReceipt, ids: s
     'find_by_alternative_id',
     /* sql */ `
     select s.log_id as "logId", s.logged_on as "loggedOn", s.part, s.connection_id = $2 as "isOwnConnection"
-      from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on
-     where s.smsc_id = any($1::text[]) and s.logged_on = any($3::date[])
-       and l.phone = $4 and l.state in ('sent', 'unknown', 'queued')
+      from submits_with_ids($1::text[], $3::date[]) s
+     where s.phone = $4 and s.state in ('sent', 'unknown', 'queued')
        -- the receipt's own id on its own connection was looked up before, without success
        and (s.smsc_id <> $5 or s.connection_id <> $2)
      limit 3`,
@@ -166,10 +168,10 @@ export async function findByIdOnly(tx: Db, receipt: StoredReceipt, days: string[
     'find_by_id_only',
     /* sql */ `
     select s.log_id as "logId", s.logged_on as "loggedOn", s.part
-      from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on
-     where s.smsc_id = $1 and s.connection_id = $2 and s.logged_on = any($3::date[]) and l.state = 'sent'
-       and not exists (select from message_log o where o.phone = $4 and o.logged_on = any($3::date[])
-                          and o.state in ('sent', 'unknown', 'submitting', 'queued'))
+      from submits_with_ids(array[$1::text], $3::date[]) s
+     where s.connection_id = $2 and s.state = 'sent'
+       and not exists (select from log_rows(array[$4::bigint], $3::date[], null) o
+                        where o.state in ('sent', 'unknown', 'submitting', 'queued'))
      limit 2`,
     [receipt.smscId, receipt.connectionId, days, receipt.phone],
   )

@@ -84,7 +84,7 @@ describe('receipts that cannot be applied', () => {
   const makeBounceFail = (n: number) =>
     ctx.db.exec(
       'make_bounce_fail',
-      'insert into soft_bounces (list_id, phone, consecutive_count, message_id, log_id) values ($1, $2, 2147483647, $3, $4)',
+      'insert into soft_bounces (list_id, phone, consecutive_count, first_logged_on, message_id, log_id) values ($1, $2, 2147483647, current_date, $3, $4)',
       [ctx.listId, textOf(n).phone, ctx.messageId, textOf(n).logId],
     )
   const soft = { state: 'bounced' as const, reason: 'soft' as const, carrierStatus: 'UNDELIV 001' }

@@ -26,17 +26,19 @@ export const recordCleaned = (at: Sql) => sql`
  */
 export const cleanDeadNumbers = (at: Sql) => sql`
   bounces as materialized (
-    select m.account_id, m.list_id, m.id as message_id, b.phone, b.id as log_id, b.reason
+    select m.account_id, m.list_id, m.logged_on, m.id as message_id, b.phone, b.id as log_id, b.reason
       from moved b
       -- lateral with offset 0 here, and the arrays below, force look-ups by key
-     cross join lateral (select id, account_id, list_id from messages where id = b.message_id offset 0) m
+     cross join lateral (select id, account_id, list_id, logged_on from messages where id = b.message_id offset 0) m
      where b.state in ('bounced', 'expired') and b.reason in ('hard', 'soft') and m.list_id is not null
   ), soft as (
-    insert into soft_bounces as s (list_id, phone, consecutive_count, message_id, log_id)
-    select list_id, phone, count(*), max(message_id), max(log_id)
+    insert into soft_bounces as s (list_id, phone, consecutive_count, first_logged_on, message_id, log_id)
+    select list_id, phone, count(*), min(logged_on), max(message_id), max(log_id)
       from bounces where reason = 'soft' group by list_id, phone order by list_id, phone
         on conflict (list_id, phone) do update
-       set consecutive_count = s.consecutive_count + excluded.consecutive_count, message_id = excluded.message_id, log_id = excluded.log_id
+       set consecutive_count = s.consecutive_count + excluded.consecutive_count,
+           first_logged_on = least(s.first_logged_on, excluded.first_logged_on),
+           message_id = excluded.message_id, log_id = excluded.log_id
   ), dead as materialized (
     select distinct on (list_id, phone) account_id, list_id, message_id, phone, log_id
       from bounces where reason = 'hard'

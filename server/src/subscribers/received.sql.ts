@@ -14,18 +14,12 @@ const openBroadcasts = (listId: string) => /* sql */ `
   messages where list_id = ${listId} and kind = 'broadcast' and closed_at is null and accepted_at is not null`
 
 /**
- * Returns the number of broadcasts of a list that a number received: those that are counted in `received_counts`, and the rows
- * of the log of broadcasts that are not closed yet. A row is looked up in the partition of its message.
+ * Returns the number of broadcasts of a list that a number received: those that are counted in `received_counts`, and the rows of the
+ * log of broadcasts that are not closed yet.
  */
 export const receivedCount = (listId: string, phone: string): Sql =>
   raw(/* sql */ `
-  (${storedCount(listId, phone)}
-   + (select count(*)
-        from (select id, logged_on, received_through from ${openBroadcasts(listId)} offset 0) m
-       cross join lateral (
-         select from message_log g
-          where g.logged_on = m.logged_on and g.phone = ${phone} and g.message_id = m.id and g.id > m.received_through
-            and ${wasReceived('g')} offset 0) received))`)
+  (select coalesce(sum(r.messages), 0)::bigint from count_received(${listId}, array[${phone}]) r)`)
 
 /** As `receivedCount` without the log; null if the list has a broadcast that is not closed. */
 export const receivedCountOfClosed = (listId: string, phone: string): Sql =>

@@ -66,9 +66,8 @@ export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
 }
 
 /**
- * As `findSubscriberDetails`, but the number is null if a broadcast of the list is not closed. PostgreSQL prepares a scan of
- * each day of the log for each execution, also if it reads none of them, which was a third of the CPU time of the other
- * statement with few days.
+ * As `findSubscriberDetails`, but the number is null if a broadcast of the list is not closed: it does without the function that
+ * reads the log, whose statements are planned for each execution.
  */
 export function findDetailsWithoutLog(db: Db, keys: SubscriberKey[]) {
   return db.many<DetailRow | (Subscriber & { messagesReceived: null })>(
