@@ -36,6 +36,8 @@ create table subscribers (
   clean_reason text,
   last_message_id bigint,
   created_at timestamptz not null,
+  -- when its state, profile, tags or carrier was last written after that; null if it was not
+  updated_at timestamptz,
   -- the state is included so that pages and audiences are read from the index alone
   primary key (list_id, phone) include (state)
 ) with (fillfactor = 90);

@@ -149,7 +149,7 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
     ),
     changed as (
       update subscribers s
-         set state = 'subscribed',
+         set state = 'subscribed', updated_at = $5,
              first_name = coalesce(j.first_name, s.first_name), last_name = coalesce(j.last_name, s.last_name),
              email = coalesce(j.email, s.email), zip_code = coalesce(j.zip_code, s.zip_code),
              birthdate = coalesce(j.birthdate, s.birthdate), gender = coalesce(j.gender, s.gender),

@@ -69,7 +69,7 @@ export async function applyStatedStates(
     ),
     changed as (
       update subscribers s
-         set state = d.stated_state,
+         set state = d.stated_state, updated_at = $6,
              opted_out_at = case d.stated_state when 'unsubscribed' then coalesce(d.stated_at, $6) else s.opted_out_at end,
              cleaned_at = case d.stated_state when 'cleaned' then coalesce(d.stated_at, $6) else s.cleaned_at end
         from decided d

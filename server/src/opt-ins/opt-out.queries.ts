@@ -35,7 +35,7 @@ export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
        where list_id = any($2::bigint[]) and phone = any($3::bigint[]) and state <> 'unsubscribed'
        order by list_id, phone for update
     ), unsubscribed_rows as (
-      update subscribers s set state = 'unsubscribed', opted_out_at = $8
+      update subscribers s set state = 'unsubscribed', opted_out_at = $8, updated_at = $8
         from before b where s.list_id = b.list_id and s.phone = b.phone
       returning s.list_id, s.phone
     ), ledger_rows as (

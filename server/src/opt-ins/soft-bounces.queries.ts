@@ -63,7 +63,7 @@ export async function cleanSoftBouncers(tx: Db, counts: SoftBounceCount[], at: D
       returning s.list_id, s.phone, s.message_id, s.log_id
     ), cleaned as (
       update subscribers s
-         set state = 'cleaned', cleaned_at = ${time}::timestamptz, clean_reason = 'soft_bounces',
+         set state = 'cleaned', cleaned_at = ${time}::timestamptz, updated_at = ${time}, clean_reason = 'soft_bounces',
              last_message_id = g.message_id
         from deleted g join lists on lists.id = g.list_id
        where s.list_id = g.list_id and s.phone = g.phone and s.state = 'subscribed'

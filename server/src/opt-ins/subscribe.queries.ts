@@ -88,7 +88,7 @@ export function moveSubscriber(tx: Db, optIn: OptIn) {
     sql`
     with moved as (
       update subscribers s
-         set state = ${state},
+         set state = ${state}, updated_at = ${now},
              subscribed_at = case when ${state} = 'subscribed' then coalesce(s.subscribed_at, ${now}) else s.subscribed_at end,
              opted_in_at = case when ${state} = 'subscribed' then ${now} else s.opted_in_at end,
              opt_in_requested_at = case when ${isAsked}::boolean then ${now}::timestamptz end,
@@ -111,13 +111,14 @@ export function moveSubscriber(tx: Db, optIn: OptIn) {
 }
 
 /** Stores the carrier of a subscriber. */
-export function updateCarrier(tx: Db, listId: number, phone: number, lookUp: LookUpResult) {
+export function updateCarrier(tx: Db, listId: number, phone: number, lookUp: LookUpResult, at: Date) {
   return tx.exec(
     'update_carrier',
     /* sql */ `
     update subscribers
-       set carrier = coalesce($3, 0), carrier_name = $4, global_carrier_id = $5, global_carrier_name = $6
+       set carrier = coalesce($3, 0), carrier_name = $4, global_carrier_id = $5, global_carrier_name = $6,
+           updated_at = $7
      where list_id = $1 and phone = $2`,
-    [listId, phone, lookUp.carrier, lookUp.carrierName, lookUp.globalCarrierId, lookUp.globalCarrierName],
+    [listId, phone, lookUp.carrier, lookUp.carrierName, lookUp.globalCarrierId, lookUp.globalCarrierName, at],
   )
 }

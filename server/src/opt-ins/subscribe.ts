@@ -142,8 +142,8 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput, { block, isLikelyK
     const { accountId, shortCodeId } = list
     await liftBlock(tx, { accountId, shortCodeId, phone, method: 'api', wording: null, actor: input.actor, at: now })
   }
-  if (hasCarrier(input) && input.lookUp) await updateCarrier(tx, list.id, phone, input.lookUp)
-  if (hasProfile(input)) await updateProfile(tx, list.id, phone, input.profile)
+  if (hasCarrier(input) && input.lookUp) await updateCarrier(tx, list.id, phone, input.lookUp, now)
+  if (hasProfile(input)) await updateProfile(tx, list.id, phone, input.profile, now)
 
   const text = isDirect ? welcomeOf(input, known) : (optIn.wording ?? '')
   if (text !== '') {

@@ -119,13 +119,20 @@ export async function countChanges(db: Db, accountId: number): Promise<number> {
  * Adds, replaces or removes tags of the given numbers that are on the list, in any state. Skips subscribers that would then
  * have more than `maxTags` tags; without it, such a subscriber violates `subscribers_tags`.
  */
-export function changeTags(db: Db, listId: number, phones: number[], change: TagChange, maxTags: number | null = null) {
+export function changeTags(
+  db: Db,
+  listId: number,
+  phones: number[],
+  change: TagChange,
+  at: Date,
+  maxTags: number | null = null,
+) {
   const tags = sql`${change.tags}::text[]`
   const most = param(maxTags)
   return db.exec(
     change.kind,
     sql`
-    update subscribers set tags = ${newTags[change.kind](tags)}
+    update subscribers set tags = ${newTags[change.kind](tags)}, updated_at = ${at}
      where list_id = ${listId} and phone = any(${phones}::bigint[]) and ${isChanged[change.kind](tags)}
        and (${most}::int is null or cardinality(tags) + cardinality(${tags}) <= ${most} or cardinality(${newTags[change.kind](tags)}) <= ${most})`,
   )

@@ -42,7 +42,10 @@ const queue = (change: WithoutList<NewChange>) =>
 
 /** Applies all changes in slices of this size. */
 async function applyAll(on: Runtime, limit: number) {
-  const queue = { ...changesQueue, apply: (tx: Db, _rt: Runtime, change: Change) => applySlice(tx, change, limit) }
+  const queue = {
+    ...changesQueue,
+    apply: (tx: Db, _rt: Runtime, change: Change) => applySlice(tx, change, limit, new Date()),
+  }
   while (await takeTurn(on, queue, { lastAccount: 0 }));
 }
 

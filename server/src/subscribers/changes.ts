@@ -39,15 +39,15 @@ export async function queueChange(tx: Db, change: NewChange, now: Date): Promise
  * Applies the next slice of a change that the transaction has locked. The cursor commits with the slice, so a slice is
  * never repeated after a crash and cannot undo a later change.
  */
-export async function applySlice(tx: Db, change: Change, limit: number): Promise<DoneSlice> {
+export async function applySlice(tx: Db, change: Change, limit: number, at: Date): Promise<DoneSlice> {
   const { id, listId, cursorPhone } = change
   if (change.listDeleted) {
     await deleteChange(tx, id)
     return { rows: 0, ended: true }
   }
   const { phones, rows, last } = await nextPhones(tx, change, limit)
-  if (change.kind !== 'update_profile') await changeTags(tx, listId, phones, change, maxTags)
-  else await updateProfiles(tx, listId, phones, change.profile, maxTags)
+  if (change.kind !== 'update_profile') await changeTags(tx, listId, phones, change, at, maxTags)
+  else await updateProfiles(tx, listId, phones, change.profile, maxTags, at)
   if (last === null) await deleteChange(tx, id)
   else await moveChange(tx, id, Math.max(last, cursorPhone))
   return { rows, ended: last === null }

@@ -50,7 +50,7 @@ export const cleanDeadNumbers = (at: Sql) => sql`
      where s.state in ('subscribed', 'pending')
   ), cleaned as (
     update subscribers s
-       set state = 'cleaned', cleaned_at = ${at}::timestamptz, clean_reason = 'hard_bounce', last_message_id = d.message_id
+       set state = 'cleaned', cleaned_at = ${at}::timestamptz, updated_at = ${at}, clean_reason = 'hard_bounce', last_message_id = d.message_id
       from formerly d
      -- a number whose state has just changed is not dead: it has opted in or out in the meantime
      where s.list_id = d.list_id and s.phone = d.phone and s.state = d.was

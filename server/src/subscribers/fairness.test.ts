@@ -49,7 +49,7 @@ function observedQueue() {
   const turns: number[] = []
   const apply = async (tx: Db, _rt: Runtime, change: Change) => {
     turns.push(change.accountId)
-    return applySlice(tx, change, 5)
+    return applySlice(tx, change, 5, new Date())
   }
   return { queue: { ...changesQueue, apply }, turns }
 }
@@ -103,7 +103,7 @@ test('two workers give an account at most one turn at a time, and waste no turn'
     const now = (running.get(change.accountId) ?? 0) + 1
     running.set(change.accountId, now)
     most = Math.max(most, now)
-    const slice = await applySlice(tx, change, 5)
+    const slice = await applySlice(tx, change, 5, new Date())
     running.set(change.accountId, now - 1)
     return slice
   }
@@ -155,7 +155,7 @@ test('the turn of a killed worker is taken by another one at once, and no slice 
   const killed = {
     ...changesQueue,
     apply: async (tx: Db, _rt: Runtime, change: Change) => {
-      const slice = await applySlice(tx, change, 5)
+      const slice = await applySlice(tx, change, 5, new Date())
       kills++
       await tx.exec('kill', 'select pg_terminate_backend(pg_backend_pid())')
       return slice
@@ -179,7 +179,7 @@ test('work that always fails takes its turns less and less often, and is given u
     apply: async (tx: Db, _rt: Runtime, change: Change) => {
       // as an overlong transaction does, the error looks like a lost database
       if (change.accountId === hostile.accountId) await tx.exec('kill', 'select pg_terminate_backend(pg_backend_pid())')
-      return applySlice(tx, change, people)
+      return applySlice(tx, change, people, new Date())
     },
   }
   const rotation = { lastAccount: 0 }

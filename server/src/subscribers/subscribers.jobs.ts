@@ -8,7 +8,7 @@ export const changesQueue: TurnQueue<Change> = {
   maxRows: sliceNumbers,
   nextAccount: findNextAccount,
   claim: lockNextChange,
-  apply: (tx, _rt, change, rows) => applySlice(tx, change, rows),
+  apply: (tx, rt, change, rows) => applySlice(tx, change, rows, rt.clock.now()),
   postpone: (tx, { id }, failures, until) => postponeChange(tx, id, failures, until),
   giveUp: (tx, _rt, { id }) => deleteChange(tx, id),
 }

@@ -91,7 +91,7 @@ const keyArrays = (keys: SubscriberKey[]) => [
 ]
 
 /** The assignments of the defined fields, with `tags` as the new tags. */
-const assignments = (profile: Profile, tags: Sql) => {
+const assignments = (profile: Profile, tags: Sql, at: Date) => {
   const customValues = param(profile.customValues ? JSON.stringify(profile.customValues) : null)
   return sql`
        first_name = coalesce(${profile.firstName ?? null}, first_name),
@@ -100,18 +100,18 @@ const assignments = (profile: Profile, tags: Sql) => {
        zip_code = coalesce(${profile.zipCode ?? null}, zip_code),
        birthdate = coalesce(${profile.birthdate ?? null}, birthdate),
        gender = case when ${profile.gender !== undefined} then ${profile.gender ?? null} else gender end,
-       tags = ${tags},
+       tags = ${tags}, updated_at = ${at},
        -- a stored value is never null, so a null removes one
        custom_fields = case when ${customValues}::jsonb is null then custom_fields
                             else jsonb_strip_nulls(custom_fields || ${customValues}) end`
 }
 
 /** Writes the defined fields; returns the number of subscribers written, one or zero. */
-export function updateProfile(db: Db, listId: number, phone: number, profile: Profile) {
+export function updateProfile(db: Db, listId: number, phone: number, profile: Profile, at: Date) {
   return db.exec(
     'update_profile',
     sql`
-    update subscribers set ${assignments(profile, unionOfTags(raw('tags'), sql`${profile.tags ?? []}::text[]`))}
+    update subscribers set ${assignments(profile, unionOfTags(raw('tags'), sql`${profile.tags ?? []}::text[]`), at)}
      where list_id = ${listId} and phone = ${phone}`,
   )
 }
@@ -120,14 +120,14 @@ export function updateProfile(db: Db, listId: number, phone: number, profile: Pr
  * Writes the defined fields of several subscribers. Those that would have more than `maxTags` tags do not get the
  * profile's tags.
  */
-export function updateProfiles(db: Db, listId: number, phones: number[], profile: Profile, maxTags: number) {
+export function updateProfiles(db: Db, listId: number, phones: number[], profile: Profile, maxTags: number, at: Date) {
   const given = sql`${profile.tags ?? []}::text[]`
   const all = unionOfTags(raw('tags'), given)
   return db.exec(
     'update_profiles',
     sql`
     update subscribers
-       set ${assignments(profile, sql`case when cardinality(tags) + cardinality(${given}) > ${maxTags} and cardinality(${all}) > ${maxTags} then tags else ${all} end`)}
+       set ${assignments(profile, sql`case when cardinality(tags) + cardinality(${given}) > ${maxTags} and cardinality(${all}) > ${maxTags} then tags else ${all} end`, at)}
      where list_id = ${listId} and phone = any(${phones}::bigint[])`,
   )
 }

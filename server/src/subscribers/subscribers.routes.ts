@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import type { ValueRules } from '../custom-fields/values.ts'
 import { errors } from '../errors.ts'
 import { pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
@@ -132,9 +133,8 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (req) => {
       const { list_id: listId, phone_number: phone } = req.params
       const { subscriber: body } = req.body
-      const subscriber = await changeProfile(rt.db, req.account.id, listId, phone, (fields) =>
-        readProfile(body, fields),
-      )
+      const read = (fields: ValueRules[]) => readProfile(body, fields)
+      const subscriber = await changeProfile(rt.db, req.account.id, listId, phone, read, rt.clock.now())
       return {
         status: 'Subscriber has been updated.' as const,
         subscriber: presentSubscriber(subscriber, req.account.timeZone),

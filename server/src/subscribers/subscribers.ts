@@ -81,9 +81,10 @@ export async function changeProfile(
   listId: number,
   phone: string,
   read: (fields: ValueRules[]) => Promise<Profile>,
+  at: Date,
 ): Promise<Subscriber> {
   const subscriber = await getSubscriber(db, accountId, listId, phone)
-  await updateProfile(db, listId, subscriber.phone, await read(subscriber.customFields))
+  await updateProfile(db, listId, subscriber.phone, await read(subscriber.customFields), at)
   return getSubscriber(db, accountId, listId, phone)
 }
 

@@ -3,13 +3,19 @@ import { param, raw, sql } from '../db/sql.ts'
 import { tagsWithout, unionOfTags } from './tags.sql.ts'
 
 /** Removes tags from one subscriber; returns the tags before that, or undefined if the number is not on the list. */
-export async function removeTags(db: Db, listId: number, phone: number, tags: string[]): Promise<string[] | undefined> {
+export async function removeTags(
+  db: Db,
+  listId: number,
+  phone: number,
+  tags: string[],
+  at: Date,
+): Promise<string[] | undefined> {
   const [list, number] = [param(listId), param(phone)]
   const row = await db.maybeOne<{ before: string[] }>(
     'remove_tags_of_one',
     sql`
     update subscribers s
-       set tags = ${tagsWithout(raw('s.tags'), sql`${tags}::text[]`)}
+       set tags = ${tagsWithout(raw('s.tags'), sql`${tags}::text[]`)}, updated_at = ${at}
       from (select tags from subscribers where list_id = ${list} and phone = ${number} for no key update) old
      where s.list_id = ${list} and s.phone = ${number}
     returning old.tags as before`,

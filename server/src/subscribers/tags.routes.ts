@@ -56,7 +56,7 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (req) => {
       const list = await getList(rt.db, req.account.id, req.params.list_id)
       const requested = readNamedTags(req.body.tags)
-      const before = await removeTags(rt.db, list.id, phoneOfPath(req.params.phone_number), requested)
+      const before = await removeTags(rt.db, list.id, phoneOfPath(req.params.phone_number), requested, rt.clock.now())
       if (!before) throw errors.subscriberNotFound()
       return presentRemoval(requested, before)
     },
@@ -134,7 +134,9 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (req) => {
       const list = await getList(rt.db, req.account.id, req.params.list_id)
       const { numbers, tags: added } = readAddTags(req.body)
-      await retryLostRaces(() => changeTags(rt.db, list.id, numbers.phones, { kind: 'add_tags', tags: added }))
+      await retryLostRaces(() =>
+        changeTags(rt.db, list.id, numbers.phones, { kind: 'add_tags', tags: added }, rt.clock.now()),
+      )
       return { status: 'Tags were applied' as const }
     },
   )
