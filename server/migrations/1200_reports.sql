@@ -57,6 +57,9 @@ create table momt_reports (
 create index momt_reports_account on momt_reports (account_id, id);
 create index momt_reports_waiting on momt_reports (account_id, id) where import_completed_at is null and cancelled is null;
 create index momt_reports_completed on momt_reports (import_completed_at) where counts_calculated and expired_at is null;
+-- Cancelled and failed reports with files that are to be deleted.
+create index momt_reports_ended on momt_reports (id)
+  where expired_at is null and not counts_calculated and (cancelled or import_completed_at is not null);
 
 -- The parts of a report's file, which the file store has under `name`; the file is all of them in their order.
 create table momt_report_parts (

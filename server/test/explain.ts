@@ -34,7 +34,7 @@ export async function explain(
     parameters = own
     return [] as never
   }
-  await run({ ...database.db, many: record, exec: record })
+  await run({ ...database.db, one: record, many: record, exec: record })
   return database.db.withClient(async (client) => {
     await client.query('begin')
     for (const [name, value] of Object.entries(settings)) await client.query(`set local ${name} = ${value}`)

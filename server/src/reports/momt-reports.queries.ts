@@ -251,10 +251,14 @@ export function listExpiredReports(db: Db, before: Date, limit: number) {
   return db.many<{ id: number; accountId: number }>(
     'list_expired_reports',
     /* sql */ `
-    select id, account_id as "accountId" from momt_reports
-     where expired_at is null
-       and ((counts_calculated and import_completed_at < $1) or cancelled or (import_completed_at is not null and not counts_calculated))
-     order by id limit $2`,
+    (select id, account_id as "accountId" from momt_reports
+      where expired_at is null and counts_calculated and import_completed_at < $1
+      order by import_completed_at limit $2)
+     union all
+    (select id, account_id from momt_reports
+      where expired_at is null and not counts_calculated and (cancelled or import_completed_at is not null)
+      order by id limit $2)
+     limit $2`,
     [before, limit],
   )
 }
