@@ -1036,6 +1036,19 @@ create table list_deltas (
 );
 create index list_deltas_list on list_deltas (list_id);
 
+-- The counts of a list at the end of each day in its account's time zone: a job inserts them after midnight there, and a count of the
+-- past cannot be computed later. A day at whose end no worker ran has no row, unless it is the last one; then `recorded_at` says when.
+create table list_sizes (
+  list_id bigint not null,
+  day date not null,
+  subscribed bigint not null,
+  unsubscribed bigint not null,
+  cleaned bigint not null,
+  recorded_at timestamptz not null,
+  constraint list_sizes_pkey primary key (list_id, day),
+  constraint list_sizes_list_id_fkey foreign key (list_id) references lists(id)
+);
+
 create table lists (
   id bigint not null generated always as identity,
   account_id bigint not null,
@@ -1091,7 +1104,7 @@ create table lists (
   constraint lists_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
 );
 create index lists_account on lists (account_id, id) where (deleted_at is null);
-create index lists_short_code on lists (short_code_id, id) where (deleted_at is null);
+create index lists_short_code on lists (short_code_id, id);
 
 -- The files of an archived day: rows of one account in the order of a MOMT report.
 create table log_archive_files (
@@ -1446,6 +1459,7 @@ create table momt_reports (
 );
 create index momt_reports_account on momt_reports (account_id, id);
 create index momt_reports_completed on momt_reports (import_completed_at) where (counts_calculated and (expired_at is null));
+create index momt_reports_ended on momt_reports (id) where ((expired_at is null) and (not counts_calculated) and (cancelled or (import_completed_at is not null)));
 create index momt_reports_waiting on momt_reports (account_id, id) where ((import_completed_at is null) and (cancelled is null));
 
 -- The latest look-up of a number. The result does not depend on a list, so all accounts share it.
@@ -1856,6 +1870,8 @@ create table subscribers (
   clean_reason text,
   last_message_id bigint,
   created_at timestamptz not null,
+  -- when its state, profile, tags or carrier was last written after that; null if it was not
+  updated_at timestamptz,
   constraint subscribers_pkey primary key (list_id, phone) include (state),
   constraint subscribers_gender check (gender = any (array['Male', 'Female'])),
   constraint subscribers_phone check ((phone >= 2000000000) and (phone <= '9999999999'::bigint)),

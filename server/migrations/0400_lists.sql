@@ -49,7 +49,7 @@ create table lists (
   constraint lists_send_hours check ((send_from is null) = (send_to is null) and send_from < send_to)
 );
 create index lists_account on lists (account_id, id) where deleted_at is null;
-create index lists_short_code on lists (short_code_id, id) where deleted_at is null;
+create index lists_short_code on lists (short_code_id, id);
 
 -- Changes of a list's counts. Updating the list's own row would make every opt-in wait for the one before it, so each
 -- transaction adds a row here; readers sum base and deltas in one snapshot, and a job adds the deltas to the base.
@@ -63,6 +63,18 @@ create table list_deltas (
   cleaned bigint not null default 0
 );
 create index list_deltas_list on list_deltas (list_id);
+
+-- The counts of a list at the end of each day in its account's time zone: a job inserts them after midnight there, and a count of the
+-- past cannot be computed later. A day at whose end no worker ran has no row, unless it is the last one; then `recorded_at` says when.
+create table list_sizes (
+  list_id bigint not null references lists,
+  day date not null,
+  subscribed bigint not null,
+  unsubscribed bigint not null,
+  cleaned bigint not null,
+  recorded_at timestamptz not null,
+  primary key (list_id, day)
+);
 
 -- Numbers of a list's subscribers per range of phone numbers. A page deep inside a large list is found by adding up
 -- ranges instead of reading all numbers before it. A range is a prefix: the first three digits of the numbers (the area

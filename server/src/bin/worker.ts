@@ -23,7 +23,7 @@ import type { Job, Schedule } from '../jobs/jobs.ts'
 import { makeGuardedFetch } from '../lib/guarded-fetch.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { deleteClicksJob } from '../links/clicks.jobs.ts'
-import { foldListDeltasJob } from '../lists/lists.jobs.ts'
+import { foldListDeltasJob, recordListSizesJob } from '../lists/lists.jobs.ts'
 import { correctPausedFlags } from '../log/pause.queries.ts'
 import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
 import { deleteReceiptsJob } from '../receipts/receipts.jobs.ts'
@@ -47,6 +47,7 @@ const jobs: Job[] = [
   cleanSoftBouncedJob,
   createLogDaysJob,
   foldListDeltasJob,
+  recordListSizesJob,
   forgetHeartbeatsJob,
   deleteInboundJob,
   reportIncompleteJob,
@@ -70,6 +71,7 @@ const jobs: Job[] = [
 const schedules: Schedule[] = [
   { name: closeOverdueJob.name, everySeconds: 60 },
   { name: foldListDeltasJob.name, everySeconds: 5 },
+  { name: recordListSizesJob.name, everySeconds: 300 },
   { name: cleanSoftBouncedJob.name, everySeconds: 10 },
   { name: createLogDaysJob.name, everySeconds: 3_600 },
   { name: deleteInboundJob.name, everySeconds: 3_600 },

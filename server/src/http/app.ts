@@ -28,6 +28,7 @@ import { Histogram, LabeledCounter } from '../lib/metric-series.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { clickRoutes } from '../links/clicks.routes.ts'
 import { shortUrlRoutes } from '../links/short-urls.routes.ts'
+import { listSizeRoutes } from '../lists/list-sizes.routes.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
 import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
 import { draftRoutes } from '../messages/drafts/drafts.routes.ts'
@@ -183,6 +184,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope; sockets: Socke
   await app.register(receiptRoutes)
   await app.register(keywordRoutes)
   await app.register(listRoutes)
+  await app.register(listSizeRoutes)
   await app.register(deleteListRoutes)
   await app.register(optInSettingsRoutes)
   await app.register(customFieldRoutes)

@@ -61,6 +61,7 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['GET', '/lists', undefined, 200],
   ['POST', '/lists', { list: { name: 'New' } }, 200],
   ['GET', '/lists/LIST', undefined, 200],
+  ['GET', '/lists/LIST/sizes', undefined, 200],
   ['PUT', '/lists/LIST', { list: { name: 'Renamed' } }, 200],
   ['DELETE', '/lists/LIST', undefined, 200],
   ['PUT', '/lists/LIST/keywords', { keyword_names: ['PIZZA', 'SALAD'] }, 200],

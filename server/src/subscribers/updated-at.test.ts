@@ -49,6 +49,8 @@ test('each statement that updates subscribers sets it', () => {
   const without = updates.filter(({ text }) => !/\bupdated_at = /.test(text)).map(({ name }) => name)
   // their assignments are a fragment with it
   expect(without.sort()).toEqual(['update_profile', 'update_profiles'])
-  const fragments = listSql().filter(({ file, text }) => /^subscribers/.test(file) && /custom_fields = case when/.test(text))
+  const fragments = listSql().filter(
+    ({ file, text }) => /^subscribers/.test(file) && /custom_fields = case when/.test(text),
+  )
   expect(fragments.map(({ text }) => text.includes('updated_at = '))).toEqual([true])
 })

@@ -62,6 +62,7 @@ const written: Bodies = {
   'GET /shortcodes/{shortcode}/routes': null,
   'PUT /shortcodes/{shortcode}/routes': { shortcode: { mps: 100 } },
   'GET /lists/{list_id}': null,
+  'GET /lists/{list_id}/sizes': null,
   'PUT /lists/{list_id}': { list: { name: 'Cedar Valley Winter' } },
   'DELETE /lists/{list_id}': null,
   'PUT /lists/{list_id}/keywords': { keyword_names: ['PIZZA'] },
