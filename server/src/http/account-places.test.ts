@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { availableParallelism } from 'node:os'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { pino } from 'pino'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type ApiCaller, makeCaller } from '../../test/api.ts'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { makeRuntime } from '../../test/runtime.ts'
@@ -75,33 +75,57 @@ test('beside another account, one has as many places as cores, and all but one h
   await lowPool.end()
 })
 
-test('a request that waited for the place of one with a low priority does not inherit that', async () => {
-  const priority = new AsyncLocalStorage<string>()
-  const own = Fastify()
-  own.decorate('stopping', new AbortController().signal)
-  own.decorateRequest('account')
-  own.addHook('onRequest', async (req) => {
-    req.account = { id: Number(req.headers.account) } as typeof req.account
+describe('of requests beside those of other accounts', () => {
+  type Begun = { account: number; isLow: boolean; end: () => void }
+  let app: FastifyInstance
+  let begun: Begun[]
+
+  /** Starts an app with places whose requests last until their `end` is called. */
+  function start(perAccount: number) {
+    const priority = new AsyncLocalStorage<string>()
+    app = Fastify()
+    app.decorate('stopping', new AbortController().signal)
+    app.decorateRequest('account')
+    app.addHook('onRequest', async (req) => {
+      req.account = { id: Number(req.headers.account) } as typeof req.account
+    })
+    useAccountPlaces(app, perAccount, (work) => priority.run('low', work)).releaseOnSend()
+    begun = []
+    app.get('/', async (req) => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      begun.push({ account: req.account.id, isLow: priority.getStore() === 'low', end: resolve })
+      await promise
+      return {}
+    })
+  }
+  const get = (account: number) => app.inject({ url: '/', headers: { account: String(account) } })
+  afterEach(() => app.close())
+
+  test('one that waited for the place of one with a low priority does not inherit that', async () => {
+    start(2)
+    // two accounts have all four places
+    const calls = [1, 2, 1, 2, 3].map(get)
+    await waitFor(async () => begun.length === 4)
+    expect(begun.map(({ isLow }) => isLow)).toEqual([false, false, true, true])
+    begun.find(({ isLow }) => isLow)?.end()
+    await waitFor(async () => begun.length === 5)
+    expect(begun.at(-1)).toMatchObject({ account: 3, isLow: false })
+    for (const { end } of begun) end()
+    await Promise.all(calls)
   })
-  useAccountPlaces(own, 2, (work) => priority.run('low', work)).releaseOnSend()
-  const begun: { account: number; priority: string | undefined; end: () => void }[] = []
-  own.get('/', async (req) => {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    begun.push({ account: req.account.id, priority: priority.getStore(), end: resolve })
-    await promise
-    return {}
+
+  test('four at a time have a low priority, because each may use two of eight connections', async () => {
+    start(20)
+    const accounts = [1, 2, 3, 4, 5, 6]
+    for (const _round of [1, 2]) {
+      begun = []
+      const calls = [...accounts, ...accounts].map(get)
+      await waitFor(async () => begun.length === calls.length)
+      expect(begun.filter(({ isLow }) => isLow).map(({ account }) => account)).toEqual([1, 2, 3, 4])
+      for (const { end } of begun) end()
+      await Promise.all(calls)
+    }
   })
-  const get = (account: number) => own.inject({ url: '/', headers: { account: String(account) } })
-  // two accounts have all four places
-  const calls = [1, 2, 1, 2, 3].map(get)
-  await waitFor(async () => begun.length === 4)
-  expect(begun.map(({ priority }) => priority)).toEqual([undefined, undefined, 'low', 'low'])
-  begun.find(({ priority }) => priority === 'low')?.end()
-  await waitFor(async () => begun.length === 5)
-  expect(begun.at(-1)).toMatchObject({ account: 3, priority: undefined })
-  for (const { end } of begun) end()
-  await Promise.all(calls)
-  await own.close()
 })
 
 test('reads of the feed, which have no place, leave database connections to others', async () => {
