@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { basic, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { readEnv } from '../config/config.ts'
+import { useRateLimit } from './rate-limit.ts'
 
 type Given = { seeded?: boolean; rateLimit?: string }
 
@@ -147,4 +148,17 @@ describe('limits that an account cannot escape', () => {
     for (let n = 0; n < allowed; n++) expect((await call(1)).statusCode).toBe(200)
     expect((await call(1)).statusCode).toBe(429)
   })
+})
+
+test('a caller with ten thousand keys resets the counter of the oldest key only', async () => {
+  type Hook = (req: object, reply: object) => Promise<void>
+  let hook: Hook = async () => {}
+  useRateLimit({ addHook: (_name: string, added: Hook) => (hook = added) } as never, 'off', 'off')
+  const call = (id: number) =>
+    hook({ apiKey: { id, rateLimit: '1/3600' }, account: {} }, { header: () => {} }).then(
+      () => 'handled',
+      ({ code }) => code,
+    )
+  for (let id = 1; id <= 10_000; id++) expect(await call(id)).toBe('handled')
+  expect([await call(10_001), await call(2), await call(10_000)]).toEqual(['handled', 'rate_limited', 'rate_limited'])
 })

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { basic, useApi } from '../../test/api.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { waitFor } from '../../test/wait-for.ts'
@@ -122,6 +122,23 @@ test('a socket whose client does not read its responses in time is closed', asyn
     return unread.destroyed
   })
   expect([large, read].map((socket) => socket.destroyed)).toEqual([false, false])
+})
+
+test('a client may take a second for each 10 KB of a response, in addition to the grace', () => {
+  const now = vi.spyOn(performance, 'now').mockReturnValue(0)
+  onTestFinished(() => now.mockRestore())
+  const sockets = new Sockets({ max: 10, bufferBytes: 1_000, isProxy: () => false, responseGraceMs: 30_000 })
+  const [socket] = open(sockets, 1, '192.0.2.1', 7) as [Socket]
+  sockets.receive({ socket } as IncomingMessage, new EventEmitter() as ServerResponse, () => {})
+  sockets.setResponse(socket, 1_000_000)
+  for (const [ms, isClosed] of [
+    [130_000, false],
+    [130_001, true],
+  ] as const) {
+    now.mockReturnValue(ms)
+    sockets.closeUnread()
+    expect(socket.destroyed).toBe(isClosed)
+  }
 })
 
 test('when the server stops, a client that does not read its responses gets a short time only', async () => {
