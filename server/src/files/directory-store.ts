@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type AddedParts, type FilePart, type FileStore, StoreError } from './file-store.ts'
@@ -23,7 +23,7 @@ export class DirectoryStore implements FileStore {
       const isNew = (await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined
       const file = await open(join(path, name), 'wx', 0o600)
       try {
-        await file.writeFile(content)
+        await writeAll(file, content)
         await file.sync()
         const { size } = await file.stat()
         await file.close()
@@ -66,6 +66,23 @@ export class DirectoryStore implements FileStore {
   async delete(folder: string): Promise<void> {
     await orStoreError(() => rm(join(this.#directory, folder), { recursive: true, force: true }))
   }
+}
+
+/** Writes the content to the end of a file; while a piece is written, the next one is read. */
+async function writeAll(file: FileHandle, content: AsyncIterable<Buffer>): Promise<void> {
+  let written: Promise<void> | undefined
+  try {
+    for await (const piece of content) {
+      await written
+      written = file.writeFile(piece)
+      // reported by the next await
+      written.catch(() => {})
+    }
+  } catch (error) {
+    await written?.catch(() => {})
+    throw error
+  }
+  await written
 }
 
 const missingParts = [

@@ -4,8 +4,8 @@ import { encodeRowGroup } from '../files/parquet-writer.ts'
 import { type Direction, type MomtKind, momtColumns, momtStatuses, rowColumns } from './momt-columns.ts'
 import type { MessageValues } from './momt-lines.ts'
 
-/** Number of rows of a row group: it is in memory until it is encoded, in about a tenth of a second. */
-const rowGroupRows = 50_000
+/** Number of rows of a row group: it is in memory until it is encoded, in about 50 ms. */
+const rowGroupRows = 20_000
 
 const typeOf = (name: string, kind: MomtKind): ParquetType =>
   kind === 'time' ? 'time' : kind !== 'number' ? 'text' : name === 'parts' ? 'int32' : 'int64'

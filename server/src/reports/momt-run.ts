@@ -39,7 +39,7 @@ import { appendFooter, appendSlice } from './momt-writing.ts'
 // accepted, then the MOs by the time of their arrival. Each slice is one part of the file, and commits with its cursor.
 
 /** Maximum number of rows of a slice. */
-export const sliceRows = 50_000
+export const sliceRows = 200_000
 
 /** Maximum number of messages that a slice compares with the filters. */
 const messagesPerSlice = 1_000
