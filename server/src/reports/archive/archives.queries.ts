@@ -18,6 +18,11 @@ const closed = /* sql */ `
                     where m.logged_on = d.day and m.status = 'sent' and m.kind = 'broadcast' and m.reported_at is null)
    and not exists (select from messages m where m.logged_on = d.day and m.report_at is not null)`
 
+/** A day whose partition is half detached must be finished, because no other one can be detached before. */
+const pending = /* sql */ `
+       exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                where i.inhdetachpending and right(c.relname, 8) = to_char(d.day, 'YYYYMMDD'))`
+
 /**
  * Returns those of these days whose removal may begin: all messages are closed and billed, and their events were inserted; and the
  * days whose removal has begun. In order, at most `limit`.
@@ -31,21 +36,11 @@ export async function listDaysToRemove(db: Db, kept: readonly string[], now: Dat
               from (select unnest($1::date[]) as day union select day from log_archives where state <> 'dropped') given
               left join log_archives a on a.day = given.day
              order by given.day offset 0) d
-     where coalesce(d.state <> 'dropped' and d.due_at <= $2, true) and (d.state = 'detached' or ${closed})
+     where coalesce(d.state <> 'dropped' and d.due_at <= $2, true) and (d.state = 'detached' or ${pending} or ${closed})
      limit $3`,
     [kept, now, limit],
   )
   return rows.map(({ day }) => day)
-}
-
-/** Returns whether all messages of a day are closed and billed, and their events were inserted. */
-export async function isDayClosed(db: Db, day: string): Promise<boolean> {
-  const { isClosed } = await db.one<{ isClosed: boolean }>(
-    'is_day_closed',
-    /* sql */ `select ${closed} as "isClosed" from (select $1::date as day) d`,
-    [day],
-  )
-  return isClosed
 }
 
 /** How long a worker that is not heard of any more keeps a day. */

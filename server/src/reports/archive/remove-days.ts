@@ -18,7 +18,6 @@ import {
 import type { Runtime } from '../../runtime.ts'
 import {
   type ArchiveState,
-  isDayClosed,
   type LeasedDay,
   LeaseLost,
   leaseDay,
@@ -51,7 +50,7 @@ export type RemovalOptions = ArchiveSizes & {
 
 export const removalOptions: RemovalOptions = {
   fileRows: 1_000_000,
-  groupRows: 10_000,
+  groupRows: 5_000,
   async connect(rt, work) {
     const pool = makePool(rt.databaseUrl, rt.log, { max: 1, settings: removalSettings, name: 'carillon retention' })
     try {
@@ -116,7 +115,6 @@ const steps: Record<ArchiveState, Step> = {
   },
 
   async verified(rt, lease, _signal, options) {
-    if (!(await isDayClosed(rt.db, lease.day))) return undefined
     await options.connect(rt, async (db) => {
       await detachDay(db, lease.day)
       await db.tx(async (tx) => {
