@@ -58,9 +58,9 @@ export class CellWriter {
     this.#timeZone = timeZone
   }
 
-  /** Makes room for cells of up to this number of bytes before they are escaped; must precede them. */
-  reserve(bytes: number): void {
-    const needed = bytes * 6 + 16
+  /** Makes room for texts of up to this number of bytes before they are escaped, and for other bytes; must precede them. */
+  reserve(textBytes: number, otherBytes = 16): void {
+    const needed = textBytes * 6 + otherBytes
     if (this.#at + needed <= this.#out.length) return
     this.#flush()
     this.#out = Buffer.allocUnsafeSlow(Math.max(this.#bufferBytes, needed))
@@ -69,6 +69,19 @@ export class CellWriter {
   /** Whether `take` returns bytes that are not worth waiting for more. */
   get isFull(): boolean {
     return this.#full.length > 0
+  }
+
+  /** The number of bytes that were written since the last `take` or `reserve`. */
+  get length(): number {
+    return this.#at
+  }
+
+  /** Returns all that was written since the last `reserve`, as part of a buffer that continues to be used behind it. */
+  takeAll(): Buffer {
+    const bytes = this.#out.subarray(0, this.#at)
+    this.#out = this.#out.subarray(this.#at)
+    this.#at = 0
+    return bytes
   }
 
   /** Returns the full buffers, or all that was written. */

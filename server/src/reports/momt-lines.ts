@@ -44,7 +44,11 @@ export class LineWriter {
     this.#fields = rowColumns(options.direction)
     const scratch = new CellWriter(options.format, options.timeZone, 1 << 16)
     this.#frames = options.messages.map((message) => frameOf(message, options, scratch))
-    this.#statuses = momtStatuses.map((word) => cellOf('word', word, scratch))
+    this.#statuses = momtStatuses.map((word) => {
+      scratch.reserve(word.length)
+      writeCell('word', word, scratch)
+      return scratch.takeAll()
+    })
   }
 
   /** Writes a row, and returns whether it is worth taking lines. */
@@ -52,7 +56,7 @@ export class LineWriter {
     const cells = this.#cells
     const frame = this.#frames[integerAt(row, 6, 4)]
     if (!frame) throw new Error('a row has an unknown message')
-    cells.reserve(row.length + frame.bytes)
+    cells.reserve(row.length, frame.bytes)
     let at = 10
     for (let n = 0; n < this.#fields.length; n++) {
       cells.raw(frame.before[n] as Uint8Array)
@@ -88,38 +92,57 @@ export class LineWriter {
   }
 }
 
+const encodedNames = momtColumns.map(({ name }, n) => ({
+  csv: Buffer.from(n === 0 ? '' : ','),
+  json: Buffer.from(`${n === 0 ? '{' : ','}"${name}":`),
+}))
+const lineEnds = { csv: Buffer.from('\n'), json: Buffer.from('}\n') }
+
+/** Writes a frame to `scratch`, of which its bytes remain a part: many messages have one text, so that frames must be cheap. */
 function frameOf(message: MessageValues, { format, direction }: LineOptions, scratch: CellWriter): Frame {
-  const before: Uint8Array[] = []
-  const insteadOfNull: (Uint8Array | undefined)[] = []
-  let pending: Uint8Array[] = []
-  for (const [n, { name, kind, [direction]: source }] of momtColumns.entries()) {
-    const separator = n === 0 ? '' : ','
-    pending.push(Buffer.from(format === 'csv' ? separator : `${n === 0 ? '{' : separator}"${name}":`))
-    const value = source.message === undefined ? (source.constant ?? null) : (message[name] ?? null)
-    const cell = cellOf(kind, value, scratch)
-    if (source.row === undefined) {
-      pending.push(cell)
-    } else {
-      before.push(Buffer.concat(pending))
-      insteadOfNull.push(value === null ? undefined : cell)
-      pending = []
-    }
+  const values = momtColumns.map(({ name, [direction]: source }) =>
+    source.message === undefined ? (source.constant ?? null) : (message[name] ?? null),
+  )
+  const textBytes = values.reduce<number>(
+    (sum, value) => sum + (typeof value === 'string' ? Buffer.byteLength(value) : 0),
+    0,
+  )
+  // a value is written twice at most
+  scratch.reserve(2 * textBytes, 2 * momtColumns.length * cellBytes)
+  const ends: number[] = []
+  for (const [n, { kind, [direction]: source }] of momtColumns.entries()) {
+    scratch.raw((encodedNames[n] as (typeof encodedNames)[number])[format])
+    if (source.row === undefined) writeCell(kind, values[n] ?? null, scratch)
+    else ends.push(scratch.length)
   }
-  const behind = Buffer.concat([...pending, Buffer.from(format === 'csv' ? '\n' : '}\n')])
-  const all = [...before, behind, ...insteadOfNull.flatMap((cell) => cell ?? [])]
-  const bytes = all.reduce((sum, { length }) => sum + length, 0) + momtColumns.length * cellBytes
-  return { before, behind, insteadOfNull, bytes }
+  scratch.raw(lineEnds[format])
+  ends.push(scratch.length)
+  const cells = momtColumns.flatMap(({ kind, [direction]: source }, n) => {
+    const value = values[n] ?? null
+    if (source.row === undefined) return []
+    const from = scratch.length
+    if (value !== null) writeCell(kind, value, scratch)
+    return [value === null ? undefined : { from, to: scratch.length }]
+  })
+  const bytes = scratch.takeAll()
+  const pieces = ends.map((end, n) => bytes.subarray(ends[n - 1] ?? 0, end))
+  return {
+    before: pieces.slice(0, -1),
+    behind: pieces.at(-1) as Uint8Array,
+    insteadOfNull: cells.map((cell) => cell && bytes.subarray(cell.from, cell.to)),
+    bytes: bytes.length + momtColumns.length * cellBytes,
+  }
 }
 
-/** Returns the bytes of a cell. */
-function cellOf(kind: MomtKind, value: string | number | null, scratch: CellWriter): Buffer {
-  const text = Buffer.from(String(value))
-  scratch.reserve(text.length + cellBytes)
-  if (value === null) scratch.none()
-  else if (kind === 'number') scratch.number(Number(value))
-  else if (kind === 'digits') scratch.digits(Number(value))
-  else if (kind === 'time') scratch.time(Math.floor(Number(value) / 1e6))
-  else if (kind === 'text') scratch.text(text, 0, text.length)
-  else scratch.word(text, 0, text.length)
-  return Buffer.concat(scratch.take('all'))
+/** Writes a value of a message, or a constant. */
+function writeCell(kind: MomtKind, value: string | number | null, cells: CellWriter): void {
+  if (value === null) cells.none()
+  else if (kind === 'number') cells.number(Number(value))
+  else if (kind === 'digits') cells.digits(Number(value))
+  else if (kind === 'time') cells.time(Math.floor(Number(value) / 1e6))
+  else {
+    const text = Buffer.from(String(value))
+    if (kind === 'text') cells.text(text, 0, text.length)
+    else cells.word(text, 0, text.length)
+  }
 }
