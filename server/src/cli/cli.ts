@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Logger } from 'pino'
-import { type Env, readConnectionSettings, readDataLocation } from '../config/config.ts'
+import { type Env, readConnectionSettings, readDataLocation, readFileSettings } from '../config/config.ts'
+import { fileStoreOf } from '../files/installed-store.ts'
 import { systemClock } from '../lib/clock.ts'
 import { printable, printableLine } from '../lib/printable.ts'
 import { accountCommands } from './accounts.commands.ts'
@@ -77,6 +78,7 @@ export async function runCli(call: Call): Promise<string> {
         const { smpp, secretKey } = readConnectionSettings(env)
         return { mode: installation.context.mode, smpp, secretKey: secretKey ?? secretKeyOf(location) }
       },
+      fileStore: () => fileStoreOf(readFileSettings(env)),
       findSecretKey: () => readConnectionSettings(env).secretKey ?? findSecretKeyOf(location),
       clock: systemClock,
       options,

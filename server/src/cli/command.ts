@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts'
 import type { Secret } from '../config/secret.ts'
 import type { Db } from '../db/db.ts'
+import type { FileStore } from '../files/file-store.ts'
 import type { Clock } from '../lib/clock.ts'
 import { printableLine } from '../lib/printable.ts'
 import type { Mode } from '../system/installation.queries.ts'
@@ -22,6 +23,8 @@ export type CommandContext = {
   readInput(): string
   /** Returns the settings that seal and open connections; creates a missing secret key in the data directory. */
   connectionConfig(): Pick<Config, 'mode' | 'smpp' | 'secretKey'>
+  /** Returns the store of the files of reports and archives. */
+  fileStore(): FileStore
   /** Returns the secret key, from the settings or the data directory; undefined if there is none. */
   findSecretKey(): Secret | undefined
   /** Prints a line of a command whose output has no end. */

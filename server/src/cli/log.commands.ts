@@ -1,6 +1,8 @@
 import { utcDay } from '../lib/clock.ts'
+import { readDate } from '../lib/dates.ts'
+import { exportArchive } from '../reports/archive/export-archive.ts'
 import { type LogDay, listDaysOfLog, retryArchives } from '../reports/archive/log-days.queries.ts'
-import { type CliCommand, table } from './command.ts'
+import { type CliCommand, table, UsageError } from './command.ts'
 
 const whereOf = ({ isKept, state }: LogDay) =>
   isKept ? (state === null ? 'kept' : `kept, ${state}`) : (state ?? 'kept')
@@ -48,4 +50,17 @@ const retry: CliCommand = {
   },
 }
 
-export const logCommands: CliCommand[] = [days, retry]
+const exportDay: CliCommand = {
+  name: 'log export',
+  summary: 'Write the files of an archived day into a new folder, after a check of their SHA-256',
+  names: ['<YYYY-MM-DD>', '<folder>'],
+  notes: ['The files are account-<id>-<number>.parquet and manifest.json. They contain phone numbers and texts.'],
+  async run({ db, names: [given = '', folder = ''], resolve, fileStore }) {
+    const day = readDate(given)
+    if (day === undefined) throw new UsageError(`Not a date (YYYY-MM-DD): ${given}`)
+    const { files, rows } = await exportArchive(db, fileStore(), day, resolve(folder))
+    return { lines: [`Files written: ${files}, with ${rows} rows.`], json: { day, files, rows } }
+  },
+}
+
+export const logCommands: CliCommand[] = [days, retry, exportDay]

@@ -191,10 +191,27 @@ export function readConnectionSettings(env: Env): Pick<Config, 'smpp' | 'secretK
   return readSome(env, (read) => ({ smpp: read('CARILLON_SMPP_URL'), secretKey: read('CARILLON_SECRET_KEY') }))
 }
 
-function readSome<T>(env: Env, pick: (read: <N extends SettingName>(name: N) => SettingValue<N>) => T): T {
+/** Returns the settings of the file store; ignores invalid values of other settings. */
+export function readFileSettings(env: Env): Pick<Config, 'filesDir' | 's3' | 'extraCaFile'> {
+  return readSome(env, (read, isSet, faults) => {
+    const filesDir = read('CARILLON_FILES_DIR')
+    const extraCaFile = read('CARILLON_EXTRA_CA_FILE')
+    const dataDir = resolve(checkout, read('CARILLON_DATA_DIR'))
+    return {
+      filesDir: filesDir ? resolve(checkout, filesDir) : join(dataDir, 'files'),
+      s3: readS3Location(read, isSet, faults),
+      extraCaFile: extraCaFile && resolve(checkout, extraCaFile),
+    }
+  })
+}
+
+type Read = <N extends SettingName>(name: N) => SettingValue<N>
+
+function readSome<T>(env: Env, pick: (read: Read, isSet: (name: SettingName) => boolean, faults: string[]) => T): T {
   const faults: string[] = []
   const texts = readTexts(env, faults)
-  const some = pick((name) => readSetting(name, texts.get(name), faults) as SettingValue<typeof name>)
+  const read: Read = (name) => readSetting(name, texts.get(name), faults) as SettingValue<typeof name>
+  const some = pick(read, (name) => texts.has(name), faults)
   if (faults.length > 0) throw new ConfigError(faults)
   return some
 }
