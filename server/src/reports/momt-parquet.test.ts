@@ -87,9 +87,9 @@ test('a Parquet file has the same rows whatever the size of its slices, and none
   for (const size of [1, 9]) expect(readWithArrow(await fileOfSlices(size)).rows).toEqual(rows)
 })
 
-test('the file of a worker that dies before any of its statements equals that of one that does not', async () => {
+test('the file of a worker that dies before any of its statements has the rows of one that does not', async () => {
   await fillLog()
-  const whole = await fileOfSlices(11)
+  const { rows } = readWithArrow(await fileOfSlices(11))
   const { id } = await order({ is_parquet: true })
   let deaths = 0
   for (let survived = 0; (await read(id)).import_completed_at === null; survived += 3) {
@@ -105,7 +105,8 @@ test('the file of a worker that dies before any of its statements equals that of
     deaths++
   }
   expect(deaths).toBeGreaterThan(4)
-  expect((await fileOf(id)).equals(whole)).toBe(true)
+  // the row groups may be others, because the sizes of slices depend on their times
+  expect(readWithArrow(await fileOf(id)).rows).toEqual(rows)
   expect(await api.db.many('left', 'select from momt_report_row_groups')).toEqual([])
 })
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { linesOf, useReports } from '../../test/momt-world.ts'
+import { readWithArrow } from '../../test/parquet.ts'
 import { type S3Request, startS3 } from '../../test/s3-server.ts'
 import { Secret } from '../config/secret.ts'
 import type { Db } from '../db/db.ts'
@@ -53,43 +54,49 @@ test('the file is the same whatever the size of its slices', async () => {
   expect(new Set(texts).size).toBe(1)
 })
 
-test('of a worker that dies before any of its statements, or in any of its requests, equals the file of one that does not', async () => {
-  await fillLog()
-  const { text } = await complete()
-  for (const dies of ['statements', 'requests'] as const) {
-    s3.clear()
-    const { id } = await order()
-    let deaths = 0
-    for (let survived = 1; (await read(id)).import_completed_at === null; survived += 4) {
-      let remaining = survived
-      const mortal = (db: Db): Db => ({
-        ...db,
-        exec: (...call) =>
-          dies === 'statements' && remaining-- === 0 ? Promise.reject(new Error('killed')) : db.exec(...call),
-        one: (...call) =>
-          dies === 'statements' && remaining-- === 0 ? Promise.reject(new Error('killed')) : db.one(...call),
-        tx: (work) =>
-          db.tx(async (tx) => {
-            const result = await work(mortal(tx))
-            // after a request that was served, and before the commit
-            if (dies === 'requests' && remaining <= 0) throw new Error('killed')
-            return result
-          }),
-      })
-      s3.fault = (req) => {
-        if (isAppend(req) || req.method === 'POST') remaining--
-        return undefined
+test.each([
+  ['JSON lines', {}, (file: Buffer) => file.toString()],
+  ['Parquet', { is_parquet: true }, (file: Buffer) => readWithArrow(file).rows],
+] as const)(
+  '%s of a worker that dies before any statement or in any request are those of one that does not',
+  async (_, format, contentOf) => {
+    await fillLog()
+    const whole = contentOf((await download((await complete(format)).report.s3_url)).rawPayload)
+    for (const dies of ['statements', 'requests'] as const) {
+      s3.clear()
+      const { id } = await order(format)
+      let deaths = 0
+      for (let survived = 1; (await read(id)).import_completed_at === null; survived += 4) {
+        let remaining = survived
+        const mortal = (db: Db): Db => ({
+          ...db,
+          exec: (...call) =>
+            dies === 'statements' && remaining-- === 0 ? Promise.reject(new Error('killed')) : db.exec(...call),
+          one: (...call) =>
+            dies === 'statements' && remaining-- === 0 ? Promise.reject(new Error('killed')) : db.one(...call),
+          tx: (work) =>
+            db.tx(async (tx) => {
+              const result = await work(mortal(tx))
+              // after a request that was served, and before the commit
+              if (dies === 'requests' && remaining <= 0) throw new Error('killed')
+              return result
+            }),
+        })
+        s3.fault = (req) => {
+          if (isAppend(req) || req.method === 'POST') remaining--
+          return undefined
+        }
+        await run(11, mortal(api.db)).catch(() => {})
+        await hurry()
+        deaths++
       }
-      await run(11, mortal(api.db)).catch(() => {})
-      await hurry()
-      deaths++
+      s3.fault = () => undefined
+      expect(deaths, dies).toBeGreaterThan(3)
+      expect(contentOf((await download((await read(id)).s3_url)).rawPayload)).toEqual(whole)
+      expectOneFile()
     }
-    s3.fault = () => undefined
-    expect(deaths, dies).toBeGreaterThan(3)
-    expect((await download((await read(id)).s3_url)).body).toBe(text)
-    expectOneFile()
-  }
-})
+  },
+)
 
 describe('a bucket', () => {
   test('that is full ends the report with the reason, and without objects or uploads', async () => {
