@@ -37,6 +37,11 @@ test('parties that wait take turns, whatever the number of their requests', asyn
   expect(order.slice(2)).toEqual([1, 2, 3, 1])
 })
 
+test('with room for others, a party never has more places than are free for them', () => {
+  const places = new FairPlaces({ ...options, total: 3, leavesRoom: true })
+  expect([1, 1, 2, 3].map((party) => places.tryTake(party))).toEqual([true, false, true, true])
+})
+
 test('with room for others, a party gets fewer places the more are taken, and one without any gets the last', async () => {
   const places = new FairPlaces({ total: 16, perParty: 8, maxWaiting: 5, maxWaitMs: 60_000, leavesRoom: true })
   const takeAll = (party: number) => {
