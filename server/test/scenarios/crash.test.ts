@@ -10,6 +10,7 @@ import {
   shuffled,
   tableOf,
 } from './random-faults.ts'
+import { makeList } from './texting.ts'
 
 // Promises B1 and B2 on the real processes, in the short form; `npm run torture` is the long form. Repeat a failure
 // with CARILLON_TEST_SEED=<the printed seed>.
@@ -26,7 +27,7 @@ describe.skipIf(process.platform !== 'linux')('a broadcast whose processes are k
     onTestFailed(() => console.error(`seed ${seed}\n${installation?.logTails()}`))
     installation = await Installation.open({ binds: 2, window: 50, latencyMs: 100, leaseMs: 2_000 })
     const phones = phonesFrom(2_126_000_000, recipients)
-    const listId = await installation.makeList('Broadcast with faults', phones)
+    const listId = await makeList(installation, 'Broadcast with faults', phones)
     const third: RandomFault = random() < 0.5 ? processFaults.api : processFaults.worker
     const outcome = await broadcastDuringFaults(installation, {
       listId,

@@ -6,6 +6,7 @@ import { waitFor } from '../wait-for.ts'
 import { Installation } from './installation.ts'
 import { phonesFrom } from './random-faults.ts'
 import { checkCounts, isSettled, phoneOf, readSubmits } from './reconcile.ts'
+import { makeList, sendBroadcast } from './texting.ts'
 
 // The audience is written in slices behind a cursor, and the cursor alone prevents duplicate recipients, so the worker is
 // killed while it writes. A frozen worker has locked the message's counters, which every text needs.
@@ -21,10 +22,10 @@ describe.skipIf(process.platform !== 'linux')('a worker killed while it writes a
     onTestFailed(() => console.error(installation?.logTails()))
     installation = await Installation.open({ binds: 4, window: 100, latencyMs: 0, leaseMs })
     const phones = phonesFrom(2_126_000_000, recipients)
-    const listId = await installation.makeList('All subscribers', phones)
+    const listId = await makeList(installation, 'All subscribers', phones)
     const client = await installation.connect()
     const content = 'The library is open again'
-    const messageId = await installation.broadcast(listId, content)
+    const messageId = await sendBroadcast(installation, listId, content)
     const written = async () => {
       const sql = 'select audience from message_totals where message_id = $1'
       const { rows } = await client.query<{ audience: number }>(sql, [messageId])
@@ -55,10 +56,10 @@ describe.skipIf(process.platform !== 'linux')('a worker frozen while it writes a
     onTestFailed(() => console.error(installation?.logTails()))
     installation = await Installation.open({ binds: 4, window: 100, latencyMs: 0, leaseMs })
     const phones = phonesFrom(2_126_000_000, recipients / 2)
-    const listId = await installation.makeList('Half of the subscribers', phones)
+    const listId = await makeList(installation, 'Half of the subscribers', phones)
     const client = await installation.connect()
     const content = 'The library is closed today'
-    const messageId = await installation.broadcast(listId, content)
+    const messageId = await sendBroadcast(installation, listId, content)
     const pid = installation.pid('worker')
     const frozen = await waitFor(() => freezeInTransaction(client, pid), { what: 'the worker to be in a transaction' })
     const frozenAt = Date.now()

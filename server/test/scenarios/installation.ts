@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { runCli } from '../../src/cli/cli.ts'
-import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
 import { listPostgresProcesses } from '../../src/supervisor/postgres-processes.ts'
 import { signal } from '../../src/supervisor/processes.ts'
 import { type Carillon, endWithTests, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
@@ -178,33 +177,6 @@ export class Installation {
     } finally {
       await client.end()
     }
-  }
-
-  /** Creates a list and imports these subscribers. */
-  async makeList(name: string, phones: readonly number[]): Promise<number> {
-    const created = await this.call('POST', '/lists', { list: { name } })
-    const listId = (created.body.list as { id: number }).id
-    const csv = `phone_number\n${phones.map((phone) => formatPhoneNumber(phone)).join('\n')}\n`
-    const queued = await this.call('POST', `/lists/${listId}/imports`, csv)
-    if (queued.status !== 202) throw new Error(`the import was rejected: ${JSON.stringify(queued.body)}`)
-    const { id } = queued.body.import as { id: number }
-    const added = await waitFor(
-      async () => {
-        const { body } = await this.call('GET', `/lists/${listId}/imports/${id}`)
-        const state = body.import as { status: string; added: number }
-        return state.status === 'done' ? state.added : undefined
-      },
-      { timeoutMs: 30_000, what: 'the import to be done' },
-    )
-    if (added !== phones.length) throw new Error(`${added} of ${phones.length} subscribers were added`)
-    return listId
-  }
-
-  /** Sends a broadcast to the list and returns the message's id. */
-  async broadcast(listId: number, content: string): Promise<number> {
-    const sent = await this.call('POST', `/lists/${listId}/messages`, { message: { content } })
-    if (sent.status !== 200) throw new Error(`the broadcast was rejected: ${JSON.stringify(sent.body)}`)
-    return (sent.body.message as { id: number }).id
   }
 
   /** Returns the pid of a role's process; throws while none runs. */

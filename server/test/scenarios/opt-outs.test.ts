@@ -5,6 +5,7 @@ import { Installation } from './installation.ts'
 import { checkOptOuts, type OptOut, optOutByApi, optOutByStop } from './opt-outs.ts'
 import { phonesFrom, randomFrom } from './random-faults.ts'
 import { checkCounts, isSettled, phoneOf, readSubmits, reconcile, Sampler, SubmitCounter } from './reconcile.ts'
+import { makeList, sendBroadcast } from './texting.ts'
 
 // Promise B3 on the real processes: subscribers opt out during a broadcast, and the simulator's raw file contains all
 // texts that were sent to them after the opt-out was in force.
@@ -94,11 +95,11 @@ async function broadcastWhile(
   optOut: (installation: Installation, broadcast: Broadcast) => Promise<OptOut[]>,
 ) {
   const phones = phonesFrom(areaCode * 10_000_000 + 6_000_000, recipients)
-  const listId = await installation.makeList(`List ${areaCode}`, phones)
+  const listId = await makeList(installation, `List ${areaCode}`, phones)
   const content = `The pantry of ${areaCode} is open`
   const counter = new SubmitCounter(installation)
   const countBefore = counter.count
-  const messageId = await installation.broadcast(listId, content)
+  const messageId = await sendBroadcast(installation, listId, content)
   const sampler = new Sampler(installation, messageId)
   const client = await installation.connect()
   try {

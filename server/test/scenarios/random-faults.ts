@@ -11,6 +11,7 @@ import {
   SubmitCounter,
 } from './reconcile.ts'
 import { freezeBusyGateway, startSecondGateway, stopSecondGateway } from './second-gateway.ts'
+import { sendBroadcast } from './texting.ts'
 
 // A broadcast with random faults: processes are killed or frozen at random times, and at the end the message log is
 // compared with the raw file. The seed determines everything.
@@ -120,7 +121,7 @@ export async function broadcastDuringFaults(
   const counter = new SubmitCounter(installation)
   const countBefore = counter.count
   const startedAt = performance.now()
-  const messageId = await installation.broadcast(listId, content)
+  const messageId = await sendBroadcast(installation, listId, content)
   const sampler = new Sampler(installation, messageId)
   try {
     const injectedAt: Array<{ name: string; at: number }> = []

@@ -5,6 +5,7 @@ import { Installation } from './installation.ts'
 import { phonesFrom } from './random-faults.ts'
 import { isSettled, phoneOf, readSubmits, reconcile, Sampler, SubmitCounter } from './reconcile.ts'
 import { chunksOf, startSecondGateway } from './second-gateway.ts'
+import { makeList, sendBroadcast } from './texting.ts'
 
 // Two gateways and two workers on one database share the binds and the work. When one of each is killed, the others take
 // over its binds and work within ten seconds.
@@ -24,7 +25,7 @@ describe.skipIf(process.platform !== 'linux')('two gateways and two workers', ()
     installation = await Installation.open({ binds, window, latencyMs: 100, leaseMs })
     const phones = phonesFrom(2_126_000_000, recipients)
     const [listId, second] = await Promise.all([
-      installation.makeList('All subscribers', phones),
+      makeList(installation, 'All subscribers', phones),
       startSecondGateway(installation),
     ])
     const worker = installation.startSecond('worker')
@@ -41,7 +42,7 @@ describe.skipIf(process.platform !== 'linux')('two gateways and two workers', ()
 
     const content = 'Both bridges are open'
     const counter = new SubmitCounter(installation)
-    const messageId = await installation.broadcast(listId, content)
+    const messageId = await sendBroadcast(installation, listId, content)
     const sampler = new Sampler(installation, messageId)
     await waitFor(() => counter.count > recipients / 10, { timeoutMs: 10_000, what: 'the first texts' })
     const leased = await waitFor(

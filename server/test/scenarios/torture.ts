@@ -14,6 +14,7 @@ import {
   shuffled,
   tableOf,
 } from './random-faults.ts'
+import { makeList } from './texting.ts'
 import { Traffic } from './traffic.ts'
 
 // `npm run torture`: the long form of the crash test. All processes are killed and a gateway is frozen during one
@@ -52,7 +53,7 @@ async function runBroadcast(seed: number): Promise<boolean> {
     installation = await Installation.open({ binds: 2, window: 50, latencyMs: 200, leaseMs: 2_000 })
     console.log(`seed ${seed}: ${recipients} recipients, 2 binds with a window of 50`)
     const phones = phonesFrom(2_126_000_000, recipients)
-    const listId = await installation.makeList('All subscribers', phones)
+    const listId = await makeList(installation, 'All subscribers', phones)
     const outcome = await broadcastDuringFaults(installation, {
       listId,
       phones,

@@ -7,6 +7,7 @@ import type { ApiResponse } from './api-calls.ts'
 import type { Installation } from './installation.ts'
 import { optOutByStop } from './opt-outs.ts'
 import { phonesFrom } from './random-faults.ts'
+import { makeList } from './texting.ts'
 
 // The traffic of a busy day: repeated broadcasts, single texts and opt-outs. Records everything that the API promised;
 // check-promises.ts compares the records with the texts that the carrier accepted.
@@ -68,7 +69,7 @@ export class Traffic {
     const { lists, subscribers } = this.#options
     for (let n = 0; n < lists; n++) {
       const phones = phonesFrom(firstSubscriber + n * 10_000_000, subscribers)
-      this.#lists.push({ listId: await this.#installation.makeList(`List ${n}`, phones), phones })
+      this.#lists.push({ listId: await makeList(this.#installation, `List ${n}`, phones), phones })
     }
     const senders = [this.#sendSingleTexts(), this.#optOutByApi(), this.#optOutByStop()]
     for (let n = 0; n < simultaneousBroadcasts; n++) senders.push(this.#sendBroadcasts(n))

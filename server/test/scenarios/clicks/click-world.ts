@@ -7,6 +7,7 @@ import { LinkTokens } from '../../../src/links/link-tokens.ts'
 import { waitFor } from '../../wait-for.ts'
 import { Installation } from '../installation.ts'
 import { readIfExists } from '../process-files.ts'
+import { makeList } from '../texting.ts'
 
 // An installation with a message that has a tracked link, and people who open its short URLs: each of them once.
 
@@ -43,7 +44,7 @@ export class ClickWorld {
       ...{ binds: 1, window: 10, latencyMs: 0, leaseMs: 2_000 },
       env: { NODE_OPTIONS: `--import ${preload}`, CARILLON_TEST_KILL_AT_SYNC: order },
     })
-    const listId = await installation.makeList('Readers', [firstPhone])
+    const listId = await makeList(installation, 'Readers', [firstPhone])
     const sent = await installation.call('POST', `/lists/${listId}/messages`, {
       message: { content: `See ${link}`, track_links: true },
     })

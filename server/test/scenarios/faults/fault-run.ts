@@ -3,6 +3,7 @@ import { waitFor } from '../../wait-for.ts'
 import type { Installation } from '../installation.ts'
 import { checkOptOuts, type OptOut, optOutByApi, optOutByStop } from '../opt-outs.ts'
 import { isSettled, longestPause, readSubmits, reconcile, Sampler, SubmitCounter } from '../reconcile.ts'
+import { sendBroadcast } from '../texting.ts'
 
 // A broadcast with one fault and opt-outs at the same time; at the end the message log and the raw file are
 // compared. The short form is part of `npm test`, the long form is `npm run test:faults`.
@@ -92,7 +93,7 @@ export async function runFault(
   const counter = new SubmitCounter(installation)
   const countBefore = counter.count
   const startedAt = Date.now()
-  const messageId = await installation.broadcast(listId, content)
+  const messageId = await sendBroadcast(installation, listId, content)
   const sampler = new Sampler(installation, messageId)
   const run: FaultRun = {
     installation,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vites
 import { Installation } from '../installation.ts'
 import { phonesFrom } from '../random-faults.ts'
 import { listStateChanges, recordStateChanges, undeclaredChanges } from '../state-changes.ts'
+import { makeList } from '../texting.ts'
 import { type Form, runFault, type TestList } from './fault-run.ts'
 import { faults } from './faults.ts'
 
@@ -24,7 +25,7 @@ describe.skipIf(process.platform !== 'linux')(`a broadcast (${form})`, () => {
     await recordStateChanges(client)
     await client.end()
     const phones = phonesFrom(2_126_000_000, recipients)
-    list = { phones, listId: await installation.makeList('All subscribers', phones) }
+    list = { phones, listId: await makeList(installation, 'All subscribers', phones) }
   })
   afterAll(() => installation?.destroy())
 
