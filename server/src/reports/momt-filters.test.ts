@@ -7,7 +7,7 @@ import { sendSystemText } from '../messages/messages.ts'
 // The filters of reports: each word and each key selects the rows of a recount in plain SQL, and anything else is a 422.
 
 const world = useReports()
-const { api, complete, fillLog } = world
+const { api, change, complete, fillLog } = world
 beforeEach(() => world.begin())
 
 /** Fills the log, and adds the test of a broadcast and a system text. */
@@ -27,6 +27,9 @@ async function fillAll() {
   } as const
   await sendSystemText(api.db, api.rt, text)
   while (await expandOnce(api.rt)) {}
+  await change(
+    `update message_log set reason = case when phone % 2 = 0 then 'hard' else 'soft' end where state = 'bounced'`,
+  )
   return { first, second }
 }
 
@@ -71,6 +74,8 @@ describe('each word of a filter selects the texts of a recount:', () => {
     [{ carrier: 'T-Mobile' }, 0, null, null],
     [{ phone_number: '(206) 555-0102' }, 3, 'l.phone = 2065550102', 'i.phone = 2065550102'],
     [{ phone_number: '+1 206-555-0199' }, 1, 'l.phone = 2065550199', 'i.phone = 2065550199'],
+    [{ reason: ' hard ' }, 5, "l.reason = 'hard'", null],
+    [{ reason: 'hard', status_array: ['received', 'delivered'] }, 0, null, null],
     [{ direction: 'mo', status_array: ['delivered'] }, 0, null, null],
     [{ direction: 'mo', message_type: 'broadcast' }, 0, null, null],
     [{ message_type: 'test', status_array: ['pending'], carrier: 'AT&T' }, 1, "m.name like 'Test%'", null],
@@ -118,6 +123,18 @@ describe('each word of a filter selects the texts of a recount:', () => {
     }
   })
 
+  test('reports with any filters run one after the other on one connection', async () => {
+    const { first: message_id } = await fillAll()
+    const pairs = [
+      [{ reason: 'hard', status_array: ['bounced'] }, 5],
+      [{ campaign: world.list.id, status_array: ['bounced'] }, 10],
+      [{ message_id, carrier: 'Verizon' }, 22],
+      [{ message_id, clicked: 'none' }, 60],
+    ] as const
+    for (const [filters, count] of pairs)
+      expect([filters, (await complete(filters)).report.total_rows]).toEqual([filters, count])
+  })
+
   test('a period of ten years has the same file as one of three days', async () => {
     await fillAll()
     const { text } = await complete()
@@ -151,6 +168,10 @@ describe('a report is rejected, and nothing is ordered, with', () => {
     ['carrier', { carrier: 7 }],
     ['shortcode', { shortcode: long(41) }],
     ['shortcode', { shortcode: ['12345'] }],
+    ['reason', { reason: long(101) }],
+    ['clicked', { clicked: 'sometimes' }],
+    ['clicked', { clicked: 'human' }],
+    ['link', { link: 'https://cedar.example' }],
     ['campaign', { campaign: 0 }],
     ['campaign', { campaign: 1.5 }],
     ['campaign', { campaign: 'Pantry' }],
@@ -159,6 +180,7 @@ describe('a report is rejected, and nothing is ordered, with', () => {
     ['message_id', { message_id: 999_999_999 }],
     ['is_csv', { is_csv: 'maybe' }],
     ['gzip', { gzip: 2 }],
+    ['is_parquet', { is_parquet: 'yes please' }],
     ['date_from', { date_from: '2031-03-05T00:00:00Z', date_to: '2031-03-06T00:00:00Z' }],
     ['date_to', { date_from: '2031-03-02T00:00:00Z', date_to: '2031-03-01T00:00:00Z' }],
     ['date_to', { date_from: '2031-03-02', date_to: '2031-03-01' }],

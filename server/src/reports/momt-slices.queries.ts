@@ -195,11 +195,12 @@ async function setSlice(tx: Db, slice: MomtSlice, filters: MomtFilters): Promise
 /** Returns the number of rows of a slice. */
 export async function countSlice(tx: Db, slice: MomtSlice, filters: MomtFilters): Promise<number> {
   const tables = await setSlice(tx, slice, filters)
-  // the text of the statement depends on these
-  const given = Object.entries({ ...filtersOf(filters), ...tables }).flatMap(([key, isGiven]) =>
-    isGiven ? key[0] : [],
-  )
-  const name = `${'ids' in slice ? 'count_momt_mos' : `count_momt_mts_${slice.isArchived ? archivedLog : slice.day}`}_${given.join('')}`
+  // the text of the statement depends on each of these
+  const variant = Object.values({ ...filtersOf(filters), ...tables })
+    .map(Number)
+    .join('')
+  const rows = 'ids' in slice ? 'mos' : `mts_${slice.isArchived ? archivedLog : slice.day}`
+  const name = `count_momt_${rows}_${variant}`
   return (await tx.one<{ n: number }>(name, `select count(*) as n from (${queryOf(slice, filters, tables)}) rows`)).n
 }
 
