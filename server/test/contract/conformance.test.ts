@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { takeTurn } from '../../src/jobs/turns.ts'
+import { reportsQueue } from '../../src/reports/momt-reports.jobs.ts'
 import { type ApiResponse, basic, readResponse, useApi } from '../api.ts'
 import { make } from '../make.ts'
 import { faultsOf, type Operation, operations } from './document.ts'
@@ -28,6 +30,10 @@ beforeEach(async () => {
       webhook_id: String(webhook.id),
       momt_report_id: String(report.id),
       shortcode: owner.shortCode.code,
+    },
+    async runReports() {
+      const rotation = { lastAccount: 0 }
+      while (await takeTurn(api.rt, reportsQueue, rotation)) {}
     },
   }
 })

@@ -6,6 +6,8 @@ import type { ApiCaller } from '../api.ts'
 export type OutcomeFixtures = {
   owner: ApiCaller
   ids: Record<'list_id' | 'phone_number' | 'message_id' | 'webhook_id' | 'momt_report_id' | 'shortcode', string>
+  /** Runs the reports that are due, as a worker does. */
+  runReports: () => Promise<void>
 }
 
 export type Outcome = {

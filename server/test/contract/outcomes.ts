@@ -172,7 +172,11 @@ export const outcomes: Record<string, OperationOutcomes> = {
   getMomtReport: {
     outcomes: {
       '200 unprocessed': { ...ok, response: { momt_report: { counts_calculated: false } } },
-      '200 processed': { ...ok, unsupported: 'reports are not processed yet' },
+      '200 processed': {
+        ...ok,
+        prepare: ({ runReports }) => runReports(),
+        response: { momt_report: { counts_calculated: true, percent_complete: 100, run_errors: null } },
+      },
       '404': { sentence: 'Momt report not found', ids: { momt_report_id: '999999999' } },
     },
   },
