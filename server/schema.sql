@@ -128,9 +128,13 @@ declare
 begin
   for partition in select 'message_log_' || to_char(day, 'YYYYMMDD') from unnest(days) as day loop
     continue when to_regclass(partition) is null;
-    return query execute format(
-      'select l.* from unnest($1) p cross join lateral (select * from %I where phone = p order by id desc limit $2) l', partition)
-      using phones, most;
+    begin
+      return query execute format(
+        'select l.* from unnest($1) p cross join lateral (select * from %I where phone = p order by id desc limit $2) l', partition)
+        using phones, most;
+    exception when undefined_table then
+      -- retention has removed the day since
+    end;
   end loop;
 end $function$;
 
