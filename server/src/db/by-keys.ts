@@ -19,11 +19,3 @@ const setKeySettings = Object.entries(keySettings).map(([name, value]) => `set_c
 export async function findByKeys(tx: Db): Promise<void> {
   await tx.one('find_by_keys', `select ${setKeySettings.join(', ')}`)
 }
-
-/** Makes PostgreSQL read whole tables and join them by hash until the next `findByKeys`, for a statement that needs most of their rows. */
-export async function joinByHash(tx: Db): Promise<void> {
-  await tx.one(
-    'join_by_hash',
-    `select set_config('enable_seqscan', 'on', true), set_config('enable_hashjoin', 'on', true)`,
-  )
-}

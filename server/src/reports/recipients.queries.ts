@@ -122,61 +122,6 @@ export function listRecipients(tx: Db, message: LoggedMessage, filter: Recipient
   )
 }
 
-/** Returns about how many numbers were looked up. */
-export async function estimateLookUps(tx: Db): Promise<number> {
-  const { n } = await tx.one<{ n: number }>(
-    'estimate_look_ups',
-    // a row has about 100 bytes
-    /* sql */ `select (pg_relation_size('number_look_ups') / 100)::bigint as n`,
-  )
-  return n
-}
-
-/** The recipients `l` of a message that match a filter with a carrier, with one reading of all look-ups, in no order. */
-const rowsOfCarrier = (message: LoggedMessage, filter: RecipientFilter, after: Sql): Sql => sql`
-    (select l.*
-       from (select first, last from windows where last > ${after}) w
-      cross join lateral (
-        select * from ${logTable(message.loggedOn)} l
-         where l.id between greatest(w.first, ${after} + 1) and w.last and ${matches(message.id, { ...filter, carrier: null })}
-         offset 0) l
-     offset 0) l
-    join (select phone from number_look_ups where carrier_name = ${filter.carrier}) c on c.phone = l.phone`
-
-/** The same as `countRecipients`, for a filter with a carrier that many rows are compared with; requires `joinByHash`. */
-export async function countOfCarrier(tx: Db, message: LoggedMessage, filter: RecipientFilter): Promise<number> {
-  const { n } = await tx.one<{ n: number }>(
-    `count_recipients_of_carrier_${message.loggedOn}`,
-    sql`with ${windowsOf(message)} select count(*) as n from ${rowsOfCarrier(message, filter, raw('0'))}`,
-  )
-  return n
-}
-
-/** The same as `listRecipients`, for a filter with a carrier that many rows are compared with; requires `joinByHash`. */
-export async function listOfCarrier(tx: Db, message: LoggedMessage, filter: RecipientFilter, page: PageAfter) {
-  const rows = await tx.many<{ id: number }>(
-    `list_recipients_of_carrier_${message.loggedOn}`,
-    sql`
-    with ${windowsOf(message)}
-    select l.id from ${rowsOfCarrier(message, filter, sql`${param(page.after)}::bigint`)}
-     order by l.id offset ${page.offset} limit ${page.perPage}`,
-  )
-  return rows.map(({ id }) => id)
-}
-
-/** Returns the recipients with these log ids, in their order. */
-export function listRecipientsByIds(tx: Db, message: LoggedMessage, ids: number[]) {
-  return tx.many<RecipientOfMessage>(
-    `list_recipients_by_ids_${message.loggedOn}`,
-    sql`
-    with page as materialized (
-      select ${pageColumns} from unnest(${ids}::bigint[]) as given(id)
-       cross join lateral (select * from ${logTable(message.loggedOn)} l where l.id = given.id offset 0) l
-    )
-    ${recipientsOfPage(message.id)}`,
-  )
-}
-
 export type ClickedFilter = RecipientFilter & { clicked: 'human' | 'any' }
 
 /** The phones of the recipients with a click, of a person or any, on a message or on one of its links. */

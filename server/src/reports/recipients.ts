@@ -1,4 +1,4 @@
-import { findByKeys, joinByHash } from '../db/by-keys.ts'
+import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
 import { isTableMissing } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
@@ -9,14 +9,10 @@ import { type State, states } from '../log/transitions.ts'
 import { isDayKept } from './momt-slices.queries.ts'
 import {
   countClickedRecipients,
-  countOfCarrier,
   countRecipients,
-  estimateLookUps,
   findMessageOfRecipients,
   listClickedRecipients,
-  listOfCarrier,
   listRecipients,
-  listRecipientsByIds,
   type MessageOfRecipients,
   type RecipientFilter,
   type RecipientOfMessage,
@@ -27,9 +23,6 @@ const statesWithReason: readonly State[] = ['bounced', 'expired', 'suppressed']
 
 /** One of how many recipients with a click is found faster by the clicks than by reading the rows in their order. */
 const rareShare = 20
-
-/** About how many rows of a table are read in the time of one look-up by a key. */
-const lookUpCost = 2
 
 /** A filter with the link as in the content of the message. */
 export type GivenFilter = Omit<RecipientFilter, 'linkId'> & { link: string | null }
@@ -86,24 +79,7 @@ async function readPage(
   const isRare = count * rareShare < total
   if (isRare && (clicked === 'human' || clicked === 'any'))
     return { count, records: await listClickedRecipients(tx, message, { ...filter, clicked }, page) }
-  const comparedRows = ((page.offset + page.perPage) * most) / count
-  const records =
-    filter.carrier !== null && (await isCheaperByHash(tx, comparedRows))
-      ? await byHash(tx, () => listOfCarrier(tx, message, filter, page)).then((ids) =>
-          listRecipientsByIds(tx, message, ids),
-        )
-      : await listRecipients(tx, message, filter, page)
-  return { count, records }
-}
-
-/** Returns whether comparing so many rows with a carrier is cheaper by reading all look-ups than by one look-up for each of them. */
-const isCheaperByHash = async (tx: Db, rows: number) => (await estimateLookUps(tx)) < rows * lookUpCost
-
-async function byHash<T>(tx: Db, read: () => Promise<T>): Promise<T> {
-  await joinByHash(tx)
-  const result = await read()
-  await findByKeys(tx)
-  return result
+  return { count, records: await listRecipients(tx, message, filter, page) }
 }
 
 async function countMatching(
@@ -119,10 +95,9 @@ async function countMatching(
     const all = await countMatching(tx, message, { ...filter, clicked: null })
     return all - (await countClickedRecipients(tx, message, withClick))
   }
-  const rows = sumOf(message, filter)
-  if (filter.carrier !== null && (await isCheaperByHash(tx, rows)))
-    return byHash(tx, () => countOfCarrier(tx, message, filter))
-  return filter.reason === null && filter.carrier === null ? rows : countRecipients(tx, message, filter)
+  return filter.reason === null && filter.carrier === null
+    ? sumOf(message, filter)
+    : countRecipients(tx, message, filter)
 }
 
 /** Returns the filter with those of its states in which a row can match. */
