@@ -55,8 +55,10 @@ async function runOpen(connections: number, perSecond: number): Promise<void> {
   }
   const count = Math.floor(load.seconds * perSecond)
   for (let n = 0; n < count; ) {
-    for (; n < count && begin + (n * 1_000) / perSecond <= performance.now(); n++) {
-      due.push(begin + (n * 1_000) / perSecond)
+    // from the tick of this client's clock, which does not depend on the server
+    const tick = performance.now()
+    for (; n < count && begin + (n * 1_000) / perSecond <= tick; n++) {
+      due.push(tick)
       const connection = free.pop()
       if (connection) void work(connection)
     }
