@@ -129,7 +129,7 @@ describe('a donation is attributed to', () => {
   })
 
   test('the message that it names, also if a later one has its code', async () => {
-    const [first, second] = [await send(0, `${fall} https://b.example/?refcode=b`), await send(5, fall)]
+    const [first, second] = [await send(0, fall), await send(5, `https://b.example/?refcode=fall`)]
     expect(await give(6, { refcodes: ['fall'] }, { message: first })).toMatchObject({
       message_id: first,
       message_link: fall,

@@ -51,7 +51,7 @@ describe('what a recipient has clicked', () => {
     const click = (linkId: number, phone: number, minute: number, rule: Click['rule'] = null): Click => {
       return { linkId, phone, clickedAt: at(minute), rule }
     }
-    await storeClicks(api.db, [click(first, ana, 10), click(first, ana, 12), click(second, ana, 14, 'head')])
+    await storeClicks(api.db, [click(first, ana, 12), click(first, ana, 10), click(second, ana, 14, 'head')])
     // an older file is stored later
     await storeClicks(api.db, [click(first, ana, 5, 'scanner'), click(second, ana, 3), click(first, ben, 7, 'scanner')])
     expect(await clickersOf(id)).toEqual([
