@@ -6,7 +6,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { asStream, encodeUntagged, otherKey, secretKey, useSampleBackup } from '../../../test/backups.ts'
 import type { Secret } from '../../config/secret.ts'
 import { encodeBackup } from './backup-file.ts'
-import { makeFrame, readUntaggedFrames } from './frames.ts'
+import { type Frame, makeFrame, readUntaggedFrames } from './frames.ts'
 import { readBackup } from './read-backup.ts'
 import { writeBackup } from './write-backup.ts'
 
@@ -143,6 +143,8 @@ test('other files, lengths and decompressed sizes that a frame cannot have are r
     head.writeUInt32BE(length, 1)
     expect(await check(gzipSync(head), { unsigned: true })).toMatch(/is not a backup of Carillon/)
   }
+  const afterEnd = gzipSync(encodeUntagged([...sample.frames, sample.frames[0] as Frame]))
+  expect(await check(afterEnd, { unsigned: true })).toMatch(/frames follow its end/)
   const bomb = gzipSync(Buffer.alloc(64 << 20))
   const head = Buffer.from('H0000')
   head.writeUInt32BE(bomb.length, 1)
