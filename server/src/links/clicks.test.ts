@@ -53,11 +53,16 @@ describe('what a recipient has clicked', () => {
     }
     await storeClicks(api.db, [click(first, ana, 12), click(first, ana, 10), click(second, ana, 14, 'head')])
     // an older file is stored later
-    await storeClicks(api.db, [click(first, ana, 5, 'scanner'), click(second, ana, 3), click(first, ben, 7, 'scanner')])
+    await storeClicks(api.db, [
+      click(first, ana, 5, 'scanner'),
+      click(second, ana, 3),
+      click(first, ben, 9, 'scanner'),
+      click(first, ben, 7, 'scanner'),
+    ])
     expect(await clickersOf(id)).toEqual([
       { phone: ana, link: first, clicks: 3, human: 2, first: at(5), firstHuman: at(10), last: at(12) },
       { phone: ana, link: second, clicks: 2, human: 1, first: at(3), firstHuman: at(3), last: at(14) },
-      { phone: ben, link: first, clicks: 1, human: 0, first: at(7), firstHuman: null, last: at(7) },
+      { phone: ben, link: first, clicks: 2, human: 0, first: at(7), firstHuman: null, last: at(9) },
     ])
   })
 })
