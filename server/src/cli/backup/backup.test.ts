@@ -214,7 +214,7 @@ test('a backup of an older version is restored and then migrated', async () => {
   await makeContents(origin.db)
   await origin.db.exec(
     'older',
-    `drop table momt_report_parts, momt_report_row_groups, momt_reports, donations, log_archive_files, log_archives`,
+    `drop table momt_report_parts, momt_report_row_groups, momt_reports, donation_codes, donations, log_archive_files, log_archives`,
   )
   await origin.db.exec('older_2', `delete from schema_migrations where name = '1200_reports.sql'`)
   await backUp()
