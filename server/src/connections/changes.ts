@@ -79,11 +79,23 @@ export async function changeConnection({ db, clock, config }: Options, id: numbe
  * be disabled, because their rows refer to it and receipts may still arrive.
  */
 export async function removeConnection({ db }: Pick<Options, 'db'>, id: number): Promise<void> {
-  await db.tx(async (tx) => {
-    await assertUnused(tx, id, await lockConnection(tx, id))
-    await deleteConnection(tx, id)
-    await wake(tx, 'connections')
-  })
+  try {
+    await db.tx(async (tx) => {
+      await assertUnused(tx, id, await lockConnection(tx, id))
+      await deleteConnection(tx, id)
+      await wake(tx, 'connections')
+    })
+  } catch (error) {
+    // its first text came while its row was locked, so that it is not marked as used
+    throw references.some((name) => violates(error, name)) ? hasCarriedTexts() : error
+  }
+}
+
+/** The references of rows to the connection that received them. */
+const references = ['inbound_messages_connection_id_fkey', 'receipts_connection_id_fkey']
+
+function hasCarriedTexts(): Error {
+  return errors.connectionInUse('It has sent or received texts, and their rows refer to it; disable it instead')
 }
 
 async function assertUnused(db: Db, id: number, row: ConnectionRow | undefined): Promise<void> {
@@ -95,9 +107,7 @@ async function assertUnused(db: Db, id: number, row: ConnectionRow | undefined):
   if (uses.shortCodes.length > 0) {
     throw errors.connectionInUse(`Shortcodes send through it: ${uses.shortCodes.join(', ')}`)
   }
-  if (row.isUsed) {
-    throw errors.connectionInUse('It has sent or received texts, and their rows refer to it; disable it instead')
-  }
+  if (row.isUsed) throw hasCarriedTexts()
 }
 
 function validate(settings: CheckedSettings, { mode }: Pick<Config, 'mode'>) {

@@ -77,6 +77,14 @@ describe('deleting', () => {
       )
       expect((await api.owner.delete(`/connections/${other}`)).status).toBe(200)
     })
+
+    test.each(['a text from a phone', 'a receipt'])('%s that could not mark the connection', async (name) => {
+      const { id } = await create({ enabled: false })
+      await uses[name]?.(id)
+      await api.db.exec('unmark', 'update connections set is_used = false where id = $1', [id])
+      expect(await api.owner.delete(`/connections/${id}`)).toMatchObject(rejection('It has sent or received texts'))
+      expect((await api.owner.get(`/connections/${id}`)).status).toBe(200)
+    })
   })
 
   test('is not possible for the connection of CARILLON_SMPP_URL', async () => {
