@@ -118,14 +118,18 @@ export function insertDonation(db: Db, listId: number, source: DonationSource, g
 }
 
 /**
- * Returns whether the list has this broadcast and has started sending it; a draft prompts no gift and may be deleted.
+ * Returns whether the list has this broadcast, and whether it has started sending it: a draft prompts no gift and may be deleted.
  */
-export async function isMessageOfList(db: Db, listId: number, messageId: number): Promise<boolean> {
-  const row = await db.maybeOne(
-    'is_message_of_list',
-    /* sql */ `select from messages where id = $1 and list_id = $2 and kind = 'broadcast'
-            and status in ('sending', 'sent', 'cancelled')`,
+export async function findBroadcast(
+  db: Db,
+  listId: number,
+  messageId: number,
+): Promise<{ hasStarted: boolean } | undefined> {
+  return db.maybeOne(
+    'find_broadcast_of_list',
+    /* sql */ `
+    select status in ('sending', 'sent', 'cancelled') as "hasStarted"
+      from messages where id = $1 and list_id = $2 and kind = 'broadcast'`,
     [messageId, listId],
   )
-  return row !== undefined
 }

@@ -11,9 +11,9 @@ import {
   countDonations,
   type Donation,
   type DonationSource,
+  findBroadcast,
   type Gift,
   insertDonation,
-  isMessageOfList,
   type LinkTotal,
   listDonations,
   listMessageDonations,
@@ -57,7 +57,7 @@ export async function getMessageDonationPage(
   page: Page,
 ): Promise<PageOf<Donation> & { totals: LinkTotal[] }> {
   await getList(db, accountId, listId)
-  if (!(await isMessageOfList(db, listId, messageId))) throw errors.messageNotFound()
+  if (!(await findBroadcast(db, listId, messageId))) throw errors.messageNotFound()
   return db.tx(async (tx) => {
     await findByKeys(tx)
     const totals = await totalMessageDonations(tx, messageId)
@@ -92,7 +92,7 @@ export async function createMessageDonation(
   gift: Gift,
 ): Promise<Donation> {
   await getList(rt.db, accountId, listId)
-  if (!(await isMessageOfList(rt.db, listId, messageId))) throw errors.messageNotFound()
+  if (!(await findBroadcast(rt.db, listId, messageId))?.hasStarted) throw errors.messageNotFound()
   return recordGift(rt, listId, { messageId }, gift)
 }
 
