@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { AppError, errors } from '../errors.ts'
-import { accepted, Flag, formatTimeWithMs, Id, isSet, TextOrNull, Time, Whole } from '../http/schema.ts'
+import { accepted, Flag, Id, isSet, TextOrNull, Time, Whole } from '../http/schema.ts'
+import { formatTimeWithMs } from '../lib/format-time.ts'
 import type { CustomField, NewCustomField } from './custom-fields.queries.ts'
 import { type ContentType, type CustomValue, type ValueRules, valueOrDefault } from './values.ts'
 

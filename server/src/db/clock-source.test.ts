@@ -43,6 +43,8 @@ const allowed: Record<string, string> = {
   'receipts/status-queries.queries.ts claim_query_round': lease,
   'receipts/waiting.queries.ts insert_receipts': 'retry_at: the retries of a queue that all gateways work on',
   'receipts/waiting.queries.ts claim_waiting_receipts': 'retry_at: the retries of a queue that all gateways work on',
+  'reports/archive/archives.queries.ts lease_log_archive': lease,
+  'reports/archive/archives.queries.ts renew_log_archive': lease,
   'reports/explanation.queries.ts find_explained_chunk': lock,
   'reports/momt-reports.queries.ts insert_momt_report': 'settles_at is compared with the beginning of transactions',
   'reports/queue.queries.ts measure_binds': lock,

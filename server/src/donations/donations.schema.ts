@@ -1,8 +1,9 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
-import { accepted, Count, formatTimeWithMs, Id, TextOrNull, Time, timeFault, WholeOrNull } from '../http/schema.ts'
+import { accepted, Count, Id, TextOrNull, Time, timeFault, WholeOrNull } from '../http/schema.ts'
 import { isUsualYear, parseInstant, usualYears } from '../lib/dates.ts'
+import { formatTimeWithMs } from '../lib/format-time.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { Donation, Gift, LinkTotal } from './donations.queries.ts'
 

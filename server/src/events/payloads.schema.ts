@@ -1,6 +1,6 @@
 import { presentValues } from '../custom-fields/custom-fields.schema.ts'
 import type { ValueRules } from '../custom-fields/values.ts'
-import { formatTime } from '../http/schema.ts'
+import { formatTime } from '../lib/format-time.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { RecordedEvent } from './event-types.ts'
 

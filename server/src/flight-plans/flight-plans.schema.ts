@@ -1,7 +1,8 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
-import { Count, Dollars, formatTime, Id, maxInt32, TextOrNull, TimeOrNull, WholeOrNull } from '../http/schema.ts'
+import { Count, Dollars, Id, maxInt32, TextOrNull, TimeOrNull, WholeOrNull } from '../http/schema.ts'
+import { formatTime } from '../lib/format-time.ts'
 import { MessageCreateBody } from '../messages/message-bodies.schema.ts'
 import type { FlightPlan } from './flight-plans.queries.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatTime } from './schema.ts'
+import { formatTime } from './format-time.ts'
 
 const zones = Intl.supportedValuesOf('timeZone')
 const expected = (ms: number, timeZone: string) =>

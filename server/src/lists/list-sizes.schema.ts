@@ -1,7 +1,8 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Count, formatTime, TimeOrNull } from '../http/schema.ts'
+import { Count, TimeOrNull } from '../http/schema.ts'
 import { readDate } from '../lib/dates.ts'
+import { formatTime } from '../lib/format-time.ts'
 import type { ListSize } from './list-sizes.queries.ts'
 
 /** Maximum number of days of a request. */

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Flag, formatTime, Id, isSet, TextOrNull, Time } from '../http/schema.ts'
+import { Flag, Id, isSet, TextOrNull, Time } from '../http/schema.ts'
+import { formatTime } from '../lib/format-time.ts'
 import type { OptInRequestRow, OptInRequest as Request } from './opt-in-settings.queries.ts'
 import type { OptInChange } from './opt-in-settings.ts'
 

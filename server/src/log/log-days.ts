@@ -11,3 +11,9 @@ export function logTable(day: string): Sql {
 export function submitsTable(day: string): Sql {
   return raw(`submits_${day.replaceAll('-', '')}`)
 }
+
+/** The name of a day's table while it is removed from the log. */
+export const detachedName = (table: string): string => `${table}_detached`
+
+/** The name of the table of a day's log rows while the day is removed. */
+export const detachedLog = (day: string): string => detachedName(`message_log_${day.replaceAll('-', '')}`)

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { detachedLog, detachedName } from './log-days.ts'
 
 // Removes a day from the log while texts are sent. A partition is detached in a way that locks nothing that a statement needs
 // (`concurrently`): it waits for the transactions that use the log, and gives up after the lock timeout of its session. What it has begun
@@ -14,11 +15,6 @@ type Tables = { parent: string; name: string }
 
 const tablesOf = (day: string): Tables[] =>
   ['message_log', 'submits'].map((parent) => ({ parent, name: `${parent}_${day.replaceAll('-', '')}` }))
-
-const detachedName = (name: string) => `${name}_detached`
-
-/** The table of a day's log rows after `renameDay`. */
-export const detachedLog = (day: string): string => detachedName(tablesOf(day)[0]?.name ?? '')
 
 const run = (db: Db, statement: string) => db.withClient((client) => client.query(statement))
 

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { pageSchema } from '../http/pagination.ts'
-import { formatTime, Id, TextOrNull, Time, WholeOrNull } from '../http/schema.ts'
+import { Id, TextOrNull, Time, WholeOrNull } from '../http/schema.ts'
+import { formatTime } from '../lib/format-time.ts'
 import type { Orphan } from './orphans.queries.ts'
 
 const OrphanSchema = Type.Object(

@@ -1,4 +1,4 @@
-import { formatTime } from '../http/schema.ts'
+import { formatTime } from '../lib/format-time.ts'
 import type { LineFormat } from './momt-columns.ts'
 
 // Cells of a report's lines, written as bytes: a string for each of ten cells of a row would take longer than the database. A test compares

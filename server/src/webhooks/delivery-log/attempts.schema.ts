@@ -2,18 +2,9 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../../errors.ts'
 import { eventTypes } from '../../events/event-types.ts'
 import { idParam } from '../../http/path-params.ts'
-import {
-  Count,
-  formatTimeWithMs,
-  Id,
-  maxInt32,
-  TextOrNull,
-  Time,
-  timeFault,
-  Whole,
-  WholeOrNull,
-} from '../../http/schema.ts'
+import { Count, Id, maxInt32, TextOrNull, Time, timeFault, Whole, WholeOrNull } from '../../http/schema.ts'
 import { parseInstant } from '../../lib/dates.ts'
+import { formatTimeWithMs } from '../../lib/format-time.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../../sms/phone-number.ts'
 import {
   type AttemptDetails,

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
-import { Count, formatTime, Id, TextOrNull, Time, TimeOrNull, Whole, WholeOrNull } from '../../http/schema.ts'
+import { Count, Id, TextOrNull, Time, TimeOrNull, Whole, WholeOrNull } from '../../http/schema.ts'
+import { formatTime } from '../../lib/format-time.ts'
 import { type AttemptCount, maxCounted, type WebhookHealth } from './health.queries.ts'
 
 const AttemptRate = Type.Object(

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../../errors.ts'
-import { formatTime, Id, TextOrNull, Time, Whole, WholeOrNull } from '../../http/schema.ts'
+import { Id, TextOrNull, Time, Whole, WholeOrNull } from '../../http/schema.ts'
+import { formatTime } from '../../lib/format-time.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../../sms/phone-number.ts'
 import type { WaitingDelivery, WaitingFilter } from './waiting.queries.ts'
 

@@ -1,8 +1,9 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../../errors.ts'
 import { idParam } from '../../http/path-params.ts'
-import { Count, formatTime, Id, Time, TimeOrNull, timeFault, WholeOrNull } from '../../http/schema.ts'
+import { Count, Id, Time, TimeOrNull, timeFault, WholeOrNull } from '../../http/schema.ts'
 import { parseInstant } from '../../lib/dates.ts'
+import { formatTime } from '../../lib/format-time.ts'
 import type { Replay } from './replays.queries.ts'
 import { maxReplayed, type ReplayRequest } from './replays.ts'
 
