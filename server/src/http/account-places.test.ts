@@ -49,7 +49,7 @@ test('slow requests of one account leave database connections to others, and end
   expect(statuses.filter((status) => status === 429)).toHaveLength(25)
 })
 
-test('beside another account, one has as many places as cores, and all but one have a low priority', async () => {
+test('beside another account, one has as many places as cores, and requests beside its others have a low priority', async () => {
   const lowPool = makePool(database.url, pino({ level: 'silent' }), { name: 'low' })
   const rt = { ...makeRuntime(database), lowDb: poolDb(lowPool) }
   const shared = await makeApp(rt)

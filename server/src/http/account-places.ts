@@ -22,10 +22,9 @@ export const lowConnections = 2 * maxLow
  * Handles at most `perAccount` requests of an account at a time, because each may use two database connections. While another
  * account makes requests as well, it has as many as there are cores, and those that begin while it has another one in progress
  * run in `runLow`: an account that always has many would otherwise make the others wait for the cores, in this process and in
- * PostgreSQL. Further requests
- * wait, up to ten seconds, and the accounts that wait take turns; then the response is a 429, or a 503 if the server stops. A request has its place until
- * its handler has ended, even if its client disconnects. Uploads have places of their own, and batched reads need none. `releaseOnSend` must be called
- * after all hooks that use the database when a response is sent.
+ * PostgreSQL. Further requests wait, up to ten seconds, and the accounts that wait take turns; then the response is a 429, or a 503
+ * if the server stops. A request has its place until its handler has ended, even if its client disconnects. Uploads have places of
+ * their own, and batched reads need none. `releaseOnSend` must be called after all hooks that use the database when a response is sent.
  */
 export function useAccountPlaces(
   app: FastifyInstance,
