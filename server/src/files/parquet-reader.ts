@@ -17,6 +17,7 @@ export async function openParquet({ size, read }: ParquetSource): Promise<Parque
   const file = {
     byteLength: size,
     async slice(from: number, end = size) {
+      if (from < 0 || end > size) throw new Error('a Parquet file names bytes that it does not have')
       const bytes = end > from ? await read(from, end - 1) : Buffer.alloc(0)
       if (bytes.length !== end - from) throw new Error('a Parquet file is shorter than its size')
       return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer

@@ -4,8 +4,7 @@ import { StoreError } from '../files/file-store.ts'
 import { fileStoreOf } from '../files/installed-store.ts'
 import type { DoneSlice } from '../jobs/turns.ts'
 import type { Runtime } from '../runtime.ts'
-import { loadRows } from './archive/archive-slices.queries.ts'
-import { readArchivedRows } from './archive/archived-rows.ts'
+import { loadArchivedRows } from './archive/archived-rows.ts'
 import type { Direction } from './momt-columns.ts'
 import { folderOf, linkOf } from './momt-files.ts'
 import { deleteRowGroups, listReportParts, replaceReportParts } from './momt-parts.queries.ts'
@@ -131,14 +130,12 @@ async function nextMts(tx: Db, rt: Runtime, report: RunningReport, rows: number)
   return { slice, next: { ...startOfMessage(cutMessage), logId: last }, isEnd: false, width: cut.width }
 }
 
-/** Loads the next rows of messages of a day from its archive, and returns their ranges; undefined if it has none. */
+/** Loads the next rows of messages of a day from its archive, and returns their ranges; undefined if it has none that is readable. */
 async function nextArchived(tx: Db, rt: Runtime, report: RunningReport, messages: ReportedMessage[], rows: number) {
   await waitForStore(tx)
   const day = { accountId: report.accountId, day: messages[0]?.loggedOn ?? '' }
-  const found = await readArchivedRows(rt.config, tx, day, messages, report.cursor, rows)
-  if (!found) return undefined
-  await loadRows(tx, found.rows)
-  return { ...found, width: found.rows.length }
+  const found = await loadArchivedRows(rt, tx, day, messages, report.cursor, rows)
+  return found && { ...found, width: found.rows.length }
 }
 
 const startOfMessage = ({ at, id }: { at: Date; id: number }): MomtCursor => ({ at, id, logId: 0 })

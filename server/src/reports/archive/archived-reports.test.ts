@@ -1,9 +1,12 @@
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type ApiCaller, makeCallerOf } from '../../../test/api.ts'
 import { firstPhone, nextDay, oldDay, useArchives } from '../../../test/archive-world.ts'
+import type { ParquetColumn, ParquetValue } from '../../files/parquet-columns.ts'
+import { openParquet } from '../../files/parquet-reader.ts'
+import { writeParquet } from '../../files/parquet-writer.ts'
 import { makeApp } from '../../http/app.ts'
 import { type Rotation, takeTurn } from '../../jobs/turns.ts'
 import { reportsQueue } from '../momt-reports.jobs.ts'
@@ -47,6 +50,42 @@ async function report(filters: Record<string, unknown> = {}, rows = 37, between?
   const read = (await owner.get(`/momt_reports/${id}`)).body.momt_report as Record<string, unknown>
   const { pathname, search } = new URL(read.s3_url as string)
   return { report: read, text: (await app.inject({ method: 'GET', url: pathname + search })).body }
+}
+
+/** Changes the bytes of each file of the removed day. */
+async function changeFiles(change: (bytes: Buffer) => Buffer | Promise<Buffer>) {
+  const files = await world.read<{ folder: string; name: string }>('select folder, name from log_archive_files')
+  expect(files.length).toBeGreaterThan(4)
+  for (const { folder, name } of files) {
+    const path = join(world.filesDir, folder, name)
+    const bytes = await change(readFileSync(path))
+    writeFileSync(path, bytes)
+    await world.change('update log_archive_files set bytes = $2 where folder = $1', [folder, bytes.length])
+  }
+}
+
+/** Returns a file with other columns, each of which has the cells that `cellsOf` makes of those of the former row group. */
+async function rewritten(
+  bytes: Buffer,
+  columnsOf: (columns: ParquetColumn[]) => ParquetColumn[],
+  cellsOf = (_: ParquetColumn, cells: ParquetValue[]) => cells,
+) {
+  const former = await openParquet({ size: bytes.length, read: async (from, to) => bytes.subarray(from, to + 1) })
+  const columns = columnsOf(former.columns)
+  const groups = async function* () {
+    for await (const rows of former.rowGroups()) {
+      const indexOf = (name: string) => former.columns.findIndex((column) => column.name === name)
+      yield columns.map((column) =>
+        cellsOf(
+          column,
+          rows.map((row) => row[indexOf(column.name)] ?? null),
+        ),
+      )
+    }
+  }
+  const chunks: Buffer[] = []
+  for await (const chunk of writeParquet(columns, groups())) chunks.push(chunk)
+  return Buffer.concat(chunks)
 }
 
 describe('a report of a removed day', () => {
@@ -110,6 +149,75 @@ describe('a report of a removed day', () => {
     expect(after.report).toMatchObject({ run_errors: `the log of ${oldDay} is no longer kept`, percent_complete: 100 })
     expect(after.text.split('\n')).toEqual(before)
     expect(before.length).toBe(124)
+    expect(world.lines).toEqual([])
+  })
+
+  test.each<[string, (bytes: Buffer) => Buffer | Promise<Buffer>, string]>([
+    ['has no footer', (bytes) => bytes.fill(0, bytes.length - 8), 'a file cannot be read as Parquet'],
+    [
+      'has a footer that is too long',
+      (bytes) => bytes.fill(255, bytes.length - 8, bytes.length - 4),
+      'a file cannot be read as Parquet',
+    ],
+    ['has a damaged page', (bytes) => bytes.fill(0, 4, 400), 'a file cannot be read as Parquet'],
+    [
+      'lacks a column that the log always had',
+      (bytes) => rewritten(bytes, (columns) => columns.filter(({ name }) => name !== 'phone')),
+      'a file has no column phone of type int64',
+    ],
+    [
+      'has rows without a message',
+      (bytes) =>
+        rewritten(
+          bytes,
+          (columns) => columns,
+          ({ name }, cells) => (name === 'message_id' ? cells.map(() => null) : cells),
+        ),
+      'a file has rows without message_id',
+    ],
+    [
+      'has a column of another type',
+      (bytes) =>
+        rewritten(
+          bytes,
+          (columns) => columns.map((column) => (column.name === 'reason' ? { ...column, type: 'int32' } : column)),
+          ({ name }, cells) => (name === 'reason' ? cells.map(() => 1) : cells),
+        ),
+      'a file has no column reason of type text',
+    ],
+    [
+      'has a state that no text can have',
+      (bytes) =>
+        rewritten(
+          bytes,
+          (columns) => columns,
+          ({ name }, cells) => (name === 'state' ? cells.map(() => 'deliverfd') : cells),
+        ),
+      'a file has values that the log cannot have: PostgreSQL error 22P02',
+    ],
+  ])('names the day if its archive %s, and has the rest', async (_, damage, message) => {
+    const before = (await report()).text.split('\n').filter((line) => !line.includes(`"time":"${oldDay}`))
+    await world.remove()
+    await changeFiles(damage)
+    const after = await report()
+    expect(after.report).toMatchObject({ run_errors: `the log of ${oldDay} is no longer kept`, percent_complete: 100 })
+    expect(after.text.split('\n')).toEqual(before)
+    expect(world.lines[0]).toMatchObject({
+      ...{ level: 50, account: world.owner.accountId, day: oldDay, err: { message: expect.stringContaining(message) } },
+      msg: 'archive of a day of the log is damaged',
+    })
+  })
+
+  test('is equal if its files have no column that the log got later, and their columns in another order', async () => {
+    const before = await report()
+    await world.remove()
+    await changeFiles((bytes) =>
+      rewritten(bytes, (columns) => columns.filter(({ name }) => name !== 'requeued_at').reverse()),
+    )
+    const after = await report()
+    expect(after.report).toMatchObject({ total_rows: 246, run_errors: null })
+    expect(after.text).toBe(before.text)
+    expect(world.lines).toEqual([])
   })
 })
 

@@ -1,22 +1,53 @@
-import type { Config } from '../../config/config.ts'
 import type { Db } from '../../db/db.ts'
+import { isErrorOfValues, kindOfError } from '../../db/pg-errors.ts'
 import { fileStoreOf } from '../../files/installed-store.ts'
+import type { Runtime } from '../../runtime.ts'
 import type { LogRange, MomtCursor, ReportedMessage } from '../momt-slices.queries.ts'
 import { type ArchivedRow, at } from './archive-columns.ts'
+import { loadRows } from './archive-slices.queries.ts'
 import { type FileOfAccount, listFilesOfAccount } from './archives.queries.ts'
-import { readGroups } from './read-archive.ts'
+import { ArchiveDamaged, readGroups } from './read-archive.ts'
 
 /** Rows of an archive, the ranges of their messages, and the last one if rows of these messages may follow it. */
 export type ArchivedSlice = { rows: ArchivedRow[]; ranges: LogRange[]; cutAt: LogRange | undefined }
 
+type DayOfAccount = { accountId: number; day: string }
+
 /**
- * Returns the next up to `limit` archived rows of messages of one day behind a place, in the order of a report, as the log had them;
- * undefined if the day has no archive, or a file of it is missing. Reads only the row groups that have rows of the messages.
+ * Loads the next up to `limit` archived rows of messages of one day behind a place into the table `archivedLog`, as the log had them, and
+ * returns them in the order of a report; undefined if the day has no archive, or if a file of it is missing or damaged. Reads only the row
+ * groups that have rows of the messages.
  */
-export async function readArchivedRows(
-  config: Pick<Config, 'filesDir' | 's3' | 'extraCaFile'>,
+export async function loadArchivedRows(
+  rt: Pick<Runtime, 'config' | 'log'>,
+  tx: Db,
+  day: DayOfAccount,
+  messages: readonly ReportedMessage[],
+  cursor: MomtCursor,
+  limit: number,
+): Promise<ArchivedSlice | undefined> {
+  try {
+    const slice = await readArchivedRows(rt.config, tx, day, messages, cursor, limit)
+    if (slice) await tx.tx((inner) => loadRows(inner, slice.rows)).catch(rejectValues)
+    return slice
+  } catch (error) {
+    if (!(error instanceof ArchiveDamaged)) throw error
+    rt.log.error({ err: error, account: day.accountId, day: day.day }, 'archive of a day of the log is damaged')
+    return undefined
+  }
+}
+
+/** Throws ArchiveDamaged in place of an error of values: PostgreSQL cannot make rows of the log of them. */
+function rejectValues(error: unknown): never {
+  if (!isErrorOfValues(error)) throw error
+  // without the error itself, which may quote a row
+  throw new ArchiveDamaged(`a file has values that the log cannot have: ${kindOfError(error)}`)
+}
+
+async function readArchivedRows(
+  config: Runtime['config'],
   db: Db,
-  { accountId, day }: { accountId: number; day: string },
+  { accountId, day }: DayOfAccount,
   messages: readonly ReportedMessage[],
   cursor: MomtCursor,
   limit: number,

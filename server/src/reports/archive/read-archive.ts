@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FileStore } from '../../files/file-store.ts'
+import type { ParquetColumn } from '../../files/parquet-columns.ts'
 import { openParquet } from '../../files/parquet-reader.ts'
 import { type ArchivedRow, archiveColumns } from './archive-columns.ts'
 import type { ArchiveFile } from './archives.queries.ts'
@@ -16,7 +17,10 @@ export async function hashFile(store: FileStore, { folder, name, bytes }: Stored
   return hash.digest('hex')
 }
 
-/** Reads the row groups of a file, or those that are wanted, of which one at a time is in memory. */
+/**
+ * Reads the row groups of a file, or those that are wanted, of which one at a time is in memory. A column that the file does not have is
+ * null. Throws ArchiveDamaged if the file cannot be parsed, and the error of the store if the store fails.
+ */
 export async function* readGroups(
   store: FileStore,
   file: Stored,
@@ -24,16 +28,47 @@ export async function* readGroups(
 ): AsyncGenerator<ArchivedRow[]> {
   const { folder, name, bytes } = file
   const parts = [{ name, bytes }]
-  const parquet = await openParquet({
-    size: bytes,
-    async read(first, last) {
-      const chunks: Buffer[] = []
+  let failure: { error: unknown } | undefined
+  async function read(first: number, last: number): Promise<Buffer> {
+    const chunks: Buffer[] = []
+    try {
       for await (const chunk of await store.read(folder, parts, first, last)) chunks.push(chunk as Buffer)
-      return Buffer.concat(chunks)
-    },
+    } catch (error) {
+      failure = { error }
+      throw error
+    }
+    return Buffer.concat(chunks)
+  }
+  try {
+    const parquet = await openParquet({ size: bytes, read })
+    const indexes = indexesOf(parquet.columns)
+    for await (const rows of parquet.rowGroups(isWanted)) {
+      yield rows.map((row) => assertRow(indexes.map((index) => row[index] ?? null)))
+    }
+  } catch (error) {
+    if (failure) throw failure.error
+    if (error instanceof ArchiveDamaged) throw error
+    throw new ArchiveDamaged('a file cannot be read as Parquet', { cause: error })
+  }
+}
+
+/** The columns without which there is no row of the log. */
+const required = new Set(['id', 'message_id', 'phone', 'state'])
+const requiredIndexes = [...archiveColumns.keys()].filter((n) => required.has(archiveColumns[n]?.name ?? ''))
+
+/** Returns a row; throws ArchiveDamaged if it lacks a value that all rows have, so that no reader skips it. */
+function assertRow(row: ArchivedRow): ArchivedRow {
+  const missing = requiredIndexes.find((n) => row[n] === null)
+  if (missing !== undefined) throw new ArchiveDamaged(`a file has rows without ${archiveColumns[missing]?.name}`)
+  return row
+}
+
+/** Returns the index of each archived column among those of a file, -1 if it was added to the log later; throws ArchiveDamaged. */
+function indexesOf(found: readonly ParquetColumn[]): number[] {
+  return archiveColumns.map(({ name, type }) => {
+    const index = found.findIndex((column) => column.name === name)
+    if (index < 0 ? required.has(name) : found[index]?.type !== type)
+      throw new ArchiveDamaged(`a file has no column ${name} of type ${type}`)
+    return index
   })
-  const names = (columns: readonly { name: string; type: string }[]) =>
-    columns.map(({ name, type }) => `${name} ${type}`).join()
-  if (names(parquet.columns) !== names(archiveColumns)) throw new ArchiveDamaged('a file has other columns')
-  yield* parquet.rowGroups(isWanted)
 }
