@@ -105,7 +105,9 @@ function readLine(line: string): Click | undefined {
     const [linkId, phone, at, rule] = JSON.parse(line)
     const isWhole = [linkId, phone, at].every((number) => Number.isSafeInteger(number) && number >= 0)
     const isRule = rule === null || rule === 'head' || rule === 'prefetch' || rule === 'scanner'
-    return isWhole && isRule ? { linkId, phone, clickedAt: new Date(at), rule } : undefined
+    const clickedAt = new Date(at)
+    const isTime = !Number.isNaN(clickedAt.getTime())
+    return isWhole && isTime && isRule ? { linkId, phone, clickedAt, rule } : undefined
   } catch {
     return undefined
   }

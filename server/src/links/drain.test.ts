@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -62,13 +72,19 @@ const stored = (db: Db) =>
     `select (select count(*) from clicks) as rows, sum(click_count)::bigint as counted, sum(unique_click_count)::bigint as people from links`,
   )
 
+/** A log whose lines are kept. */
+function recorded() {
+  const lines: Array<Record<string, unknown>> = []
+  return { lines, log: pino({}, { write: (line: string) => lines.push(JSON.parse(line)) }) }
+}
+
 const all = (n: number) => ({ rows: n, counted: n, people: n })
 
 /** A database that fails at its n-th statement or commit; the transaction around it is rolled back. */
 function failingAt(db: Db, n: number): Db {
   let left = n
   const check = () => {
-    if (left-- === 0) throw new Error('killed')
+    if (left-- === 0) throw Object.assign(new Error('killed'), { code: 'ECONNRESET' })
   }
   const guarded = (inner: Db): Db =>
     new Proxy(inner, {
@@ -134,6 +150,64 @@ describe('clicks in a file', () => {
     appendFileSync(path, ',null]\n')
     await drain.round()
     expect(await stored(api.db)).toEqual(all(4))
+  })
+
+  test.each<[string, (path: string) => void]>([
+    ['that cannot be read', (path) => mkdirSync(path)],
+    ['that cannot be opened', (path) => symlinkSync(path, path)],
+  ])('are stored although an older file %s fails, which is logged once', async (_what, spoil) => {
+    await write(clicksOf(await addLink(api.db), 3))
+    spoil(join(folder, '0-oldest.clicks'))
+    const { lines, log } = recorded()
+    const drain = new ClickDrain({ db: api.db, log }, folder)
+    await drain.round()
+    await drain.round()
+    expect(await stored(api.db)).toEqual(all(3))
+    expect(lines).toMatchObject([
+      { level: 50, file: '0-oldest.clicks', msg: 'a file of clicks cannot be stored, retrying', err: {} },
+    ])
+  })
+
+  test.each([8.64e15 + 1, Number.MAX_SAFE_INTEGER])('at %d ms, which is no time, are damaged', async (time) => {
+    const linkId = await addLink(api.db)
+    writeFileSync(join(folder, '0-oldest.clicks'), `[${linkId},2065550199,${time},null]\n`)
+    await write(clicksOf(linkId, 3))
+    const { lines, log } = recorded()
+    await new ClickDrain({ db: api.db, log }, folder).round()
+    expect(await stored(api.db)).toEqual(all(3))
+    expect(lines).toMatchObject([{ file: '0-oldest.clicks', damaged: 1 }])
+  })
+
+  test('behind a line that is too long are set aside instead of deleted, and stored after a repair', async () => {
+    const linkId = await addLink(api.db)
+    await write(clicksOf(linkId, 3))
+    const [name = ''] = readdirSync(folder)
+    const path = join(folder, name)
+    const long = 'x'.repeat(50_000)
+    const line = `[${linkId},2065550199,${at.getTime()},null]\n`
+    appendFileSync(path, `${long}\n${line}`)
+    utimesSync(path, 1, 1)
+    const { lines, log } = recorded()
+    const drain = new ClickDrain({ db: api.db, log }, folder)
+    await drain.round()
+    expect(readdirSync(folder)).toEqual([`${name}.damaged`])
+    expect(lines).toMatchObject([{ level: 50, file: name, msg: 'file of clicks set aside, a line is too long' }])
+    expect(await stored(api.db)).toEqual(all(3))
+    writeFileSync(path, readFileSync(`${path}.damaged`, 'utf8').replace(`${long}\n`, ''))
+    rmSync(`${path}.damaged`)
+    utimesSync(path, 1, 1)
+    await drain.round()
+    expect(await stored(api.db)).toEqual(all(4))
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  test('a long end without a line is deleted with its file', async () => {
+    await write(clicksOf(await addLink(api.db), 3))
+    const path = join(folder, readdirSync(folder)[0] ?? '')
+    appendFileSync(path, 'x'.repeat(50_000))
+    utimesSync(path, 1, 1)
+    await new ClickDrain({ db: api.db, log }, folder).round()
+    expect([readdirSync(folder), await stored(api.db)]).toEqual([[], all(3)])
   })
 
   test('of a recipient cost the same after 20,000 others of the same one', async () => {
