@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { DirectoryStore } from './directory-store.ts'
 
 let directory: string
@@ -59,6 +60,47 @@ test.skipIf(process.platform === 'win32')('a file system that takes only some of
   expect((await run).stdout).toContain('the file is too large for its disk (EFBIG)')
   expect(readdirSync(join(directory, 'a/1'))).toEqual([])
 })
+
+/** Runs work and returns the folders in the test's directory, and above it, that it synced. */
+async function syncedBy(work: () => Promise<unknown>): Promise<string[]> {
+  const handle = await open(directory)
+  const prototype = Object.getPrototypeOf(handle)
+  await handle.close()
+  const paths: string[] = []
+  const { sync } = prototype
+  const spy = vi.spyOn(prototype, 'sync').mockImplementation(function (this: { fd: number }) {
+    paths.push(readlinkSync(`/proc/self/fd/${this.fd}`))
+    return sync.call(this)
+  })
+  await work().finally(() => spy.mockRestore())
+  return paths.filter((path) => !path.endsWith('.part'))
+}
+
+test.skipIf(process.platform !== 'linux')(
+  'the folders of a part are durable, also those of a call that failed',
+  async () => {
+    const root = join(directory, 'data/files')
+    const store = new DirectoryStore(root)
+    const failing = (async function* (): AsyncGenerator<Buffer> {
+      yield await Promise.reject(new Error('no content'))
+    })()
+    await expect(store.append('reports/2', [], failing)).rejects.toThrow('no content')
+    const above = [join(root, 'reports'), root, join(directory, 'data')]
+    expect(await syncedBy(() => store.append('reports/2', [], contentOf('one')))).toEqual([
+      join(root, 'reports/2'),
+      ...above,
+    ])
+    const other = new DirectoryStore(join(directory, 'other/data/files'))
+    expect(await syncedBy(() => other.append('reports/1', [], contentOf('one')))).toEqual([
+      join(directory, 'other/data/files/reports/1'),
+      join(directory, 'other/data/files/reports'),
+      join(directory, 'other/data/files'),
+      join(directory, 'other/data'),
+      join(directory, 'other'),
+      directory,
+    ])
+  },
+)
 
 test('reading a file that is deleted meanwhile is an error of the reader', async () => {
   const store = new DirectoryStore(directory)

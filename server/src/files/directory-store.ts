@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { type AddedParts, type FilePart, type FileStore, StoreError } from './file-store.ts'
 
@@ -20,15 +20,14 @@ export class DirectoryStore implements FileStore {
     const path = join(this.#directory, folder)
     const name = `${randomUUID()}.part`
     const bytes = await orStoreError(async () => {
-      const isNew = (await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined
+      const created = await mkdir(path, { recursive: true, mode: 0o700 })
       const file = await open(join(path, name), 'wx', 0o600)
       try {
         await writeAll(file, content)
         await file.sync()
         const { size } = await file.stat()
         await file.close()
-        await syncFolder(path)
-        if (isNew) await syncFolder(join(path, '..'))
+        for (const each of this.#foldersAbove(path, created)) await syncFolder(each)
         return size
       } catch (error) {
         await file.close().catch(() => {})
@@ -37,6 +36,23 @@ export class DirectoryStore implements FileStore {
       }
     })
     return { replaced: 0, added: [{ name, bytes }] }
+  }
+
+  /**
+   * Returns a part's folder and the folders above it, up to the parent of the first one that was created, at least of the store's
+   * directory: an earlier call may have created folders and failed before it could make them durable.
+   */
+  #foldersAbove(path: string, created: string | undefined): string[] {
+    const highest = [this.#directory, created ?? this.#directory].map((each) => dirname(resolve(each)).length)
+    const folders = [resolve(path)]
+    for (
+      let at = dirname(resolve(path));
+      at.length >= Math.min(...highest) && at !== folders.at(-1);
+      at = dirname(at)
+    ) {
+      folders.push(at)
+    }
+    return folders
   }
 
   async finish(folder: string, parts: readonly FilePart[]): Promise<FilePart[]> {
