@@ -2,6 +2,7 @@ import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
 import { type Stopwatch, Turn } from '../lib/turn.ts'
 import { type ChunkOfSlice, type LogRow, writePersonalSlice } from '../log/personal-slice.queries.ts'
+import type { SuppressionReason } from '../log/reasons.ts'
 import type { RecipientSlice } from '../log/slices.queries.ts'
 import type { PersonalText } from '../messages/content/personal-text.ts'
 import { partsWithin } from '../messages/content/text-length.ts'
@@ -65,7 +66,7 @@ function logRow(
   message: { content: string; maxParts: number | null; partCount: number },
   text: PersonalText | undefined,
 ): LogRow {
-  const suppressed = (reason: string): LogRow => ({
+  const suppressed = (reason: SuppressionReason): LogRow => ({
     phone: person.phone,
     reason,
     content: null,

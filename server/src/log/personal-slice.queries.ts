@@ -2,12 +2,13 @@ import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
 import { countMoves } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
+import type { SuppressionReason } from './reasons.ts'
 import { to } from './transitions.ts'
 
 export type LogRow = {
   phone: number
   /** Why the recipient is suppressed; null if the text is queued. */
-  reason: string | null
+  reason: SuppressionReason | null
   /** Recipient-specific text; null means the message's content. */
   content: string | null
   partCount: number

@@ -4,6 +4,7 @@ import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves, totalsOf } from './counters.sql.ts'
 import { ofRound } from './failures.sql.ts'
 import { logTable } from './log-days.ts'
+import type { SuppressionReason } from './reasons.ts'
 import { from, to } from './transitions.ts'
 
 export type ClosedChunk = { id: number; messageId: number; loggedOn: string; location: string | null }
@@ -58,7 +59,7 @@ export async function suppressChunks(
   tx: Db,
   message: { messageId: number; loggedOn: string },
   chunkIds: number[],
-  reason: 'too_late' | 'no_window',
+  reason: Extract<SuppressionReason, 'too_late' | 'no_window'>,
   at: Date,
 ): Promise<void> {
   const { messageId, loggedOn } = message

@@ -1,3 +1,5 @@
+import type { BounceReason } from '../connections/status-map.ts'
+import type { SuppressionReason } from '../log/reasons.ts'
 import type {
   ExplainedAttempt,
   ExplainedChunk,
@@ -53,7 +55,7 @@ export const suppressions: Record<string, string> = {
   too_long: 'the text exceeded the maximum number of parts',
   no_window: 'it had no sending window',
   blank: 'the text was blank after its merge tags were replaced',
-}
+} satisfies Record<SuppressionReason, string>
 
 /** Descriptions of the reasons of a bounce. */
 export const bounces: Record<string, string> = {
@@ -61,7 +63,7 @@ export const bounces: Record<string, string> = {
   soft: 'the phone could not be reached; a later text may arrive',
   blocked: 'the carrier blocked the text',
   opted_out: 'the carrier has an opt-out of the person on record',
-}
+} satisfies Record<BounceReason, string>
 
 /** Returns the steps of a text in order of time; `summary` is the detail of the last step of a text without a receipt. */
 export function trailOf({ message, row, consent, submits, attempts, chunk }: Found, summary: string): Step[] {

@@ -100,7 +100,6 @@ describe('each word of a filter selects the texts of a recount:', () => {
     expect([report.mt_count, report.mo_count]).toEqual([122, 6])
     const { shortCode } = api.owner
     expect((await complete({ shortcode: shortCode.code })).report.total_rows).toBe(135)
-    expect((await complete({ shortcode: api.stranger.shortCode.code })).report.total_rows).toBe(0)
   })
 
   test('by message, with the replies to it; one of a stranger or a draft is a 422', async () => {
@@ -133,6 +132,33 @@ describe('each word of a filter selects the texts of a recount:', () => {
     ] as const
     for (const [filters, count] of pairs)
       expect([filters, (await complete(filters)).report.total_rows]).toEqual([filters, count])
+  })
+
+  test('both ends of a period belong to it, and consecutive dates have no text in common', async () => {
+    const end = '2031-03-02T19:00:00.000Z'
+    for (const at of ['2031-03-02T18:59:59.999Z', end, '2031-03-02T23:59:59.999Z', '2031-03-03T00:00:00Z']) {
+      world.clock.time = new Date(at)
+      await world.broadcast('The pantry opens at nine.')
+    }
+    const connection = await make.connection(api.db)
+    await change(
+      `insert into inbound_messages (connection_id, short_code, phone, source_addr, content, raw, data_coding, received_at)
+       values ($1, $2, ${firstPhone}, '1206', 'Thanks', '', 0, $3)`,
+      [connection.id, api.owner.shortCode.code, end],
+    )
+    world.clock.time = new Date('2031-03-05T00:00:00Z')
+    const counts: [date_from: string, date_to: string, mt: number, mo: number][] = [
+      ['2031-03-02T18:00:00Z', end, 120, 1],
+      [end, '2031-03-02T23:59:59.999Z', 120, 1],
+      ['2031-03-02T18:00:00Z', '2031-03-02T18:59:59.999Z', 60, 0],
+      ['2031-03-02', '2031-03-02', 180, 1],
+      ['2031-03-03', '2031-03-03', 60, 0],
+    ]
+    for (const [date_from, date_to, mt, mo] of counts) {
+      const { report, text } = await complete({ date_from, date_to })
+      expect([date_from, date_to, report.mt_count, report.mo_count]).toEqual([date_from, date_to, mt, mo])
+      expect(idsOf(text)).toHaveLength(mt + mo)
+    }
   })
 
   test('a period of ten years has the same file as one of three days', async () => {
@@ -168,7 +194,11 @@ describe('a report is rejected, and nothing is ordered, with', () => {
     ['carrier', { carrier: 7 }],
     ['shortcode', { shortcode: long(41) }],
     ['shortcode', { shortcode: ['12345'] }],
+    ['shortcode', { shortcode: '999999' }],
+    ['shortcode', { shortcode: 'pantry' }],
     ['reason', { reason: long(101) }],
+    ['reason', { reason: 'hrad' }],
+    ['reason', { reason: 'hard,soft' }],
     ['clicked', { clicked: 'sometimes' }],
     ['clicked', { clicked: 'human' }],
     ['link', { link: 'https://cedar.example' }],
@@ -196,6 +226,13 @@ describe('a report is rejected, and nothing is ordered, with', () => {
     const foreign = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
     const { status, body } = await api.owner.post('/momt_reports', { ...world.period, campaign: foreign.id })
     expect([status, body.details]).toEqual([422, { campaign: ['is not a list of this account'] }])
+    expect((await api.owner.get('/momt_reports')).body.count).toBe(0)
+  })
+
+  test("another account's short code", async () => {
+    const { code } = api.stranger.shortCode
+    const { status, body } = await api.owner.post('/momt_reports', { ...world.period, shortcode: code })
+    expect([status, body.details]).toEqual([422, { shortcode: ['is not a short code of this account'] }])
     expect((await api.owner.get('/momt_reports')).body.count).toBe(0)
   })
 })

@@ -36,8 +36,8 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Request a report of the message log',
         description:
           'All texts of the account in a period, in both directions, as a file; the filters, the format and the compression are ' +
-          'extensions. A text to a phone belongs to the time at which its message was accepted, so it is in exactly one of two ' +
-          'reports of consecutive periods.',
+          'extensions. A text to a phone belongs to the time at which its message was accepted. Both ends of the period belong to it, ' +
+          'so a text at the common end of two periods is in both reports; plain dates have no common end.',
         tags,
         body: MomtReportBody,
         response: {

@@ -7,6 +7,8 @@ import { type CallbackUrlCheck, maxUrlLength } from '../lib/callback-url.ts'
 import { formatInstant, type InstantWithOffset, parseInstant, readDate } from '../lib/dates.ts'
 import { formatTime } from '../lib/format-time.ts'
 import { clickedWords } from '../links/clicked.sql.ts'
+import { reasons } from '../log/reasons.ts'
+import { parseShortCode } from '../short-codes/short-codes.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
 import { type Format, momtStatuses } from './momt-columns.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
@@ -19,11 +21,13 @@ export const MomtReportIdParam = idParam('Id of the report.', errors.momtReportN
 export const MomtReportBody = Type.Object({
   date_from: Type.String({
     maxLength: 40,
-    description: 'ISO 8601 with an offset, which is returned, or a plain date: a day in UTC, both days inclusive.',
+    description:
+      'ISO 8601 with an offset, which is returned, or a plain date: from the start of this day in UTC. Inclusive.',
   }),
   date_to: Type.String({
     maxLength: 40,
-    description: 'ISO 8601 with an offset, which is returned, or a plain date: a day in UTC, both days inclusive.',
+    description:
+      'ISO 8601 with an offset, which is returned, or a plain date: to 23:59:59.999 of this day in UTC. Inclusive.',
   }),
   webhook_callback_url: Type.Optional(
     TextOrNull({ maxLength: maxUrlLength, description: 'The http or https URL to call when the report is complete.' }),
@@ -43,7 +47,7 @@ export const MomtReportBody = Type.Object({
   carrier: Type.Optional(
     TextOrNull({ maxLength: 200, description: 'Only numbers of this carrier, by the name of a look-up.' }),
   ),
-  shortcode: Type.Optional(TextOrNull({ maxLength: 40, description: 'Only texts of this short code.' })),
+  shortcode: Type.Optional(TextOrNull({ maxLength: 40, description: 'Only texts of this short code of the account.' })),
   campaign: Type.Optional(
     Type.Unsafe<number | null>({
       type: ['integer', 'null'],
@@ -65,7 +69,7 @@ export const MomtReportBody = Type.Object({
   reason: Type.Optional(
     TextOrNull({
       maxLength: 100,
-      description: 'Only texts to phones that were not delivered for this reason, such as hard or opted_out.',
+      description: `Only texts to phones that were not delivered for this reason: ${reasons.join(', ')}.`,
       ...extension,
     }),
   ),
@@ -214,12 +218,12 @@ export function readMomtReport(
     direction: readWord('direction', body.direction, directions, faults),
     statuses: readStatuses(body.status_array, faults),
     messageType: readWord('message_type', body.message_type, messageTypes, faults),
-    shortCode: body.shortcode || null,
+    shortCode: readShortCode(body.shortcode),
     listId: body.campaign ?? null,
     messageId: body.message_id ?? null,
     carrier: body.carrier || null,
     phone: readPhone(body.phone_number, faults),
-    reason: body.reason?.trim() || null,
+    reason: readWord('reason', body.reason, reasons, faults),
     clicked: readWord('clicked', body.clicked, clickedWords, faults),
     link: body.link || null,
   }
@@ -269,6 +273,12 @@ function readStatuses(given: string[] | null | undefined, faults: Faults): strin
   return [...new Set(words)]
 }
 
+/** Returns the short code as it is stored, or as it is given if it cannot be one: then the account has no such short code. */
+function readShortCode(given: string | null | undefined): string | null {
+  if (!given) return null
+  return parseShortCode(given) ?? given
+}
+
 function readPhone(given: string | null | undefined, faults: Faults): number | null {
   if (!given) return null
   const phone = parsePhoneNumber(given)
@@ -276,7 +286,7 @@ function readPhone(given: string | null | undefined, faults: Faults): number | n
   return phone ?? null
 }
 
-/** Reads a time, or a plain date as the whole day in UTC: its first second as a start, its last one as an end. */
+/** Reads a time, or a plain date as the whole day in UTC: its first millisecond as a start, its last one as an end. */
 function readTime(
   field: 'date_from' | 'date_to',
   given: string,

@@ -6,6 +6,7 @@ import type { Page } from '../lib/paging.ts'
 import { findLinkOfMessage } from '../links/links.queries.ts'
 import { findList } from '../lists/lists.queries.ts'
 import type { Runtime } from '../runtime.ts'
+import { findShortCode } from '../short-codes/short-codes.queries.ts'
 import {
   cancelMomtReport,
   countOpenReports,
@@ -31,7 +32,7 @@ export const endOf = ({ dateTo, createdAt }: Pick<MomtReport, 'dateTo' | 'create
 
 /**
  * Orders a report and returns it. Throws a 422 if its period ends before it starts or has not begun, if the account has no such
- * list, no such accepted message or the message no such link, or if it has too many open reports.
+ * list or short code, no such accepted message or the message no such link, or if it has too many open reports.
  */
 export function orderMomtReport(
   rt: Pick<Runtime, 'db' | 'clock' | 'config'>,
@@ -44,6 +45,9 @@ export function orderMomtReport(
   return rt.db.tx(async (tx) => {
     if (filters.listId !== null && !(await findList(tx, accountId, filters.listId))) {
       throw errors.invalid({ campaign: ['is not a list of this account'] })
+    }
+    if (filters.shortCode !== null && !(await findShortCode(tx, accountId, filters.shortCode))) {
+      throw errors.invalid({ shortcode: ['is not a short code of this account'] })
     }
     if (filters.messageId !== null && !(await hasReportedMessage(tx, accountId, filters.messageId))) {
       throw errors.invalid({ message_id: ['is not a message of this account that was accepted'] })

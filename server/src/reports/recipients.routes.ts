@@ -27,7 +27,7 @@ export const recipientRoutes: FastifyPluginAsyncTypebox = async (app) => {
           200: RecipientPage,
           404: errorResponse('No such message, or no such list.'),
           410: errorResponse('The log of the day of the message is no longer kept.'),
-          422: errorResponse('A state or status does not exist.'),
+          422: errorResponse('A state, a status, a reason, a word of `clicked` or the link does not exist.'),
           ...commonErrors,
         },
       },

@@ -3,7 +3,8 @@ import { errors } from '../errors.ts'
 import { pageQuery, pageSchema } from '../http/pagination.ts'
 import { Count, Id, TextOrNull, TimeOrNull, Whole } from '../http/schema.ts'
 import { formatTime } from '../lib/format-time.ts'
-import { type Clicked, clickedWords } from '../links/clicked.sql.ts'
+import { clickedWords } from '../links/clicked.sql.ts'
+import { reasons } from '../log/reasons.ts'
 import { type State, states } from '../log/transitions.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { momtStatuses, statusOfState } from './momt-columns.ts'
@@ -37,7 +38,7 @@ export const RecipientsQuery = Type.Object({
   reason: Type.Optional(
     Type.String({
       maxLength: 100,
-      description: 'Only texts that were not delivered for this reason, such as hard or opted_out.',
+      description: `Only texts that were not delivered for this reason: ${reasons.join(', ')}.`,
     }),
   ),
   carrier: Type.Optional(
@@ -81,12 +82,13 @@ export const RecipientSchema = Type.Object(
 
 export const RecipientPage = pageSchema('recipients', RecipientSchema)
 
-/** Returns the filter of a validated query; throws a 422 that names an unknown state or status. */
+/** Returns the filter of a validated query; throws a 422 that names an unknown state, status, reason or word of `clicked`. */
 export function readRecipientFilter(query: Static<typeof RecipientsQuery>): GivenFilter {
   const faults: Record<string, string[]> = {}
   const state = readWords('state', query.state, states, faults)
   const status = readWords('status', query.status, statuses, faults)
-  const clicked = readClicked(query.clicked, faults)
+  const clicked = readWord('clicked', query.clicked, clickedWords, faults)
+  const reason = readWord('reason', query.reason, reasons, faults)
   const link = query.link?.trim() || null
   if (link !== null && !query.clicked) faults.link = ['requires clicked']
   if (Object.keys(faults).length > 0) throw errors.invalid(faults)
@@ -94,19 +96,24 @@ export function readRecipientFilter(query: Static<typeof RecipientsQuery>): Give
     (state === null || state.includes(each)) && (status === null || status.includes(statusOfState[each]))
   return {
     states: state === null && status === null ? null : states.filter(isSelected),
-    reason: query.reason?.trim() || null,
+    reason,
     carrier: query.carrier?.trim() || null,
     clicked,
     link,
   }
 }
 
-function readClicked(given: string | undefined, faults: Record<string, string[]>): Clicked | null {
-  const word = given?.trim().toLowerCase()
-  if (!word) return null
-  const clicked = clickedWords.find((each) => each === word)
-  if (!clicked) faults.clicked = [`must be ${clickedWords.join(' or ')}`]
-  return clicked ?? null
+function readWord<W extends string>(
+  field: string,
+  given: string | undefined,
+  words: readonly W[],
+  faults: Record<string, string[]>,
+): W | null {
+  const asked = given?.trim().toLowerCase()
+  if (!asked) return null
+  const word = words.find((each) => each === asked)
+  if (!word) faults[field] = [`must be ${words.join(' or ')}`]
+  return word ?? null
 }
 
 function readWords<W extends string>(

@@ -126,7 +126,7 @@ describe('the recipients of a message', () => {
       ['reason=hard', [8, 9, 10]],
       ['reason=hard&state=suppressed', []],
       ['reason=opted_out', [11, 12]],
-      ['reason=never', []],
+      ['reason=%20Stopped', []],
       ['carrier=Verizon&state=delivered,bounced', [0, 2, 4, 6, 8, 10]],
       ['carrier=AT%26T&reason=hard', [9]],
       ['carrier=Sprint', []],
@@ -277,6 +277,8 @@ describe('the recipients of a message', () => {
     const queries = [
       'state=gone',
       'status=received',
+      'reason=never',
+      'reason=hard,soft',
       'state=sent,gone&status=x',
       'clicked=often',
       'link=https://a.example',
