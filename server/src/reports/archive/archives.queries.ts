@@ -18,16 +18,20 @@ const closed = /* sql */ `
                     where m.logged_on = d.day and m.status = 'sent' and m.kind = 'broadcast' and m.reported_at is null)
    and not exists (select from messages m where m.logged_on = d.day and m.report_at is not null)`
 
-/** A day whose partition is half detached must be finished, because no other one can be detached before. */
-const pending = /* sql */ `
-       exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid
-                where i.inhdetachpending and right(c.relname, 8) = to_char(d.day, 'YYYYMMDD'))`
+/** A day that was detached, or half detached, must be finished: readers do not find its rows, and no other day can be detached before. */
+const detached = /* sql */ `
+       (d.state = 'detached'
+        or exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                    where i.inhdetachpending and right(c.relname, 8) = to_char(d.day, 'YYYYMMDD'))
+        or d.state = 'verified'
+           and not exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                            where i.inhparent = 'message_log'::regclass and right(c.relname, 8) = to_char(d.day, 'YYYYMMDD')))`
 
 /**
- * Returns those of these days whose removal may begin: all messages are closed and billed, and their events were inserted; and the
- * days whose removal has begun. In order, at most `limit`.
+ * Returns those of the days `old` whose messages are all closed and billed, and whose events were inserted; and all days that are
+ * detached, or half detached. In order, at most `limit`.
  */
-export async function listDaysToRemove(db: Db, kept: readonly string[], now: Date, limit: number): Promise<string[]> {
+export async function listDaysToRemove(db: Db, old: readonly string[], now: Date, limit: number): Promise<string[]> {
   const rows = await db.many<{ day: string }>(
     'list_days_to_remove',
     /* sql */ `
@@ -36,11 +40,22 @@ export async function listDaysToRemove(db: Db, kept: readonly string[], now: Dat
               from (select unnest($1::date[]) as day union select day from log_archives where state <> 'dropped') given
               left join log_archives a on a.day = given.day
              order by given.day offset 0) d
-     where coalesce(d.state <> 'dropped' and d.due_at <= $2, true) and (d.state = 'detached' or ${pending} or ${closed})
+     where coalesce(d.state <> 'dropped' and d.due_at <= $2, true) and (${detached} or d.day = any($1::date[]) and ${closed})
      limit $3`,
-    [kept, now, limit],
+    [old, now, limit],
   )
   return rows.map(({ day }) => day)
+}
+
+/** Forgets failures of days that are kept again, because the setting was raised. */
+export function forgetFailures(db: Db, old: readonly string[]) {
+  return db.exec(
+    'forget_archive_failures',
+    /* sql */ `
+    update log_archives d set error = null, failures = 0
+     where d.state <> 'dropped' and d.error is not null and d.day <> all($1::date[]) and not ${detached}`,
+    [old],
+  )
 }
 
 /** How long a worker that is not heard of any more keeps a day. */
@@ -233,7 +248,7 @@ export function markVerified(db: Db, { day, epoch }: Lease, { accountId, fileNum
   )
 }
 
-/** Forgets the files of a day, so that it is archived again; throws LeaseLost if another worker has it. */
+/** Forgets the files and the manifest of a day, so that it is archived again; throws LeaseLost if another worker has it. */
 export async function restartArchive(tx: Db, { day, epoch }: Lease): Promise<void> {
   await orLost(
     tx.exec(
@@ -241,7 +256,7 @@ export async function restartArchive(tx: Db, { day, epoch }: Lease): Promise<voi
       /* sql */ `
       update log_archives
          set state = 'archiving', cursor_account_id = 0, cursor_at = 'epoch', cursor_message_id = 0, cursor_log_id = 0,
-             verified_at = null
+             verified_at = null, manifest_folder = null, manifest_name = null, manifest_bytes = null
        where day = $1 and epoch = $2 and state <> 'dropped'`,
       [day, epoch],
     ),

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { version } from '../../config/version.ts'
 import type { FileStore } from '../../files/file-store.ts'
 import { archiveColumns, archiveFormat } from './archive-columns.ts'
@@ -43,11 +43,12 @@ export function addStates(all: readonly Record<string, number>[]): Record<string
   return sums
 }
 
-/** Stores a manifest in place of another one, and returns where it is. */
-export async function writeManifest(store: FileStore, manifest: Manifest) {
+/** Returns a folder for the manifest of a day that no other one uses, not even that of a restored copy. */
+export const newManifestFolder = (day: string) => `message_log/${day}/manifest-${randomUUID()}`
+
+/** Stores a manifest in a folder, and returns where it is. */
+export async function writeManifest(store: FileStore, folder: string, manifest: Manifest) {
   const bytes = Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`)
-  const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 16)
-  const folder = `message_log/${manifest.day}/manifest-${hash}`
   const content = (async function* () {
     yield bytes
   })()

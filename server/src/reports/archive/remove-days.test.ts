@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parquetReadObjects } from 'hyparquet'
 import { describe, expect, test } from 'vitest'
@@ -74,6 +74,59 @@ describe('a day whose messages are closed', () => {
     await remove({ config: { ...world.rt.config, messageLogDays: 0 } })
     await remove({ config: { ...world.rt.config, messageLogDays: 32 } })
     expect([await state(), await tables()]).toEqual(['kept', oldTables])
+  })
+})
+
+describe.each([0, 32])('if the setting becomes %d while a day is removed', (messageLogDays) => {
+  const raised = () => ({ config: { ...world.rt.config, messageLogDays } })
+  const detachings = (dies: (n: number) => boolean): RemovalOptions['connect'] => {
+    let changes = 0
+    return (rt, work) =>
+      removalOptions.connect(rt, (db) => work(mortal(db, (name) => name === 'a change of tables' && dies(++changes))))
+  }
+
+  test.each([
+    ['archiving', 'store_manifest'],
+    ['archived', 'mark_archive_file_verified'],
+    ['verified', 'find_partition'],
+  ])('a day that is %s is kept, and its failure forgotten', async (reached, name) => {
+    const dies = (statement: string) => statement === name
+    const connect: RemovalOptions['connect'] = (rt, work) => removalOptions.connect(rt, (db) => work(mortal(db, dies)))
+    await remove({ db: mortal(world.db, dies) }, { connect }).catch(() => {})
+    await change(`update log_archives set error = 'killed', failures = 1`)
+    await world.dueNow()
+    await remove(raised())
+    expect([await state(), await tables()]).toEqual([reached, oldTables])
+    expect(await read('select error, failures from log_archives')).toEqual([{ error: null, failures: 0 }])
+    await remove()
+    expect(await state()).toBe('dropped')
+  })
+
+  test.each([
+    ['of which one table is detached', 'verified', 2],
+    ['whose tables are detached, but have their names', 'verified', 3],
+    ['that is detached', 'detached', 5],
+  ])('a day %s is finished', async (_, reached, changes) => {
+    await remove({}, { connect: detachings((n) => n === changes) }).catch(() => {})
+    expect(await state()).toBe(reached)
+    await world.dueNow()
+    await remove(raised())
+    expect([await state(), await tables()]).toEqual(['dropped', []])
+  })
+
+  test('a day whose detaching is pending is finished', async () => {
+    const reader = await world.db.tx(async (tx) => {
+      await tx.many('hold_log', 'select from message_log limit 1')
+      await remove()
+      return tx.many<{ isPending: boolean }>(
+        'find_pending',
+        `select inhdetachpending as "isPending" from pg_inherits where inhrelid = 'message_log_20310302'::regclass`,
+      )
+    })
+    expect([await state(), reader]).toEqual(['verified', [{ isPending: true }]])
+    await world.dueNow()
+    await remove(raised())
+    expect([await state(), await tables()]).toEqual(['dropped', []])
   })
 })
 
@@ -205,7 +258,38 @@ test('a row that changes after the day was verified is not lost: the day is arch
   expect(await state()).toBe('dropped')
   const { accounts, files } = await world.manifest()
   expect(accounts.map(({ states }) => states.unknown)).toEqual([undefined, undefined])
-  expect(world.stored().filter((path) => !path.includes('/manifest-'))).toHaveLength(files.length)
+  expect(world.stored()).toHaveLength(files.length + 1)
+})
+
+describe('a day that is detached is not dropped, but archived again,', () => {
+  const detach = async () => {
+    let connections = 0
+    const connect: RemovalOptions['connect'] = (rt, work) =>
+      ++connections === 1 ? removalOptions.connect(rt, work) : Promise.reject(new Error('killed'))
+    await remove({}, { connect })
+    expect(await state()).toBe('detached')
+    world.lines.length = 0
+    await world.dueNow()
+  }
+
+  test.each([
+    ['if a file is gone', false, (path: string) => rmSync(path), /^file \d+ of account \d+ is gone/],
+    ['if a file is shorter', false, (path: string) => truncateSync(path, 99), /^file .* another size$/],
+    ['if the manifest is gone', true, (path: string) => rmSync(path), /^the manifest is gone/],
+  ])('%s', async (_, isManifest, damage, error) => {
+    await detach()
+    const path = world.stored().find((one) => one.includes('/manifest-') === isManifest)
+    damage(nameOfFile(path ?? ''))
+    await remove()
+    expect([await state(), await tables()]).toEqual(['archiving', oldTables])
+    expect(await read('select from message_log where logged_on = $1', [oldDay])).toHaveLength(246)
+    expect(world.lines).toMatchObject([{ level: 50, day: oldDay, err: { message: expect.stringMatching(error) } }])
+    await world.dueNow()
+    await remove()
+    expect(await state()).toBe('dropped')
+    const { files, rows } = await world.manifest()
+    expect([rows, world.stored().length]).toEqual([246, files.length + 1])
+  })
 })
 
 describe('a worker that is killed', () => {
@@ -227,6 +311,7 @@ describe('a worker that is killed', () => {
     const { files, rows: archived } = await world.manifest()
     expect(archived).toBe(rows.length)
     expect(world.stored().filter((path) => !path.includes('/manifest-'))).toEqual(files.map(({ path }) => path).sort())
+    expect(world.stored()).toHaveLength(files.length + 1)
   })
 
   test('with SIGKILL at any time loses nothing, and leaves no file', async () => {
@@ -236,6 +321,7 @@ describe('a worker that is killed', () => {
     }
     const { files, rows } = await world.manifest()
     expect([rows, await tables()]).toEqual([246, []])
+    expect(world.stored()).toHaveLength(files.length + 1)
     expect(world.stored().filter((path) => !path.includes('/manifest-'))).toEqual(files.map(({ path }) => path).sort())
   })
 

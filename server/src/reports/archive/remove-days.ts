@@ -18,6 +18,8 @@ import {
 import type { Runtime } from '../../runtime.ts'
 import {
   type ArchiveState,
+  findManifest,
+  forgetFailures,
   type LeasedDay,
   LeaseLost,
   leaseDay,
@@ -27,11 +29,12 @@ import {
   releaseDay,
   releaseFailedDay,
   restartArchive,
+  setOpenFolder,
   storeManifest,
 } from './archives.queries.ts'
-import { makeManifest, writeManifest } from './manifest.ts'
+import { makeManifest, newManifestFolder, writeManifest } from './manifest.ts'
 import { ArchiveDamaged } from './read-archive.ts'
-import { compareWithLog, verifyFiles } from './verify-archive.ts'
+import { compareWithLog, findMissingFile, verifyFiles } from './verify-archive.ts'
 import { type ArchiveSizes, OpenRowError, writeFiles } from './write-archive.ts'
 
 // Retention. A day goes through the states of log_archives, each of which commits before the next step begins, so that a worker can be
@@ -61,12 +64,15 @@ export const removalOptions: RemovalOptions = {
   },
 }
 
-/** Archives and removes the days that are older than the setting, the oldest first; a day that fails does not delay the others. */
+/**
+ * Archives and removes the days that are older than the setting, the oldest first; a day that fails does not delay the others. Days that
+ * are detached are finished even if they are younger: the setting may have been raised.
+ */
 export async function removeOldDays(rt: Rt, signal: AbortSignal, options = removalOptions): Promise<void> {
   const { messageLogDays } = rt.config
-  if (messageLogDays === 0) return
   const before = utcDay(new Date(rt.clock.now().getTime() - messageLogDays * 86_400_000))
-  const old = (await listKeptDays(rt.db)).filter((day) => day < before)
+  const old = messageLogDays === 0 ? [] : (await listKeptDays(rt.db)).filter((day) => day < before)
+  await forgetFailures(rt.db, old)
   for (const day of await listDaysToRemove(rt.db, old, rt.clock.now(), daysPerRun)) {
     if (signal.aborted) return
     await removeDay(rt, day, signal, options)
@@ -102,7 +108,9 @@ const steps: Record<ArchiveState, Step> = {
   async archiving(rt, lease, signal, options) {
     await writeFiles(rt, lease, options, signal)
     const manifest = makeManifest(lease.day, await listFiles(rt.db, lease.day), rt.clock.now())
-    await storeManifest(rt.db, lease, await writeManifest(fileStoreOf(rt.config), manifest))
+    const folder = newManifestFolder(lease.day)
+    await setOpenFolder(rt.db, lease, folder)
+    await storeManifest(rt.db, lease, await writeManifest(fileStoreOf(rt.config), folder, manifest))
     return 'archived'
   },
 
@@ -129,16 +137,16 @@ const steps: Record<ArchiveState, Step> = {
   async detached(rt, lease, signal, options) {
     // a restored backup does not have the tables of a detached day
     const isThere = await isDayDetached(rt.db, lease.day)
-    const difference = isThere ? await compareWithLog(rt, lease, options, true, signal) : undefined
+    const fault = isThere ? await findFault(rt, lease, options, signal) : undefined
     await options.connect(rt, (db) =>
       db.tx(async (tx) => {
         if (!(await lockRemoval(tx))) throw new InUse('a backup reads the log')
-        await moveDay(tx, lease, 'detached', difference === undefined ? 'dropped' : 'archiving', rt.clock.now())
-        if (difference === undefined) await dropDay(tx, lease.day)
-        else await reattachDay(tx, lease.day)
+        await moveDay(tx, lease, 'detached', fault ? 'archiving' : 'dropped', rt.clock.now())
+        if (fault) await reattachDay(tx, lease.day)
+        else await dropDay(tx, lease.day)
       }),
     )
-    if (difference !== undefined) throw new LogChanged(difference)
+    if (fault) throw fault
     rt.log.info({ day: lease.day }, 'day of the log archived and removed')
     return undefined
   },
@@ -146,6 +154,15 @@ const steps: Record<ArchiveState, Step> = {
   async dropped() {
     return undefined
   },
+}
+
+/** Returns why the tables of a detached day must not be dropped; undefined if its archive is there, and equal to them. */
+async function findFault(rt: Rt, lease: LeasedDay, options: RemovalOptions, signal: AbortSignal) {
+  const difference = await compareWithLog(rt, lease, options, true, signal)
+  if (difference !== undefined) return new LogChanged(difference)
+  // days may have passed since the files were read back
+  const missing = await findMissingFile(rt, lease, signal)
+  return missing === undefined ? undefined : new ArchiveDamaged(missing)
 }
 
 /** Thrown if a table is in use. */
@@ -180,11 +197,12 @@ function reasonOf(error: unknown): string {
   return isOurs ? (error as Error).message : kindOfError(error)
 }
 
-/** Forgets and deletes the files of a day. If the store fails, they are left over. */
+/** Forgets and deletes the files and the manifest of a day. If the store fails, they are left over. */
 async function discardFiles(rt: Rt, lease: LeasedDay): Promise<void> {
   const files = await listFiles(rt.db, lease.day)
+  const manifest = await findManifest(rt.db, lease.day)
   await rt.db.tx((tx) => restartArchive(tx, lease))
-  for (const { folder } of files) {
+  for (const { folder } of manifest ? [...files, manifest] : files) {
     await fileStoreOf(rt.config)
       .delete(folder)
       .catch((failure) =>

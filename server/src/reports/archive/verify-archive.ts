@@ -4,7 +4,14 @@ import type { FileStore } from '../../files/file-store.ts'
 import { fileStoreOf } from '../../files/installed-store.ts'
 import { at } from './archive-columns.ts'
 import { loadRows, sumLoaded, sumRows } from './archive-slices.queries.ts'
-import { type ArchiveFile, type LeasedDay, listFiles, markVerified, renewLease } from './archives.queries.ts'
+import {
+  type ArchiveFile,
+  findManifest,
+  type LeasedDay,
+  listFiles,
+  markVerified,
+  renewLease,
+} from './archives.queries.ts'
 import { ArchiveDamaged, hashFile, readGroups } from './read-archive.ts'
 import type { ArchiveRt, ArchiveSizes } from './write-archive.ts'
 
@@ -22,9 +29,8 @@ export async function verifyFiles(rt: ArchiveRt, lease: LeasedDay, signal: Abort
 }
 
 async function verifyFile(db: Db, store: FileStore, lease: LeasedDay, file: ArchiveFile, signal: AbortSignal) {
-  const name = `file ${file.fileNumber} of account ${file.accountId}`
-  const isThere = await store.has(file.folder, [{ name: file.name, bytes: file.bytes }])
-  if (!isThere) throw new ArchiveDamaged(`${name} is gone, or has another size`)
+  const name = nameOf(file)
+  if (!(await isStored(store, file))) throw new ArchiveDamaged(`${name} is gone, or has another size`)
   if ((await hashFile(store, file)) !== file.sha256) throw new ArchiveDamaged(`${name} has another SHA-256`)
   const read = { rows: 0, hash: 0n, states: {} as Record<string, number> }
   for await (const rows of readGroups(store, file)) {
@@ -42,6 +48,27 @@ async function verifyFile(db: Db, store: FileStore, lease: LeasedDay, file: Arch
   if (!isDeepStrictEqual(read.states, file.states)) throw new ArchiveDamaged(`${name} has rows in other states`)
   if (String(read.hash) !== file.rowHash) throw new ArchiveDamaged(`${name} has rows with other values`)
 }
+
+/** Returns which file of a day, or its manifest, is no longer in the store with its size; undefined if none is missing. */
+export async function findMissingFile(
+  rt: ArchiveRt,
+  lease: LeasedDay,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const store = fileStoreOf(rt.config)
+  for (const file of await listFiles(rt.db, lease.day)) {
+    signal.throwIfAborted()
+    await renewLease(rt.db, lease)
+    if (!(await isStored(store, file))) return `${nameOf(file)} is gone, or has another size`
+  }
+  const manifest = await findManifest(rt.db, lease.day)
+  return manifest && (await isStored(store, manifest)) ? undefined : 'the manifest is gone, or has another size'
+}
+
+const nameOf = ({ fileNumber, accountId }: ArchiveFile) => `file ${fileNumber} of account ${accountId}`
+
+const isStored = (store: FileStore, { folder, name, bytes }: Pick<ArchiveFile, 'folder' | 'name' | 'bytes'>) =>
+  store.has(folder, [{ name, bytes }])
 
 /** Compares the rows of a day's table with those of its files, in slices; returns what differs, or undefined if nothing does. */
 export async function compareWithLog(
