@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Click } from './clicks.ts'
 
 // Clicks are appended to a file before they are redirected, so that they are counted even if the database is away, or this
@@ -78,8 +78,11 @@ export class ClickSpool {
     this.#file = undefined
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     const handle = await open(join(this.#folder, `${now}-${randomUUID()}.clicks`), 'ax', 0o600)
-    const folder = await open(this.#folder, 'r')
-    await folder.sync().finally(() => folder.close())
+    // the name of the file, and of the folder, which may be new
+    for (const path of [this.#folder, dirname(this.#folder)]) {
+      const folder = await open(path, 'r')
+      await folder.sync().finally(() => folder.close())
+    }
     this.#file = { handle, size: 0, openedAt: now }
     return this.#file
   }

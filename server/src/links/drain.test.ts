@@ -6,16 +6,18 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pino } from 'pino'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { freshDatabase } from '../../test/database.ts'
 import { explain } from '../../test/explain.ts'
@@ -277,6 +279,22 @@ test('clicks that were confirmed survive a kill of their process', async () => {
   expect(new Set(phones).size).toBe(phones.length)
   // the last line may be torn, as its process was killed while it printed it
   expect(confirmed.slice(0, -1).filter((phone) => !phones.includes(phone))).toEqual([])
+})
+
+test.skipIf(process.platform !== 'linux')('a new folder of files is durable before its first click', async () => {
+  const handle = await open(folder)
+  const prototype = Object.getPrototypeOf(handle)
+  await handle.close()
+  const synced: string[] = []
+  const { sync } = prototype
+  const spy = vi.spyOn(prototype, 'sync').mockImplementation(function (this: { fd: number }) {
+    synced.push(readlinkSync(`/proc/self/fd/${this.fd}`))
+    return sync.call(this)
+  })
+  const spool = new ClickSpool(join(folder, 'clicks'))
+  await spool.append(clicksOf(1, 1)[0] as Click).finally(() => spy.mockRestore())
+  await spool.close()
+  expect(synced).toEqual([join(folder, 'clicks'), folder])
 })
 
 test('a click that cannot be written is an error, and is not counted later', async () => {
