@@ -325,6 +325,17 @@ describe('a worker that is killed', () => {
     expect(world.stored().filter((path) => !path.includes('/manifest-'))).toEqual(files.map(({ path }) => path).sort())
   })
 
+  test('after it has written the manifest, but not stored where it is, leaves none of its own', async () => {
+    await remove({ db: mortal(world.db, (name) => name === 'store_manifest') }).catch(() => {})
+    expect(world.stored().filter((path) => path.includes('/manifest-'))).toHaveLength(1)
+    // a manifest has the time at which it is written
+    world.clock.time = new Date(world.clock.time.getTime() + 1_000)
+    await world.dueNow()
+    await remove()
+    expect(await state()).toBe('dropped')
+    expect(world.stored()).toHaveLength((await world.manifest()).files.length + 1)
+  })
+
   test('while it writes leaves a file that the next one deletes', async () => {
     const folder = `message_log/${oldDay}/1-left-over`
     mkdirSync(nameOfFile(folder), { recursive: true })
