@@ -1,17 +1,14 @@
 // Requests per second of one api process with a large list: the whole product, over HTTP, with a low-overhead client in a
 // separate process. Fastify's minimal route on the same machine is the reference for the figures.
 
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startInstallation } from './lib/installation.ts'
 import type { Load, LoadResult } from './lib/load.ts'
+import { runLoad, withHello } from './lib/load-process.ts'
 import { phoneNumber } from './lib/numbers.ts'
 import { describeMachine, printTable, round } from './lib/report.ts'
 import { importRows, readDuringAdds, readPages } from './pages.ts'
 
-const scriptPath = (name: string) => fileURLToPath(new URL(`./lib/${name}`, import.meta.url))
 const flags = '"bypass_opt_in_process":true,"bypass_opt_in_response":true'
 
 type Row = { operation: string; perSecond: number; p50: number; p95: number; p99: number; goal: string; met: string }
@@ -110,21 +107,5 @@ export async function run(args: string[] = process.argv.slice(3)) {
     return { figures, ratios }
   } finally {
     installation.remove()
-  }
-}
-
-async function runLoad(load: Load): Promise<LoadResult> {
-  const child = fork(scriptPath('load.ts'), [JSON.stringify(load)])
-  const [result] = (await once(child, 'message')) as [LoadResult]
-  return result
-}
-
-async function withHello<T>(work: (port: number) => Promise<T>): Promise<T> {
-  const child: ChildProcess = fork(scriptPath('hello.ts'))
-  try {
-    const [port] = (await once(child, 'message')) as [number]
-    return await work(port)
-  } finally {
-    child.disconnect()
   }
 }

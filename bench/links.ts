@@ -2,24 +2,21 @@
 // counted in the database meanwhile. An open loop measures the latency at a rate, a closed loop the highest rate, next to that
 // of Fastify's minimal route. At the end, the database must have counted each redirect once.
 
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { LinkTokens } from '../server/src/links/link-tokens.ts'
 import { startInstallation } from './lib/installation.ts'
 import type { Load, LoadResult } from './lib/load.ts'
+import { runLoad, withHello } from './lib/load-process.ts'
 import { phoneNumber } from './lib/numbers.ts'
 import { describeMachine, printTable, round } from './lib/report.ts'
 import { DatabaseWatch } from './lib/statements.ts'
 import { makeList, waitUntilClosed } from './lib/texting.ts'
 
-const scriptPath = (name: string) => fileURLToPath(new URL(`./lib/${name}`, import.meta.url))
 const userAgent =
   'Mozilla/5.0 (iPhone; CPU iPhone OS 19_2 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1'
 /** Time without a newly counted click after which the missing ones count as lost. */
@@ -155,23 +152,4 @@ async function timeSyncs(path: string): Promise<LoadResult> {
   times.sort((a, b) => a - b)
   const at = (share: number) => round(times[Math.floor(times.length * share)] ?? 0, 2)
   return { calls: 500, perSecond: round(500_000 / sum, 0), p50: at(0.5), p95: at(0.95), p99: at(0.99), failed: 0 }
-}
-
-async function runLoad(load: Load): Promise<LoadResult> {
-  const child = fork(scriptPath('load.ts'), [JSON.stringify(load)])
-  const failed = once(child, 'exit').then(([code]) =>
-    Promise.reject(new Error(`the load client ended with code ${code}`)),
-  )
-  const [result] = (await Promise.race([once(child, 'message'), failed])) as [LoadResult]
-  return result
-}
-
-async function withHello<T>(work: (port: number) => Promise<T>): Promise<T> {
-  const child: ChildProcess = fork(scriptPath('hello.ts'))
-  try {
-    const [port] = (await once(child, 'message')) as [number]
-    return await work(port)
-  } finally {
-    child.disconnect()
-  }
 }

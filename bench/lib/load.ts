@@ -44,7 +44,7 @@ async function runClosed(connections: number): Promise<void> {
   await Promise.all(Array.from({ length: connections }, run))
 }
 
-/** Sends requests when they are due, over a connection that is free or, if there is none, over the first that becomes free. */
+/** Sends each request when it is due, over a free connection; while all are busy, requests wait for the first free one. */
 async function runOpen(connections: number, perSecond: number): Promise<void> {
   const due: number[] = []
   const free = await Promise.all(Array.from({ length: connections }, Connection.open))

@@ -9,7 +9,6 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { expandOnce } from '../src/broadcasts/expand.ts'
 import { type Config, readEnv } from '../src/config/config.ts'
-import type { Db } from '../src/db/db.ts'
 import { fileStoreOf } from '../src/files/installed-store.ts'
 import { states } from '../src/log/transitions.ts'
 import { acceptBroadcast, sendToNumbers } from '../src/messages/messages.ts'
@@ -187,29 +186,4 @@ export function useArchives(env: Record<string, string> = {}, settings: Partial<
     rmSync(world.filesDir, { recursive: true, force: true })
   })
   return world
-}
-
-/** Returns a Db of a worker that dies at the first statement for which `dies` returns true: none of its later ones runs. */
-export function mortal(db: Db, dies: (name: string) => boolean): Db {
-  let isDead = false
-  const live = <Args extends [string, ...unknown[]], T>(call: (...args: Args) => Promise<T>) => {
-    return async (...args: Args): Promise<T> => {
-      isDead ||= dies(args[0])
-      if (isDead) throw new Error('killed')
-      return call(...args)
-    }
-  }
-  const wrap = (inner: Db): Db => ({
-    many: live(inner.many) as Db['many'],
-    maybeOne: live(inner.maybeOne) as Db['maybeOne'],
-    one: live(inner.one) as Db['one'],
-    exec: live(inner.exec),
-    tx: (work) => inner.tx((tx) => work(wrap(tx))),
-    withClient: async (work) => {
-      isDead ||= dies('a change of tables')
-      if (isDead) throw new Error('killed')
-      return inner.withClient(work)
-    },
-  })
-  return wrap(db)
 }

@@ -61,7 +61,7 @@ function isRead(statement: Statement | undefined): boolean {
 }
 
 export type RequestScope = {
-  /** Uses the transaction of the current request, or `base` if there is none. */
+  /** Uses the transaction of the current request; outside of a transaction, `base`. */
   db: Db
   /** The database of the current request, outside its transaction. */
   base(): Db

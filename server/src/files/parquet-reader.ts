@@ -12,7 +12,7 @@ export type ParquetFile = {
   rowGroups: (isWanted?: (index: number) => boolean) => AsyncGenerator<ParquetValue[][]>
 }
 
-/** Reads the footer of a Parquet file that `parquet-writer.ts` wrote; throws if it is none, or if it is damaged. */
+/** Reads the footer of a Parquet file that `parquet-writer.ts` wrote; throws if the file is not one, or is damaged. */
 export async function openParquet({ size, read }: ParquetSource): Promise<ParquetFile> {
   const file = {
     byteLength: size,

@@ -112,7 +112,7 @@ async function readBytes(path: string, from: number): Promise<Buffer> {
   }
 }
 
-/** Returns the place of the first end of a line from a place on; undefined if there is none. */
+/** Returns the position of the first line feed at or after `from`; undefined if no line ends there. */
 async function findLineEnd(path: string, from: number): Promise<number | undefined> {
   for (let start = from; ; ) {
     const bytes = await readBytes(path, start)

@@ -78,7 +78,7 @@ describe('a request with GET', () => {
     expect(ruleOfRequest('GET', { [header]: purpose, 'user-agent': safari })).toBe('prefetch')
   })
 
-  test.each(['sec-purpose', 'purpose', 'x-purpose', 'x-moz'])('with another value of %s is none', (header) => {
+  test.each(['sec-purpose', 'purpose', 'x-purpose', 'x-moz'])('with another value of %s counts as human', (header) => {
     expect(ruleOfRequest('GET', { [header]: 'navigate', 'user-agent': safari })).toBeUndefined()
   })
 })

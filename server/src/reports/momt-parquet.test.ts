@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import { linesOf, type ReportRow, useReports } from '../../test/momt-world.ts'
+import { mortal } from '../../test/mortal-db.ts'
 import { readWithArrow } from '../../test/parquet.ts'
-import type { Db } from '../db/db.ts'
 
 // The Parquet files of reports, read by the reader of the Arrow project.
 
@@ -94,13 +94,10 @@ test('the file of a worker that dies before any of its statements has the rows o
   let deaths = 0
   for (let survived = 0; (await read(id)).import_completed_at === null; survived += 3) {
     let remaining = survived
-    const mortal = (db: Db): Db => ({
-      ...db,
-      exec: (...call) => (remaining-- === 0 ? Promise.reject(new Error('killed')) : db.exec(...call)),
-      one: (...call) => (remaining-- === 0 ? Promise.reject(new Error('killed')) : db.one(...call)),
-      tx: (work) => db.tx((tx) => work(mortal(tx))),
-    })
-    await run(11, mortal(api.db)).catch(() => {})
+    await run(
+      11,
+      mortal(api.db, () => remaining-- === 0),
+    ).catch(() => {})
     await change('update momt_reports set due_at = created_at, failures = 0 where import_completed_at is null')
     deaths++
   }

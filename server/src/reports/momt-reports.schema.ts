@@ -273,7 +273,7 @@ function readStatuses(given: string[] | null | undefined, faults: Faults): strin
   return [...new Set(words)]
 }
 
-/** Returns the short code as it is stored, or as it is given if it cannot be one: then the account has no such short code. */
+/** Returns the short code as it is stored. Text that cannot be a short code is returned unchanged, and then matches no short code. */
 function readShortCode(given: string | null | undefined): string | null {
   if (!given) return null
   return parseShortCode(given) ?? given

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { linesOf, type ShownReport, useReports } from '../../test/momt-world.ts'
-import type { Db } from '../db/db.ts'
+import { mortal } from '../../test/mortal-db.ts'
 import { type Rotation, takeTurn } from '../jobs/turns.ts'
 import { reportsQueue } from './momt-reports.jobs.ts'
 
@@ -57,13 +57,10 @@ describe('a report', () => {
     let deaths = 0
     for (let survived = 0; (await read(id)).import_completed_at === null; survived += 5) {
       let remaining = survived
-      const mortal = (db: Db): Db => ({
-        ...db,
-        exec: (...call) => (remaining-- === 0 ? Promise.reject(new Error('killed')) : db.exec(...call)),
-        one: (...call) => (remaining-- === 0 ? Promise.reject(new Error('killed')) : db.one(...call)),
-        tx: (work) => db.tx((tx) => work(mortal(tx))),
-      })
-      await run(11, mortal(api.db)).catch(() => {})
+      await run(
+        11,
+        mortal(api.db, () => remaining-- === 0),
+      ).catch(() => {})
       await change('update momt_reports set due_at = created_at, failures = 0 where import_completed_at is null')
       deaths++
     }

@@ -13,7 +13,7 @@ import {
   listMessagesToCount,
 } from './reconcile.queries.ts'
 
-// `carillon reconcile` reads each row of what it compares once, and nothing else: not the other messages of a day, nor other lists.
+// `carillon reconcile` reads each row that it compares once. It does not read the other messages of a day, or other lists.
 
 const day = '2031-03-02'
 const [perMessage, messages, perList] = [100, 300, 1_000]

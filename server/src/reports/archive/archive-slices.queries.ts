@@ -9,7 +9,7 @@ import type { ArchiveCursor } from './archives.queries.ts'
 /** Bits of the hash of a row of message_log: enough to tell rows apart, and few enough for a number. */
 const hashOf = (row: string) => raw(`(hashtextextended(${row}::text, 0) & 281474976710655)`)
 
-/** Returns the first account behind one with messages that were accepted on a day; undefined if there is none. */
+/** Returns the first account above `after` with messages that were accepted on a day; undefined if no account follows. */
 export async function findNextAccount(db: Db, day: string, after: number): Promise<number | undefined> {
   const row = await db.maybeOne<{ id: number }>(
     'find_next_archived_account',

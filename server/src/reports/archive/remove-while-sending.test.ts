@@ -88,7 +88,7 @@ test('the removal gives way to a long transaction, and texts do not wait for eit
   const sent = sending.waitForCounters(id, { delivered: phones.length })
   const longest = await longestRead(Promise.all([removal, sent]))
   expect(longest).toBeLessThan(900)
-  // the removal was reached, and has given up for now
+  // the removal has begun, and waits for its next attempt
   expect(await state()).toBe('verified')
   expect((await reader.query(`select count(*)::int as n from message_log_20200302`)).rows).toEqual([{ n: 3_000 }])
   // another attempt finds what was begun, and gives way again

@@ -63,7 +63,7 @@ export async function writeFiles(
   }
 }
 
-/** Writes the next file of an account, and returns the place of its last row; undefined if there is none. */
+/** Writes the next file of an account, and returns where its last row is; undefined if the account has no further rows. */
 async function writeFile(
   rt: ArchiveRt,
   store: FileStore,

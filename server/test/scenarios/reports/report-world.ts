@@ -130,7 +130,7 @@ export class ReportWorld {
     return response.text()
   }
 
-  /** Returns the names of what the store has of a report's file, and those that its parts should have. */
+  /** Returns the names of the pieces of a report's file in the store, and the names that its parts should have. */
   async storedParts(id: number): Promise<{ stored: string[]; expected: string[]; uploads: number }> {
     const sql = 'select name from momt_report_parts where report_id = $1 order by name'
     const { rows } = await this.installation.withClient((client) => client.query<{ name: string }>(sql, [id]))
